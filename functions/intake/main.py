@@ -1,0 +1,22 @@
+"""Door of `intake`: storage notifications come in, runs and refusals come out."""
+
+from shared import boundary
+from shared.boundary import Delivery
+from shared.usecases.intake import Intake, take_in
+from shared.wiring import Wiring
+
+wiring = Wiring()
+
+
+def use_case(delivery: Delivery) -> str:
+    ports = Intake(
+        inbox=wiring.inbox,
+        lake=wiring.lake,
+        publisher=wiring.publisher,
+        clock=wiring.clock,
+        claim_seconds=wiring.config.claim_seconds,
+    )
+    return take_in(boundary.parse_upload(delivery), ports)
+
+
+main = boundary.receive("intake", use_case, wiring)

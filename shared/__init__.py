@@ -1,0 +1,1 @@
+"""Everything the functions, the jobs and the command line share. Importing it does nothing."""

@@ -1,0 +1,111 @@
+"""Approvals: versions that wait for a person. One object per version, decided by a swap.
+
+    approvals/<model>/<version>.json
+        {model, version, against, sentence, requested_at, expires_at, decision: null | {...}}
+
+`decision.action` is approve, decline, superseded or expired; the first decision stays. What a
+decision leads to is carried out afterwards and can be repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared import documents, paths
+from shared.documents import timestamp
+from shared.errors import PreconditionFailed
+from shared.events import parse_time
+from shared.ports import Bucket, Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    model: str
+    version: str
+    against: str | None
+    sentence: str
+    requested_at: str
+    expires_at: datetime
+    decision: dict[str, Any] | None
+    generation: int
+
+    @property
+    def pending(self) -> bool:
+        return self.decision is None
+
+
+def ask(
+    model: str,
+    version: str,
+    against: str | None,
+    sentence: str,
+    expires: timedelta,
+    *,
+    lake: Bucket,
+    clock: Clock,
+) -> Approval:
+    """Ask once; a repeat finds the first question (and maybe its answer). A question that was
+    asked against another champion is asked anew."""
+    now = clock.now()
+    body = {
+        "model": model,
+        "version": version,
+        "against": against,
+        "sentence": sentence,
+        "requested_at": timestamp(now),
+        "expires_at": timestamp(now + expires),
+        "decision": None,
+    }
+    name = paths.approval(model, version)
+    if documents.create(lake, name, body):
+        return _parse(body, documents.read(lake, name).generation)
+    found = documents.read(lake, name)
+    if found.body["against"] != against:
+        return _parse(body, documents.swap(lake, name, body, generation=found.generation))
+    return _parse(found.body, found.generation)
+
+
+def find(model: str, version: str, *, lake: Bucket) -> Approval | None:
+    found = documents.read(lake, paths.approval(model, version))
+    return _parse(found.body, found.generation) if found.exists else None
+
+
+def every(model: str = "", *, lake: Bucket) -> Iterator[Approval]:
+    """All approvals, of one model or of all, in name order."""
+    prefix = f"approvals/{model}/" if model else "approvals/"
+    for info in lake.list(prefix):
+        found = documents.read(lake, info.name)
+        if found.exists:
+            yield _parse(found.body, found.generation)
+
+
+def decide(
+    approval: Approval, action: str, *, by: str, reason: str, lake: Bucket, clock: Clock
+) -> Approval:
+    """Record a decision; the one in force comes back, which may be somebody else's."""
+    name = paths.approval(approval.model, approval.version)
+    found = documents.read(lake, name)
+    if found.body.get("decision") is None and found.generation == approval.generation:
+        decision = {"action": action, "by": by, "reason": reason, "at": timestamp(clock.now())}
+        body = {**found.body, "decision": decision}
+        try:
+            return _parse(body, documents.swap(lake, name, body, generation=found.generation))
+        except PreconditionFailed:
+            found = documents.read(lake, name)
+    return _parse(found.body, found.generation)
+
+
+def _parse(body: dict[str, Any], generation: int) -> Approval:
+    return Approval(
+        model=body["model"],
+        version=body["version"],
+        against=body["against"],
+        sentence=body["sentence"],
+        requested_at=body["requested_at"],
+        expires_at=parse_time(body["expires_at"]),
+        decision=body["decision"],
+        generation=generation,
+    )

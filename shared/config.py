@@ -1,0 +1,65 @@
+"""Settings of a process, read from the environment once, when the wiring is made.
+
+Names are the same on Google Cloud and locally; emulators are other endpoints, not branches.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """`*_endpoint` are base URLs without a trailing slash; empty strings mean switched off."""
+
+    project: str
+    region: str
+    context: str
+    inbox: str
+    lake: str
+    storage_endpoint: str
+    pubsub_endpoint: str
+    run_endpoint: str
+    anonymous: bool
+    tracking_uri: str
+    slack_webhook_url: str
+    predict_url: str
+    promote_url: str
+    claim_seconds: int
+    spec_wait_seconds: int
+    identity: str
+    console_url: str
+    pubsub_grpc: str = ""  # host:port where gRPC is not on `pubsub_endpoint`'s
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> Config:
+        """Raises KeyError naming the variable that is missing."""
+        env = os.environ if env is None else env
+        storage = env.get("STORAGE_EMULATOR_HOST", "")
+        if storage and "://" not in storage:
+            storage = f"http://{storage}"
+        pubsub = env.get("MILLRACE_PUBSUB_ENDPOINT", "")
+        if not pubsub and env.get("PUBSUB_EMULATOR_HOST"):
+            pubsub = f"http://{env['PUBSUB_EMULATOR_HOST']}"
+        return cls(
+            project=env["MILLRACE_PROJECT"],
+            region=env.get("MILLRACE_REGION", "europe-west1"),
+            context=env.get("MILLRACE_CONTEXT", "cloud"),
+            inbox=env["MILLRACE_INBOX"],
+            lake=env["MILLRACE_LAKE"],
+            storage_endpoint=(storage or "https://storage.googleapis.com").rstrip("/"),
+            pubsub_endpoint=(pubsub or "https://pubsub.googleapis.com").rstrip("/"),
+            run_endpoint=env.get("MILLRACE_RUN_ENDPOINT", "https://run.googleapis.com").rstrip("/"),
+            anonymous=env.get("MILLRACE_ANONYMOUS", "") == "true",
+            tracking_uri=env.get("MLFLOW_TRACKING_URI", ""),
+            slack_webhook_url=env.get("SLACK_WEBHOOK_URL", ""),
+            predict_url=env.get("MILLRACE_PREDICT_URL", "").rstrip("/"),
+            promote_url=env.get("MILLRACE_PROMOTE_URL", "").rstrip("/"),
+            claim_seconds=int(env.get("MILLRACE_CLAIM_SECONDS", "90")),
+            spec_wait_seconds=int(env.get("MILLRACE_SPEC_WAIT_SECONDS", "600")),
+            identity=env.get("MILLRACE_IDENTITY", "token"),
+            console_url=env.get("MILLRACE_CONSOLE_URL", "").rstrip("/"),
+            pubsub_grpc=env.get("PUBSUB_EMULATOR_HOST", ""),
+        )

@@ -1,0 +1,354 @@
+"""The messages that travel: past-tense facts, one frozen class each, and their JSON form.
+
+Every body carries `type`, `time`, its fields and an `id` made of the identifying fields (`KEY`), so
+that a message published twice after a crash is recognisably the same one. The list of topics and
+publishers is in design order; `infra/topology.yaml` says who receives what. Knows no transport.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Literal, cast, get_type_hints
+
+from shared.errors import MalformedMessage, UnknownMessageType
+from shared.ports import Clock, Publisher
+
+Asks = Literal["act now", "decide", "know"]
+Channel = Literal["batch", "online"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Base of all messages. `topic` is a topology key."""
+
+    topic: ClassVar[str]
+    KEY: ClassVar[tuple[str, ...]]
+
+    @property
+    def type(self) -> str:
+        return type(self).__name__
+
+    @property
+    def id(self) -> str:
+        return ":".join([self.type, *(_text(getattr(self, name)) for name in self.KEY)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunEvent(Event):
+    """Something about one run of one model."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("model", "run_id")
+    model: str
+    run_id: str
+
+
+# --- requests ------------------------------------------------------------------------------------
+
+
+class _Request(RunEvent):
+    topic: ClassVar[str] = "requests"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRequested(_Request):
+    """intake or retrain wants a training; what exactly is in the run's request.json."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringRequested(_Request):
+    """intake wants a file scored."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabellingRequested(_Request):
+    """intake wants labels recorded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonRequested(_Request):
+    """promote found another champion than the one compared against; compare again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromotionRequested(Event):
+    """mirror saw somebody move the champion alias in MLflow by hand."""
+
+    topic: ClassVar[str] = "requests"
+    KEY: ClassVar[tuple[str, ...]] = ("model", "version", "instead_of")
+    model: str
+    version: str
+    instead_of: str
+    by: str
+
+
+# --- outcomes ------------------------------------------------------------------------------------
+
+
+class _Outcome(RunEvent):
+    topic: ClassVar[str] = "outcomes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingCompleted(_Outcome):
+    """A version is stored with its card and comparison; it waits for a decision."""
+
+    version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonCompleted(_Outcome):
+    """A stored version was compared with today's champion."""
+
+    version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringCompleted(_Outcome):
+    """A predictions object is complete. `errors` of its `rows` carry a reason, not a score."""
+
+    version: str
+    rows: int
+    errors: int
+    output: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelsRecorded(_Outcome):
+    """Labels are stored; `matched` of `rows` belong to a prediction we made."""
+
+    rows: int
+    matched: int
+    unknown: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRejected(_Outcome):
+    """The run's input can never work."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFailed(_Outcome):
+    """The run's executions ended without an outcome as often as they may."""
+
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelPromoted(_Outcome):
+    """The serving manifest now names this version. `revision` counts the manifest's moves."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("model", "version", "revision")
+    version: str
+    previous: str | None
+    revision: int
+    by: str
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelNotPromoted(_Outcome):
+    """A version was judged, or declined by a person, and the champion stays."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("model", "run_id", "version")
+    version: str
+    by: str
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApprovalRequested(_Outcome):
+    """A version waits for a person; `sentence` says why."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("model", "run_id", "version")
+    version: str
+    sentence: str
+
+
+# --- alerts --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRejected(Event):
+    """A dropped object was refused at the door; `source` is gs://bucket/name#generation."""
+
+    topic: ClassVar[str] = "alerts"
+    KEY: ClassVar[tuple[str, ...]] = ("source",)
+    model: str
+    run_id: str
+    source: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitorAlert(Event):
+    """A judgement about one window. `incident_id` is the same for every revision of the window
+    and kind; `facts` are short lines with value and threshold; `report` is an object name."""
+
+    topic: ClassVar[str] = "alerts"
+    KEY: ClassVar[tuple[str, ...]] = ("model", "incident_id", "revision")
+    model: str
+    version: str
+    incident_id: str
+    revision: int
+    channel: str
+    window_start: datetime
+    window_end: datetime
+    sentence: str
+    facts: list[str]
+    report: str
+    asks: str
+
+
+class DataQualityBroken(MonitorAlert):
+    """Missing, mistyped or unseen values beyond what the reference had. Never retrains."""
+
+
+class DriftDetected(MonitorAlert):
+    """The inputs or predictions moved away from the reference."""
+
+
+class PerformanceDropped(MonitorAlert):
+    """Labels say that the champion is worse than it was on its holdout."""
+
+
+class DataQualityRestored(MonitorAlert):
+    """The next window of the same channel is clean again."""
+
+
+class DriftResolved(MonitorAlert):
+    """The next window of the same channel no longer drifts."""
+
+
+class PerformanceRestored(MonitorAlert):
+    """The next judged window of the same channel performs as on the holdout again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutomationNoted(Event):
+    """Something the automation did, or decided not to do, that people should know.
+    `subject` identifies the occasion (an incident, a run, a parked message)."""
+
+    topic: ClassVar[str] = "alerts"
+    KEY: ClassVar[tuple[str, ...]] = ("model", "source", "subject")
+    model: str
+    source: str
+    subject: str
+    sentence: str
+    asks: str = "know"
+
+
+# --- ticks ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepDue(Event):
+    """Scheduler: look after promises that depend on time."""
+
+    topic: ClassVar[str] = "ticks"
+    KEY: ClassVar[tuple[str, ...]] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitorDue(Event):
+    """Scheduler: find the windows that are due."""
+
+    topic: ClassVar[str] = "ticks"
+    KEY: ClassVar[tuple[str, ...]] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowDue(Event):
+    """monitor to itself: judge one window, `window_start` inclusive to `window_end` exclusive."""
+
+    topic: ClassVar[str] = "ticks"
+    KEY: ClassVar[tuple[str, ...]] = ("model", "channel", "window_start", "window_end")
+    model: str
+    channel: str
+    window_start: datetime
+    window_end: datetime
+
+
+# --- JSON ----------------------------------------------------------------------------------------
+
+
+def _leaves(cls: type[Event]) -> list[type[Event]]:
+    found = [] if cls.__name__.startswith("_") else [cls]
+    for child in cls.__subclasses__():
+        found += _leaves(child)
+    return found
+
+
+TYPES: dict[str, type[Event]] = {
+    cls.__name__: cls for cls in _leaves(Event) if cls not in (Event, RunEvent, MonitorAlert)
+}
+
+
+def encode(event: Event, time: datetime) -> bytes:
+    """The body of a message: JSON with `type`, `id`, `time` and the event's fields."""
+    body: dict[str, Any] = {"type": event.type, "id": event.id, "time": _text(time)}
+    for item in dataclasses.fields(event):
+        value = getattr(event, item.name)
+        body[item.name] = _text(value) if isinstance(value, datetime) else value
+    return json.dumps(body, separators=(",", ":"), sort_keys=True).encode()
+
+
+def decode(body: dict[str, Any]) -> Event:
+    """The event of a body. Unknown fields are ignored (a newer publisher), missing ones are not.
+    Raises MalformedMessage, UnknownMessageType."""
+    name = body.get("type")
+    cls = TYPES.get(name) if isinstance(name, str) else None
+    if cls is None:
+        raise UnknownMessageType(f"message type {name!r} is none of ours: {', '.join(TYPES)}")
+    hints = get_type_hints(cls)
+    values: dict[str, Any] = {}
+    for item in dataclasses.fields(cls):
+        if item.name in body:
+            values[item.name] = _value(cls, item.name, hints[item.name], body[item.name])
+        elif item.default is dataclasses.MISSING:
+            raise MalformedMessage(f"{name} lacks the field {item.name!r}")
+    return cls(**values)
+
+
+def publish(event: Event, *, publisher: Publisher, clock: Clock) -> None:
+    """Publish and wait until it is accepted."""
+    publisher.publish(event.topic, encode(event, clock.now()), {"type": event.type})
+
+
+def parse_time(text: str) -> datetime:
+    """An aware UTC time from RFC 3339 text. Raises ValueError."""
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return time.astimezone(UTC)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return str(value)
+
+
+def _value(cls: type[Event], name: str, hint: object, value: Any) -> Any:
+    wrong = MalformedMessage(f"{cls.__name__}.{name} is {value!r}, expected {hint}")
+    if hint is datetime:
+        try:
+            return parse_time(value)
+        except (TypeError, ValueError) as error:
+            raise wrong from error
+    plain: tuple[type, ...]
+    if hint == (str | None):
+        plain = (str, type(None))
+    elif hint == list[str]:
+        plain = (list,)
+    else:
+        plain = (cast(type, hint),)
+    if not isinstance(value, plain) or (hint is int and isinstance(value, bool)):
+        raise wrong
+    return value

@@ -1,0 +1,167 @@
+"""Where everything lies: each object name in the buckets is a function here, and nowhere else.
+
+Pure string building. Names that come from people are checked by `model_name` before use.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import date
+
+MODEL_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+def is_model_name(text: str) -> bool:
+    """True for `[a-z][a-z0-9_]*` up to 63 characters: safe in paths, URLs and registries."""
+    return MODEL_PATTERN.fullmatch(text) is not None
+
+
+def digest(text: str, length: int = 64) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+# --- specs, claims, lanes, waiting ---------------------------------------------------------------
+
+
+def spec(model: str) -> str:
+    """The registered spec in force: effective JSON with its generation number."""
+    return f"specs/{model}/current.json"
+
+
+def spec_generation(model: str, generation: int) -> str:
+    return f"specs/{model}/{generation:06d}.json"
+
+
+def spec_upload(model: str) -> str:
+    """In the inbox."""
+    return f"_specs/{model}.yaml"
+
+
+def claim(key: str) -> str:
+    return f"claims/{digest(key)}.json"
+
+
+def content_claim(key: str) -> str:
+    return f"claims/content/{digest(key)}.json"
+
+
+def lane(model: str) -> str:
+    return f"lanes/{model}.json"
+
+
+def waiting(model: str, key: str) -> str:
+    return f"waiting/{model}/{digest(key, 32)}.json"
+
+
+# --- inputs and runs -----------------------------------------------------------------------------
+
+
+def input_copy(model: str, intent: str, run_id: str, file_name: str) -> str:
+    return f"inputs/{model}/{intent}/{run_id}/{file_name}"
+
+
+def run(model: str, run_id: str) -> str:
+    return f"runs/{model}/{run_id}/"
+
+
+def run_request(model: str, run_id: str) -> str:
+    """What was asked: the truth behind every `*Requested` message."""
+    return f"runs/{model}/{run_id}/request.json"
+
+
+def run_launch(model: str, run_id: str) -> str:
+    """What launch resolved once for the run."""
+    return f"runs/{model}/{run_id}/launch.json"
+
+
+def run_event(model: str, run_id: str, name: str) -> str:
+    """One transition of a run, create-only."""
+    return f"runs/{model}/{run_id}/events/{name}.json"
+
+
+def run_outcome(model: str, run_id: str) -> str:
+    """What a job found: the truth behind every outcome message of that run."""
+    return f"runs/{model}/{run_id}/outcome.json"
+
+
+def run_stage(model: str, run_id: str, stage: str) -> str:
+    return f"runs/{model}/{run_id}/stages/{stage}"
+
+
+def run_lease(model: str, run_id: str, attempt: int, task: int) -> str:
+    return f"runs/{model}/{run_id}/lease/{attempt}-{task}.json"
+
+
+def rejection(model: str, key: str) -> str:
+    return f"rejections/{model}/{key}.json"
+
+
+def quarantine(model: str, run_id: str, file_name: str) -> str:
+    return f"quarantine/{model}/{run_id}/{file_name}"
+
+
+def dataset(model: str, run_id: str, file_name: str = "") -> str:
+    return f"datasets/{model}/{run_id}/{file_name}"
+
+
+# --- versions and serving ------------------------------------------------------------------------
+
+
+def version(model: str, version_id: str, file_name: str = "") -> str:
+    return f"models/{model}/{version_id}/{file_name}"
+
+
+def package(model: str, version_id: str, file_name: str = "") -> str:
+    return f"models/{model}/{version_id}/package/{file_name}"
+
+
+def manifest(model: str) -> str:
+    return f"serving/{model}.json"
+
+
+def approval(model: str, version_id: str) -> str:
+    return f"approvals/{model}/{version_id}.json"
+
+
+def mirror(model: str) -> str:
+    """The champion that mirror last wrote to MLflow."""
+    return f"mirror/{model}.json"
+
+
+def mirror_seen(model: str, event_id: str) -> str:
+    return f"mirror/{model}/{digest(event_id, 32)}.json"
+
+
+def incident(model: str, incident_id: str) -> str:
+    return f"incidents/{model}/{incident_id}.json"
+
+
+# --- predictions, labels, reports ----------------------------------------------------------------
+
+
+def predictions(model: str, run_id: str, file_name: str = "") -> str:
+    return f"predictions/{model}/{run_id}/{file_name}"
+
+
+def inference_log(day: date) -> str:
+    return f"inference-log/dt={day.isoformat()}/"
+
+
+def labels(model: str, day: date | None = None, run_id: str = "") -> str:
+    if day is None:
+        return f"labels/{model}/"
+    return f"labels/{model}/dt={day.isoformat()}/{run_id}.jsonl"
+
+
+def reports(model: str, channel: str = "", window: str = "", file_name: str = "") -> str:
+    parts = [part for part in (model, channel, window) if part]
+    return "reports/" + "/".join(parts) + "/" + file_name
+
+
+def notification(key: str) -> str:
+    return f"claims/notify/{digest(key)}.json"
+
+
+def dead_letter(function: str, day: date, message_id: str) -> str:
+    return f"dead-letters/{function}/dt={day.isoformat()}/{message_id}.json"

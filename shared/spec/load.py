@@ -1,0 +1,210 @@
+"""Model specs as YAML: text in, `Spec` out, and back. Every complaint names file, line and key.
+
+YAML is read as data only and in a small subset: maps, lists, strings, decimal numbers, true, false
+and null. `yes`, `12:30` and `2026-01-01` stay text, and there are no anchors (so a short text cannot
+become a huge structure), tags or repeated keys. Knows no buckets.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import types
+from collections.abc import Iterable, Iterator
+from typing import Any, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from shared.errors import BadSpec
+from shared.spec.model import Spec
+
+MAX_CHARACTERS = 256 * 1024
+MAX_DEPTH = 12
+MAX_PROBLEMS = 8
+
+Path = tuple[str | int, ...]
+Lines = dict[Path, int]
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain scalars are text unless they are exactly one of the forms below."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # not the parent's: those know `yes` and dates
+
+
+_DIGITS = list("-+.0123456789")
+for _tag, _pattern, _first in (
+    ("bool", r"true|false|True|False", list("tfTF")),
+    ("null", r"null|~|", ["n", "~", ""]),
+    ("int", r"[-+]?[0-9]+", _DIGITS),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?", _DIGITS),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
+
+
+def load_spec(text: str, name: str) -> Spec:
+    """The spec in this text; `name` is the file's name for messages. Raises BadSpec."""
+    data, lines = _read(text, name)
+    try:
+        return Spec.model_validate(data)
+    except ValidationError as error:
+        raise BadSpec(_complaint(error, lines, name)) from error
+
+
+def dump_spec(spec: Spec) -> str:
+    """YAML of what differs from the defaults; `load_spec` gives the same spec again."""
+    body = spec.model_dump(mode="json", exclude_defaults=True)
+    if set(body["target"]) == {"column"}:
+        body["target"] = body["target"]["column"]
+    # None: maps and lists of scalars go on one line, the rest in blocks.
+    text: str = yaml.safe_dump(
+        body, sort_keys=False, default_flow_style=None, allow_unicode=True, width=100
+    )
+    return text
+
+
+# --- text to data --------------------------------------------------------------------------------
+
+
+def _read(text: str, name: str) -> tuple[Any, Lines]:
+    if len(text) > MAX_CHARACTERS:
+        raise BadSpec(
+            f"{name} has {len(text)} characters; a spec has at most {MAX_CHARACTERS}. Was a data "
+            f"file dropped in the place of a spec?"
+        )
+    lines: Lines = {}
+    try:
+        _check_events(text, name)
+        node = yaml.compose(text, Loader=_Loader)
+        if not isinstance(node, yaml.MappingNode):
+            raise BadSpec(
+                f"{name} is no spec: expected lines such as `task: binary` and `target: income`"
+            )
+        return _value(node, (), lines, name), lines
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
+        raise BadSpec(
+            f"{name}, {where}: this is not YAML ({error.problem}). Text that starts with one of "
+            f">, |, *, &, %, @ or holds `: ` goes in quotes."
+        ) from error
+    except yaml.YAMLError as error:
+        raise BadSpec(f"{name} is not YAML: {' '.join(str(error).split())}") from error
+
+
+def _check_events(text: str, name: str) -> None:
+    """Refuse what a spec never needs before any structure is built. Raises BadSpec."""
+    depth = documents = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise BadSpec(f"{name}, line {line}: anchors and aliases (& and *) are not used here")
+        if getattr(event, "tag", None) not in (None, "!"):
+            raise BadSpec(f"{name}, line {line}: tags (!) are not used here")
+        documents += isinstance(event, yaml.DocumentStartEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH or documents > 1:
+            what = "one file holds one spec" if documents > 1 else "nested too deeply for a spec"
+            raise BadSpec(f"{name}, line {line}: {what}")
+
+
+def _value(node: yaml.Node, path: Path, lines: Lines, name: str) -> Any:
+    lines[path] = node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        found: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise BadSpec(f"{name}, line {line}: a key is a single word here")
+            key = key_node.value
+            if key in found:
+                raise BadSpec(f"{name}, line {line}: {_dotted((*path, key))} is there twice")
+            found[key] = _value(value_node, (*path, key), lines, name)
+            lines[(*path, key)] = line
+        return found
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(item, (*path, i), lines, name) for i, item in enumerate(node.value)]
+    return _scalar(node)
+
+
+def _scalar(node: yaml.Node) -> str | int | float | bool | None:
+    kind = node.tag.rpartition(":")[2]
+    if kind == "bool":
+        return bool(node.value.lower() == "true")
+    if kind == "null":
+        return None
+    if kind == "int":
+        return int(node.value)
+    return float(node.value) if kind == "float" else str(node.value)
+
+
+# --- complaints ----------------------------------------------------------------------------------
+
+
+def _complaint(error: ValidationError, lines: Lines, name: str) -> str:
+    problems = [_problem(item, lines, name) for item in error.errors(include_url=False)]
+    shown = problems[:MAX_PROBLEMS]
+    if len(problems) > len(shown):
+        shown.append(f"and {len(problems) - len(shown)} more")
+    return "; ".join(shown)
+
+
+def _problem(item: Any, lines: Lines, name: str) -> str:
+    path: Path = tuple(item["loc"])
+    text = str(item["msg"]).removeprefix("Value error, ")
+    if not path:  # a rule about the whole spec starts its sentence with the key it is about
+        path = tuple(re.split(r"[ ,]", text, maxsplit=1)[0].split("."))
+        where = f"{name}, line {_line(path, lines)}: "
+        return where + text
+    where = f"{name}, line {_line(path, lines)}: {_dotted(path)}"
+    if item["type"] == "extra_forbidden":
+        return f"{where} is no key we know; {_nearest(str(path[-1]), _keys(path[:-1]))}"
+    if item["type"] == "missing":
+        return f"{where} is missing"
+    hint = ""
+    if item["type"] == "string_type" and not isinstance(item["input"], dict | list):
+        hint = f"; {item['input']!r} is no text, put it in quotes"
+    elif not isinstance(item["input"], dict | list) and item["type"] != "value_error":
+        hint = f"; it is {item['input']!r}"
+    return f"{where}: {text}{hint}"
+
+
+def _line(path: Path, lines: Lines) -> int:
+    while path not in lines and path:
+        path = path[:-1]
+    return lines.get(path, 1)
+
+
+def _dotted(path: Iterable[str | int]) -> str:
+    return ".".join(str(part) for part in path)
+
+
+def _nearest(key: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]}?"
+    return f"known here: {', '.join(sorted(known))}"
+
+
+def _keys(path: Path) -> list[str]:
+    """Names that are valid under this path of the spec."""
+    kind: Any = Spec
+    for part in path:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            field = kind.model_fields.get(str(part))
+            kind = field.annotation if field else None
+        elif get_origin(kind) is dict:
+            kind = get_args(kind)[1]
+    for choice in _choices(kind):
+        if isinstance(choice, type) and issubclass(choice, BaseModel):
+            return list(choice.model_fields)
+    return []
+
+
+def _choices(kind: Any) -> Iterator[Any]:
+    if get_origin(kind) in (Union, types.UnionType):
+        yield from get_args(kind)
+    else:
+        yield kind

@@ -1,0 +1,1 @@
+"""What the system does, one module per verb. Ports in as keywords, a frozen result out."""

@@ -1,0 +1,115 @@
+"""The way in: an object was finalized in the inbox; make it a run, a spec, or a clear refusal.
+
+    claim(upload) -> route -> start_run | register spec | wait for spec | refuse -> complete
+
+Reads first bytes and metadata only. The original is never moved or altered. A file whose spec is
+not known yet waits as state (`waiting/`), never as a nack; registering the spec releases it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared import claims, guards, paths, runs
+from shared.claims import Claim
+from shared.errors import BadSpec, InProgress, ObjectNotFound, Rejected
+from shared.events import AutomationNoted
+from shared.ports import ObjectInfo
+from shared.routes import SpecUpload, is_litter, route
+from shared.spec.load import load_spec
+from shared.spec.model import RegisteredSpec
+from shared.spec.registry import find_spec, register
+from shared.usecases.starting import Intake, record_refusal, source_of, start_run
+from shared.usecases.waiting import release, wait_for_spec
+
+UNROUTED = "_unrouted"
+
+
+def take_in(upload: ObjectInfo, ports: Intake) -> str:
+    """Handle one finalize notification; a word for what became of it comes back. Raises
+    InProgress while another delivery of the same upload is at work."""
+    if is_litter(upload.name):
+        return "litter"
+    key = source_of(upload)
+    claim = claims.take(
+        paths.claim(key), key, lake=ports.lake, clock=ports.clock, seconds=ports.claim_seconds
+    )
+    if claim.done:
+        return "already done"
+    try:
+        result = _handle(upload, claim, ports)
+    except Rejected as error:
+        result = refuse(upload, claim, error, ports)
+    claims.complete(claim, result, lake=ports.lake, clock=ports.clock)
+    return str(result["state"])
+
+
+def _handle(upload: ObjectInfo, claim: Claim, ports: Intake) -> dict[str, Any]:
+    destination = route(upload.name)
+    if isinstance(destination, SpecUpload):
+        return _take_spec(destination, upload, claim, ports)
+    registered = find_spec(destination.model, lake=ports.lake)
+    registered = registered or _register_from_inbox(destination.model, ports)
+    if registered is None:
+        wait_for_spec(destination, upload, claim, ports)
+        # Registered between the look and the marker? Then nobody will release it but us.
+        registered = find_spec(destination.model, lake=ports.lake)
+        if registered is None:
+            return {"state": "waiting_for_spec", "model": destination.model}
+        release(destination.model, registered, ports)
+        return {"state": "released", "model": destination.model}
+    return start_run(destination, upload, claim.run_id, registered, ports)
+
+
+# --- specs ---------------------------------------------------------------------------------------
+
+
+def _take_spec(
+    destination: SpecUpload, upload: ObjectInfo, claim: Claim, ports: Intake
+) -> dict[str, Any]:
+    model = destination.model
+    registered = _register(model, upload, ports)
+    facts = {"generation": registered.generation, "source": source_of(upload)}
+    runs.note(model, claim.run_id, "spec-registered", lake=ports.lake, clock=ports.clock, **facts)
+    release(model, registered, ports)
+    return {"state": "spec_registered", "model": model, **facts}
+
+
+def _register(model: str, upload: ObjectInfo, ports: Intake) -> RegisteredSpec:
+    try:
+        blob = ports.inbox.read(upload.name, generation=upload.generation)
+    except ObjectNotFound as error:
+        raise BadSpec(f"{source_of(upload)} was replaced or deleted before it was read") from error
+    text = guards.decode_text(blob.data, upload.name)
+    spec = load_spec(text, upload.name)
+    registered = register(model, spec, source_of(upload), lake=ports.lake, clock=ports.clock)
+    if registered.source == source_of(upload):
+        ports.say(
+            AutomationNoted(
+                model=model,
+                source="intake",
+                subject=f"spec-{registered.generation}",
+                sentence=f"Spec generation {registered.generation} of {model} is in force.",
+            )
+        )
+    return registered
+
+
+def _register_from_inbox(model: str, ports: Intake) -> RegisteredSpec | None:
+    """A data file came before its spec's own event: read the spec ourselves. A bad or busy spec
+    is left to its own delivery."""
+    try:
+        upload = ports.inbox.stat(paths.spec_upload(model))
+        return _register(model, upload, ports)
+    except (ObjectNotFound, BadSpec, InProgress):
+        return None
+
+
+def refuse(upload: ObjectInfo, claim: Claim, error: Rejected, ports: Intake) -> dict[str, Any]:
+    """Record why an upload can never work, in the lake and as an alert."""
+    model = upload.name.split("/")[0]
+    if model == "_specs":
+        model = upload.name.split("/")[-1].rpartition(".")[0]
+    if not paths.is_model_name(model):
+        model = UNROUTED
+    return record_refusal(model, upload, claim.run_id, error, ports)

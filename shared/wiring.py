@@ -1,0 +1,82 @@
+"""Which adapter stands behind which port. The only module that imports `shared.adapters`.
+
+Clients are made on first use and kept for the process; importing this makes none and reads no
+environment. Small functions and the predictor take the thin REST clients (imports are cold
+start), jobs and the command line the official ones: `Wiring(clients="google")`.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Literal
+
+from shared.config import Config
+from shared.ports import Bucket, Clock, JobRunner, Messenger, Publisher, Registry
+
+
+class Wiring:
+    """Ports of one process, lazily."""
+
+    def __init__(
+        self, config: Config | None = None, *, clients: Literal["rest", "google"] = "rest"
+    ) -> None:
+        self._given = config
+        self._clients = clients
+
+    @cached_property
+    def config(self) -> Config:
+        return self._given or Config.from_env()
+
+    @cached_property
+    def inbox(self) -> Bucket:
+        return self._bucket(self.config.inbox)
+
+    @cached_property
+    def lake(self) -> Bucket:
+        return self._bucket(self.config.lake)
+
+    @cached_property
+    def publisher(self) -> Publisher:
+        if self._clients == "google":
+            from shared.adapters.google_pubsub import GooglePublisher
+
+            return GooglePublisher(self.config)
+        from shared.adapters.rest_pubsub import RestPublisher
+
+        return RestPublisher(self.config)
+
+    @cached_property
+    def jobs(self) -> JobRunner:
+        from shared.adapters.rest_run import RestJobRunner
+
+        return RestJobRunner(self.config)
+
+    @cached_property
+    def clock(self) -> Clock:
+        from shared.adapters.system_clock import SystemClock
+
+        return SystemClock()
+
+    @cached_property
+    def messenger(self) -> Messenger:
+        from shared.adapters.slack import SlackMessenger
+
+        return SlackMessenger(self.config.slack_webhook_url)
+
+    @cached_property
+    def registry(self) -> Registry | None:
+        """None when no tracking server is configured."""
+        if not self.config.tracking_uri:
+            return None
+        from shared.adapters.mlflow_registry import MlflowRegistry
+
+        return MlflowRegistry(self.config)
+
+    def _bucket(self, name: str) -> Bucket:
+        if self._clients == "google":
+            from shared.adapters.google_storage import GoogleBucket
+
+            return GoogleBucket(self.config, name)
+        from shared.adapters.rest_storage import RestBucket
+
+        return RestBucket(self.config, name)

@@ -1,0 +1,118 @@
+"""The main chain on the memory cloud, through the real doors: upload to promotion."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared import documents, paths, runs
+from tests.support.crashing import Crash, Fuse
+from tests.support.system import CSV, SPEC, System
+
+
+def test_a_drop_becomes_one_promoted_version() -> None:
+    """A spec and a training file, dropped together, end as the champion."""
+    system = System()
+    system.drop("_specs/m.yaml", SPEC)
+    source = system.drop("m/train/a.csv", CSV)
+    system.drain()
+    system.train()
+    system.drain()
+    assert system.state(source) == "promoted"
+    assert system.champion() == system.claim(source)["run_id"]
+    assert len(system.published("ModelPromoted")) == 1
+
+
+def test_data_before_its_spec_waits_and_is_released() -> None:
+    """A file whose spec is not known waits visibly and runs once the spec is registered."""
+    system = System()
+    source = system.drop("m/train/a.csv", CSV)
+    system.drain()
+    assert system.state(source) == "waiting_for_spec"
+    system.drop("_specs/m.yaml", SPEC)
+    system.drain()
+    assert system.state(source) == "running"
+    assert list(system.lake.list("waiting/")) == []
+    assert len(system.running()) == 1
+
+
+def test_data_for_an_unknown_model_is_refused_after_waiting() -> None:
+    """Nobody registered the model in time: the refusal names the models that exist."""
+    system = System()
+    system.drop("_specs/other.yaml", SPEC)
+    source = system.drop("m/train/a.csv", CSV)
+    system.drain()
+    system.clock.advance(700)
+    system.tick()
+    assert system.state(source) == "rejected"
+    refusal = system.published("DataRejected")[0]
+    assert refusal["reason"] == "UnknownModel"
+    assert "other" in refusal["message"]
+
+
+def test_a_hundred_duplicates_of_one_upload_make_one_run() -> None:
+    """Pub/Sub may deliver a finalize event any number of times; the run is one."""
+    system = System()
+    system.drop("_specs/m.yaml", SPEC)
+    source = system.drop("m/train/a.csv", CSV)
+    info = system.inbox.stat("m/train/a.csv")
+    body = documents.dumps(
+        {
+            "bucket": "inbox",
+            "name": info.name,
+            "generation": str(info.generation),
+            "size": str(info.size_bytes),
+            "md5Hash": info.md5,
+            "crc32c": info.crc32c,
+            "timeCreated": info.created.isoformat(),
+        }
+    )
+    for _ in range(100):
+        system.publisher.publish("uploads", body, {"eventType": "OBJECT_FINALIZE"})
+    system.drain()
+    train_runs = [
+        run_id
+        for run_id in system.run_ids()
+        if documents.read(system.lake, paths.run_request("m", run_id)).exists
+    ]
+    assert train_runs == [system.claim(source)["run_id"]]
+    assert len(list(system.jobs.executions("train-s"))) == 1
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_crash_at_any_port_call_changes_nothing_in_the_end(after: bool) -> None:
+    """Kill the functions at every single port call between upload and promotion: the retry ends
+    with one run, one execution per attempt, one decision and one move of the manifest."""
+    at = 0
+    while True:
+        fuse = Fuse(at, after=after)
+        system = System(fuse.wrap)
+        system.drop("_specs/m.yaml", SPEC)
+        source = system.drop("m/train/a.csv", CSV)
+        _drain_to_the_end(system)
+        system.train()
+        _drain_to_the_end(system)
+        if not fuse.blown:
+            break
+        where = f"crash {'after' if after else 'before'} call {at}: {fuse.trail[at]}"
+        run_id = system.claim(source)["run_id"]
+        assert system.champion() == run_id, where
+        assert runs.state("m", run_id, lake=system.lake).state == "promoted", where
+        manifest = documents.require(system.lake, paths.manifest("m"))
+        assert [move["version"] for move in manifest["moves"]] == [run_id], where
+        started = [item.env["ATTEMPT"] for item in system.jobs.executions("train-s")]
+        assert started == ["1"], where
+        promoted = {item["id"] for item in system.published("ModelPromoted")}
+        assert promoted == {f"ModelPromoted:m:{run_id}:1"}, where
+        at += 1
+    assert at > 50  # the enumeration really walked through the chain
+
+
+def _drain_to_the_end(system: System) -> None:
+    """Deliver everything; when the process dies, go on with new ones, as the platform would."""
+    try:
+        system.drain(advance=True)
+    except Crash:
+        system.fresh_doors()
+        system.drain(advance=True)
+        system.tick()
+        system.drain(advance=True)
