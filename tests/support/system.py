@@ -122,7 +122,7 @@ class System:
 
     def _door(self, name: str) -> ModuleType:
         module = load_door("functions", name)
-        module.wiring._given = CONFIG  # noqa: SLF001
+        module.wiring._given = CONFIG
         module.wiring.__dict__.update(self.ports)  # stands where cached properties would
         return module
 
@@ -138,7 +138,9 @@ class System:
         self, function: str, body: bytes, path: str = "/", headers: Mapping[str, str] | None = None
     ) -> tuple[str, int]:
         """One request to a door, whatever its body."""
-        builder = EnvironBuilder(path=path, method="POST", data=body, headers=dict(headers or {}))
+        builder = EnvironBuilder(
+            path=path, method="POST", data=body, headers=list((headers or {}).items())
+        )
         try:
             result: tuple[str, int] = self.doors[function].main(Request(builder.get_environ()))
         finally:
@@ -192,7 +194,7 @@ class System:
         version = request.version or task.run_id
         manifest = documents.read(self.lake, paths.manifest(task.model)).body
         against = manifest["champion"]["version"] if manifest else None
-        store_version(self.lake, task.model, version, against=against, **comparison)
+        store_version(self.lake, task.model, version, **{"against": against, **comparison})
         event = TrainingCompleted(model=task.model, run_id=task.run_id, version=version)
         runs.finish(event, lake=self.lake, publisher=self.publisher, clock=self.clock)
 

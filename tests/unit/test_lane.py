@@ -1,0 +1,166 @@
+"""The lane: one training at a time, dead executions started again, nothing lost, nothing twice."""
+
+from __future__ import annotations
+
+from shared import boundary, runs
+from shared.boundary import Task
+from shared.errors import Rejected
+from shared.events import ScoringCompleted
+from tests.support.system import CSV, SPEC, System
+
+
+def _served() -> System:
+    """A system with a champion."""
+    system = System()
+    system.drop("_specs/m.yaml", SPEC)
+    system.drop("m/train/a.csv", CSV)
+    system.drain()
+    system.train()
+    system.drain()
+    return system
+
+
+def test_one_training_at_a_time_and_the_latest_waiting_one_wins() -> None:
+    """A second training waits; a third replaces it, and the replaced run says superseded."""
+    system = System()
+    system.drop("_specs/m.yaml", SPEC)
+    first = system.drop("m/train/1.csv", CSV)
+    second = system.drop("m/train/2.csv", CSV + b"3,z,no\n")
+    third = system.drop("m/train/3.csv", CSV + b"4,z,no\n")
+    system.drain()
+    states = [system.state(source) for source in (first, second, third)]
+    assert states == ["running", "superseded", "queued"]
+    assert len(system.running()) == 1
+    system.train()
+    system.drain()
+    assert system.state(first) == "promoted"
+    assert len(system.running()) == 1
+    system.train()
+    system.drain()
+    assert system.state(third) == "promoted"
+
+
+def test_a_dead_execution_is_started_again_and_given_up_after_three() -> None:
+    """Executions that end without an outcome are repeated at most twice; then RunFailed, and the
+    lane is free for the next training."""
+    system = System()
+    system.drop("_specs/m.yaml", SPEC)
+    source = system.drop("m/train/1.csv", CSV)
+    system.drain()
+    for attempt in (1, 2, 3):
+        (execution,) = system.running()
+        assert execution.env["ATTEMPT"] == str(attempt)
+        system.cloud.jobs.end(execution.name, "failed")
+        system.tick()
+    assert system.running() == []
+    assert system.state(source) == "failed"
+    assert len(system.published("RunFailed")) == 1
+    system.drop("m/train/2.csv", CSV + b"3,z,no\n")
+    system.drain()
+    assert len(system.running()) == 1
+
+
+def test_an_outcome_that_was_not_published_is_published_by_sweep() -> None:
+    """A job that wrote its outcome and died before publishing it still leads to a decision."""
+    system = System()
+    system.drop("_specs/m.yaml", SPEC)
+    source = system.drop("m/train/1.csv", CSV)
+    system.drain()
+
+    class Silent:
+        def publish(self, topic: str, data: bytes, attributes: object) -> str:
+            raise SystemExit
+
+    publisher, system.publisher = system.publisher, Silent()
+    try:
+        system.train()
+    except SystemExit:
+        system.publisher = publisher
+    for execution in system.running():
+        system.cloud.jobs.end(execution.name, "failed")
+    system.tick()
+    assert system.state(source) == "promoted"
+
+
+def test_a_second_execution_of_the_same_attempt_does_nothing() -> None:
+    """The lease lets one execution work on an attempt, whoever else was started for it."""
+    system = _served()
+    system.drop("m/train/2.csv", CSV + b"3,z,no\n")
+    system.drain()
+    (execution,) = system.running()
+    env = execution.env
+
+    def task(name: str) -> Task:
+        return Task("m", env["RUN_ID"], int(env["ATTEMPT"]), name, 0, 1)
+
+    done: list[str] = []
+    for name in ("first", "second", "first"):
+        boundary.run_task(
+            task(name),
+            lambda task: done.append(task.execution),
+            lake=system.lake,
+            publisher=system.publisher,
+            clock=system.clock,
+        )
+    assert done == ["first", "first"]
+
+
+def test_a_rejected_input_ends_the_run_and_frees_the_lane() -> None:
+    """A job that finds its input useless is no failed execution: the run is rejected, once."""
+    system = System()
+    system.drop("_specs/m.yaml", SPEC)
+    source = system.drop("m/train/1.csv", CSV)
+    system.drain()
+
+    def refuse(task: Task) -> None:
+        raise Rejected("only one class")
+
+    system.work(refuse)
+    system.drain()
+    assert system.state(source) == "rejected"
+    assert len(system.published("RunRejected")) == 1
+    assert len(list(system.jobs.executions("train-s"))) == 1
+
+
+def test_scoring_waits_for_a_champion_and_uses_the_one_at_launch() -> None:
+    """A score file without a champion waits visibly, starts on promotion with that version, and
+    expires after a day without one."""
+    system = System()
+    system.drop("_specs/m.yaml", SPEC)
+    source = system.drop("m/score/s.csv", b"a,b\n1,x\n")
+    system.drain()
+    assert system.state(source) == "waiting_for_champion"
+    system.drop("m/train/a.csv", CSV)
+    system.drain()
+    system.train()
+    system.drain()
+    run_id = system.claim(source)["run_id"]
+    assert len(system.running("score-s")) == 1
+    assert runs.read_launch("m", run_id, lake=system.lake)["champion"] == system.champion()
+
+    lonely = System()
+    lonely.drop("_specs/m.yaml", SPEC)
+    source = lonely.drop("m/score/s.csv", b"a,b\n1,x\n")
+    lonely.drain()
+    lonely.clock.advance(90_000)
+    lonely.tick()
+    assert lonely.state(source) == "expired"
+
+
+def test_at_most_two_score_runs_stand_beside() -> None:
+    """The third score file of a model waits for a place and gets it."""
+    system = _served()
+    for number in range(3):
+        system.drop(f"m/score/{number}.csv", b"a,b\n%d,x\n" % number)
+    system.drain()
+    assert len(system.running("score-s")) == 2
+
+    def score(task: Task) -> None:
+        event = ScoringCompleted(
+            model=task.model, run_id=task.run_id, version="v", rows=1, errors=0, output="o"
+        )
+        runs.finish(event, lake=system.lake, publisher=system.publisher, clock=system.clock)
+
+    system.work(score, "score-s")
+    system.drain()
+    assert len(system.running("score-s")) == 1
