@@ -1,4 +1,4 @@
-"""The edge: one envelope parser and one outcome table for all functions and jobs.
+"""The edge: one outcome table for all functions and jobs (`shared.envelope` parses what comes in).
 
     use case ...                     function             job task
     returns                          204 (ack)            exit 0
@@ -11,8 +11,6 @@ The only module that may catch `Exception`. An error's text never leaves in a re
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import os
 import sys
@@ -20,21 +18,14 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from shared import documents, events, paths, runs
 from shared.documents import timestamp
-from shared.errors import (
-    InProgress,
-    MalformedMessage,
-    NotAllowed,
-    Rejected,
-    Retryable,
-    UnknownMessageType,
-)
-from shared.events import AutomationNoted, Event, RunRejected, parse_time, publish
-from shared.ports import Bucket, Clock, ObjectInfo, Publisher
+from shared.envelope import Delivery, caller, json_object, parse_delivery
+from shared.errors import InProgress, Rejected, Retryable, UnknownMessageType
+from shared.events import AutomationNoted, Event, RunRejected, publish
+from shared.ports import Bucket, Clock, Publisher
 
 if TYPE_CHECKING:  # flask comes with functions-framework; importing it here would only cost
     from flask import Request
@@ -44,88 +35,6 @@ if TYPE_CHECKING:  # flask comes with functions-framework; importing it here wou
 Reply = tuple[str, int]
 ACK: Reply = ("", 204)
 LATER: Reply = ("", 503)
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One delivery of one message. `body` is the decoded JSON object of the message."""
-
-    message_id: str
-    publish_time: datetime
-    attempt: int
-    subscription: str
-    attributes: Mapping[str, str]
-    body: dict[str, Any]
-
-
-# --- envelopes -----------------------------------------------------------------------------------
-
-
-def parse_delivery(headers: Mapping[str, str], raw: bytes) -> Delivery:
-    """A delivery from a raw Pub/Sub push, a binary CloudEvent around one, or a binary CloudEvent
-    of Cloud Storage. Raises MalformedMessage with what was expected and what came."""
-    envelope = _json_object(raw, "the request body")
-    if (_header(headers, "ce-type") or "").startswith("google.cloud.storage.object."):
-        envelope = {"message": {"data": base64.b64encode(raw).decode()}}
-    message = envelope.get("message")
-    if not isinstance(message, dict):
-        raise MalformedMessage("the request body has no `message` object; is this a Pub/Sub push?")
-    try:
-        data = base64.b64decode(message.get("data") or "", validate=True)
-    except (binascii.Error, TypeError, ValueError) as error:
-        raise MalformedMessage("`message.data` is not base64") from error
-    attributes = message.get("attributes") or {}
-    if not isinstance(attributes, dict):
-        raise MalformedMessage("`message.attributes` is not an object")
-    published = message.get("publishTime") or _header(headers, "ce-time")
-    try:
-        publish_time = parse_time(str(published))
-    except ValueError as error:
-        raise MalformedMessage(f"`message.publishTime` is {published!r}, not a time") from error
-    attempt = envelope.get("deliveryAttempt") or 1
-    return Delivery(
-        message_id=str(message.get("messageId") or _header(headers, "ce-id") or ""),
-        publish_time=publish_time,
-        attempt=attempt if isinstance(attempt, int) else 1,
-        subscription=str(envelope.get("subscription") or ""),
-        attributes={str(key): str(value) for key, value in attributes.items()},
-        body=_json_object(data, "`message.data`"),
-    )
-
-
-def parse_upload(delivery: Delivery) -> ObjectInfo:
-    """The object of a Cloud Storage finalize notification. Raises MalformedMessage."""
-    body = delivery.body
-    try:
-        return ObjectInfo(
-            bucket=str(body["bucket"]),
-            name=str(body["name"]),
-            generation=int(body["generation"]),
-            metageneration=int(body.get("metageneration", 1)),
-            size_bytes=int(body["size"]),
-            crc32c=str(body.get("crc32c", "")),
-            md5=body.get("md5Hash"),
-            content_type=str(body.get("contentType") or "application/octet-stream"),
-            content_encoding=body.get("contentEncoding"),
-            created=parse_time(body["timeCreated"]),
-            metadata=body.get("metadata") or {},
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise MalformedMessage(f"not a storage notification: {error!r} in {body!r:.200}") from error
-
-
-def _header(headers: Mapping[str, str], name: str) -> str | None:
-    return next((value for key, value in headers.items() if key.lower() == name), None)
-
-
-def _json_object(raw: bytes, what: str) -> dict[str, Any]:
-    try:
-        value = json.loads(raw)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise MalformedMessage(f"{what} is not JSON") from error
-    if not isinstance(value, dict):
-        raise MalformedMessage(f"{what} is JSON but not an object")
-    return value
 
 
 # --- functions -----------------------------------------------------------------------------------
@@ -305,7 +214,7 @@ def ask(
             by = caller(dict(request.headers), wiring.config.identity)
             facts["by"] = by
             sentence, status = (
-                use_case(_json_object(request.get_data(), "the request body"), by),
+                use_case(json_object(request.get_data(), "the request body"), by),
                 200,
             )
         except Rejected as error:
@@ -319,18 +228,3 @@ def ask(
         return json.dumps({"ok": status == 200, "sentence": sentence}), status
 
     return main
-
-
-def caller(headers: Mapping[str, str], identity: str) -> str:
-    """Who asks. `token`: the e-mail in the ID token that Cloud Run has verified (it replaces the
-    signature, so it cannot and need not be verified again). `header`: the local stack's word.
-    Raises NotAllowed."""
-    if identity == "header":
-        return _header(headers, "x-millrace-user") or "somebody local"
-    token = (_header(headers, "authorization") or "").removeprefix("Bearer ")
-    try:
-        payload = token.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        return str(claims["email"])
-    except (IndexError, ValueError, KeyError, TypeError) as error:
-        raise NotAllowed("decisions need an ID token with an e-mail address") from error

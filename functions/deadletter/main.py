@@ -1,7 +1,7 @@
 """Door of `deadletter`: messages that no function could take are parked and announced."""
 
 from shared import boundary
-from shared.boundary import Delivery
+from shared.envelope import Delivery
 from shared.usecases.deadletter import DeadLetter, park
 from shared.wiring import Wiring
 

@@ -1,7 +1,7 @@
 """Door of `intake`: storage notifications come in, runs and refusals come out."""
 
 from shared import boundary
-from shared.boundary import Delivery
+from shared.envelope import Delivery, parse_upload
 from shared.usecases.intake import Intake, take_in
 from shared.wiring import Wiring
 
@@ -16,7 +16,7 @@ def use_case(delivery: Delivery) -> str:
         clock=wiring.clock,
         claim_seconds=wiring.config.claim_seconds,
     )
-    return take_in(boundary.parse_upload(delivery), ports)
+    return take_in(parse_upload(delivery), ports)
 
 
 main = boundary.receive("intake", use_case, wiring)

@@ -1,7 +1,7 @@
 """Door of `launch`: requests and outcomes move the lane of a model."""
 
 from shared import boundary, events
-from shared.boundary import Delivery
+from shared.envelope import Delivery
 from shared.events import RunEvent
 from shared.lanes import Lane
 from shared.usecases import launch

@@ -1,7 +1,7 @@
 """Door of `sweep`: every few minutes, promises that depend on time."""
 
 from shared import boundary, events
-from shared.boundary import Delivery
+from shared.envelope import Delivery
 from shared.events import SweepDue
 from shared.usecases.promote import Promote
 from shared.usecases.starting import Intake

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import pytest
 
 from shared import documents, paths, runs
@@ -116,3 +120,28 @@ def _drain_to_the_end(system: System) -> None:
         system.drain(advance=True)
         system.tick()
         system.drain(advance=True)
+
+
+def test_a_hundred_concurrent_deliveries_of_one_upload_make_one_run() -> None:
+    """A hundred threads push the same finalize event at the same moment; the losers are told to
+    come again, and in the end there is one run and one execution."""
+    system = System()
+    system.drop("_specs/m.yaml", SPEC)
+    system.drain()
+    source = system.drop("m/train/a.csv", CSV)
+    bodies: list[bytes] = []
+
+    def keep(body: dict[str, Any]) -> int:
+        bodies.append(json.dumps(body).encode())
+        return 204
+
+    system.cloud.drain({"intake": keep})
+    (body,) = bodies
+    with ThreadPoolExecutor(100) as pool:
+        statuses = list(pool.map(lambda _: system.post("intake", body)[1], range(100)))
+    assert set(statuses) <= {204, 503}
+    assert system.post("intake", body)[1] == 204
+    system.drain()
+    assert len(system.published("TrainingRequested")) == 1
+    assert len(list(system.jobs.executions("train-s"))) == 1
+    assert system.state(source) == "running"

@@ -114,7 +114,7 @@ def test_rollback_puts_the_previous_version_back_and_holds_automation() -> None:
 
 def test_decisions_about_nothing_are_refused_in_words() -> None:
     """Unknown actions, models, versions and bodies get a sentence, never a traceback."""
-    system, version = _trained()
+    system, _version = _trained()
     bad: list[dict[str, str]] = [
         {"model": "m", "action": "destroy"},
         {"model": "../m", "action": "rollback"},
@@ -179,7 +179,7 @@ def test_mlflow_follows_the_manifest_and_a_moved_alias_asks() -> None:
 
 def test_promotion_by_hand_moves_any_stored_version() -> None:
     """A person may promote a version that policy declined; who did it is in the manifest."""
-    system, first = _trained(SPEC)
+    system, _first = _trained(SPEC)
     declined = _challenge(system, gain_lower=-1.0)
     reply, _ = system.decide(model="m", version=declined, action="promote", reason="I know")
     assert reply["ok"]
