@@ -185,3 +185,32 @@ class Registry(Protocol):
 
     def set_alias(self, model: str, alias: str, version: TrackedVersion) -> None:
         """Point an alias at a version."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedCandidate:
+    """One candidate of a training, shown as a nested run."""
+
+    name: str
+    params: Mapping[str, float | str]
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedTraining:
+    """A training as the tracking server shows it. `version` is our run id, which is the key."""
+
+    model: str
+    version: str
+    tags: Mapping[str, str]
+    params: Mapping[str, float | str]
+    metrics: Mapping[str, float]
+    candidates: Sequence[TrackedCandidate] = ()
+
+
+class Tracker(Protocol):
+    """The tracking server (MLflow)."""
+
+    def log(self, training: TrackedTraining, files: Path) -> str:
+        """Record a training with a folder of files; the id of its run there. A repeat of the same
+        version finds its first run. Raises TrackingUnavailable."""

@@ -8,10 +8,15 @@ start), jobs and the command line the official ones: `Wiring(clients="google")`.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from shared.config import Config
-from shared.ports import Bucket, Clock, JobRunner, Messenger, Publisher, Registry
+from shared.ports import Bucket, Clock, JobRunner, Messenger, Publisher, Registry, Tracker
+
+if TYPE_CHECKING:
+    from shared.adapters.rest import Http
+
+StorageClient = Any  # google.cloud.storage.Client, which has no types
 
 
 class Wiring:
@@ -43,13 +48,13 @@ class Wiring:
             return GooglePublisher(self.config)
         from shared.adapters.rest_pubsub import RestPublisher
 
-        return RestPublisher(self.config)
+        return RestPublisher(self.config, self._http)
 
     @cached_property
     def jobs(self) -> JobRunner:
         from shared.adapters.rest_run import RestJobRunner
 
-        return RestJobRunner(self.config)
+        return RestJobRunner(self.config, self._http)
 
     @cached_property
     def clock(self) -> Clock:
@@ -72,11 +77,33 @@ class Wiring:
 
         return MlflowRegistry(self.config)
 
+    @cached_property
+    def tracker(self) -> Tracker | None:
+        """None when no tracking server is configured."""
+        if not self.config.tracking_uri:
+            return None
+        from shared.adapters.mlflow_tracking import MlflowTracker
+
+        return MlflowTracker(self.config)
+
+    @cached_property
+    def _http(self) -> Http:
+        """One connection pool and one token for all REST clients of the process."""
+        from shared.adapters.rest import Http
+
+        return Http(self.config)
+
+    @cached_property
+    def _storage(self) -> StorageClient:
+        from shared.adapters.google_storage import storage_client
+
+        return storage_client(self.config)
+
     def _bucket(self, name: str) -> Bucket:
         if self._clients == "google":
             from shared.adapters.google_storage import GoogleBucket
 
-            return GoogleBucket(self.config, name)
+            return GoogleBucket(self.config, name, self._storage)
         from shared.adapters.rest_storage import RestBucket
 
-        return RestBucket(self.config, name)
+        return RestBucket(self.config, name, self._http)

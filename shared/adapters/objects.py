@@ -5,8 +5,10 @@ Knows the JSON form of Cloud Storage's object resource, but no client and no net
 
 from __future__ import annotations
 
+import random
+import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +30,7 @@ WRITE_MARKER = "millrace-write"
 
 MAX_NAME_BYTES = 1024
 MAX_COMPOSE = 32
+_LOOKS = 12
 
 
 def new_marker() -> str:
@@ -60,6 +63,18 @@ def check_compose(sources: Sequence[str]) -> None:
     """Raises ValueError unless 1 to 32 sources are given."""
     if not 1 <= len(sources) <= MAX_COMPOSE:
         raise ValueError(f"compose joins 1 to {MAX_COMPOSE} objects, got {len(sources)}")
+
+
+def looks(sleep: Callable[[float], None] = time.sleep) -> Iterator[int]:
+    """Attempts at "look at the live object, then read that generation", with random pauses.
+
+    An object in a busy compare-and-swap may be replaced in between; it will not be for ever, since
+    Cloud Storage takes about one write a second for one name.
+    """
+    for attempt in range(_LOOKS):
+        if attempt:
+            sleep(random.uniform(0, min(0.5, 0.01 * 2**attempt)))  # noqa: S311 - no secret
+        yield attempt
 
 
 def info_from_resource(resource: Mapping[str, Any]) -> ObjectInfo:

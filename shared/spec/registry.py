@@ -50,7 +50,8 @@ def register(model: str, spec: Spec, source: str, *, lake: Bucket, clock: Clock)
     generation = 1
     if current.exists:
         old = RegisteredSpec.model_validate(current.body)
-        if old.spec == spec:
+        # Mappings are equal in any order, but columns name the cells of a file without a header.
+        if old.spec == spec and list(old.spec.columns) == list(spec.columns):
             return old
         generation = old.generation + 1
     new = RegisteredSpec(

@@ -1,0 +1,98 @@
+"""What every `ports.Messenger` promises: posted, or Retryable."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from infra.local.web import HttpServer, Request, Response
+from shared.adapters.memory import MemoryMessenger
+from shared.adapters.slack import SlackMessenger
+from shared.errors import Retryable
+
+MESSAGE = {
+    "text": "größer <b>&",
+    "blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": "*act now* 🚂"}}],
+}
+
+
+@dataclass
+class Webhook:
+    """A Slack that answers as told, 200 when nothing is left, and keeps what it accepted."""
+
+    answers: list[Response] = field(default_factory=list)
+    accepted: list[Any] = field(default_factory=list)
+    asked: int = 0
+    waits: list[float] = field(default_factory=list)
+    url: str = ""
+
+    def __call__(self, request: Request) -> Response:
+        self.asked += 1
+        body = request.json()
+        answer = self.answers.pop(0) if self.answers else Response(200, b"ok")
+        if answer.status == 200:
+            self.accepted.append(body)
+        return answer
+
+    def messenger(self) -> SlackMessenger:
+        return SlackMessenger(self.url, timeout_seconds=2, sleep=self.waits.append)
+
+
+@pytest.fixture
+def webhook() -> Iterator[Webhook]:
+    hook = Webhook()
+    server = HttpServer(hook)
+    hook.url = f"{server.url}/services/T/B/secret"
+    yield hook
+    server.close()
+
+
+def test_posts(webhook: Webhook) -> None:
+    """The message arrives as it was given."""
+    memory = MemoryMessenger()
+    memory.post(MESSAGE)
+    webhook.messenger().post(MESSAGE)
+    assert webhook.accepted == [json.loads(json.dumps(each)) for each in memory.posted]
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 500, 503])
+def test_anything_but_200_is_retryable(webhook: Webhook, status: int) -> None:
+    """Slack's reason is in the message, the webhook's URL is not, and nothing is sent twice."""
+    webhook.answers = [Response(status, b"invalid_blocks")]
+    with pytest.raises(Retryable, match=f"{status}: invalid_blocks") as error:
+        webhook.messenger().post(MESSAGE)
+    assert "secret" not in str(error.value)
+    assert webhook.asked == 1
+
+
+def test_nobody_there_is_retryable() -> None:
+    """A connection that fails is a fault that may pass, in memory as on the wire."""
+    memory = MemoryMessenger()
+    memory.failing = True
+    for messenger in (memory, SlackMessenger("http://127.0.0.1:1/secret", timeout_seconds=1)):
+        with pytest.raises(Retryable) as error:
+            messenger.post(MESSAGE)
+        assert "secret" not in str(error.value)
+
+
+def test_short_rate_limit_is_waited_for(webhook: Webhook) -> None:
+    """429 posts nothing, so the message is sent again after the time Slack asks for."""
+    webhook.answers = [Response(429, b"", {"Retry-After": "3"})]
+    webhook.messenger().post(MESSAGE)
+    assert (webhook.waits, len(webhook.accepted)) == ([3.0], 1)
+
+
+def test_long_rate_limit_is_left_to_the_next_delivery(webhook: Webhook) -> None:
+    """A wait longer than a function lives is not started; a second 429 ends the attempt."""
+    webhook.answers = [Response(429, b"", {"Retry-After": "60"})]
+    with pytest.raises(Retryable, match="60 s"):
+        webhook.messenger().post(MESSAGE)
+    assert webhook.waits == []
+    webhook.answers = [Response(429, b""), Response(429, b"")]
+    with pytest.raises(Retryable, match="429"):
+        webhook.messenger().post(MESSAGE)
+    assert webhook.waits == [1.0]
