@@ -33,6 +33,11 @@ def spec_generation(model: str, generation: int) -> str:
     return f"specs/{model}/{generation:06d}.json"
 
 
+def first_training(model: str) -> str:
+    """What a model's first training fixes for all later ones: the holdout's salt, the labels."""
+    return f"specs/{model}/holdout.json"
+
+
 def spec_upload(model: str) -> str:
     """In the inbox."""
     return f"_specs/{model}.yaml"
@@ -137,6 +142,11 @@ def incident(model: str, incident_id: str) -> str:
     return f"incidents/{model}/{incident_id}.json"
 
 
+def retrain_ledger(model: str) -> str:
+    """The trainings that the loop asked for, changed by compare-and-swap only."""
+    return f"incidents/{model}.json"
+
+
 # --- predictions, labels, reports ----------------------------------------------------------------
 
 
@@ -146,6 +156,11 @@ def predictions(model: str, run_id: str, file_name: str = "") -> str:
 
 def inference_log(day: date) -> str:
     return f"inference-log/dt={day.isoformat()}/"
+
+
+def latest_predictions(model: str) -> str:
+    """The summary of the scoring run that finished last."""
+    return f"predictions/{model}/latest.json"
 
 
 def labels(model: str, day: date | None = None, run_id: str = "") -> str:

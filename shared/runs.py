@@ -27,7 +27,7 @@ TERMINAL = {
     "not-promoted": "not_promoted",
     "scored": "scored",
     "labelled": "labelled",
-    "compared": "compared",
+    "comparison-completed": "compared",
     "spec-registered": "spec_registered",
     "rejected": "rejected",
     "failed": "failed",
@@ -44,7 +44,7 @@ WAITING = {
 }
 FINISHED_AS = {
     "TrainingCompleted": "trained",
-    "ComparisonCompleted": "compared",
+    "ComparisonCompleted": "comparison-completed",
     "ScoringCompleted": "scored",
     "LabelsRecorded": "labelled",
     "RunRejected": "rejected",

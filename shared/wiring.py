@@ -2,7 +2,8 @@
 
 Clients are made on first use and kept for the process; importing this makes none and reads no
 environment. Small functions and the predictor take the thin REST clients (imports are cold
-start), jobs and the command line the official ones: `Wiring(clients="google")`.
+start), jobs and the command line the official ones: `Wiring(clients="google")`. Where somebody
+waits for an answer, `hurry` gives up on a service after two seconds instead of twenty.
 """
 
 from __future__ import annotations
@@ -23,10 +24,15 @@ class Wiring:
     """Ports of one process, lazily."""
 
     def __init__(
-        self, config: Config | None = None, *, clients: Literal["rest", "google"] = "rest"
+        self,
+        config: Config | None = None,
+        *,
+        clients: Literal["rest", "google"] = "rest",
+        hurry: bool = False,
     ) -> None:
         self._given = config
         self._clients = clients
+        self._hurry = hurry
 
     @cached_property
     def config(self) -> Config:
@@ -89,9 +95,10 @@ class Wiring:
     @cached_property
     def _http(self) -> Http:
         """One connection pool and one token for all REST clients of the process."""
-        from shared.adapters.rest import Http
+        from shared.adapters.rest import Http, Retries
 
-        return Http(self.config)
+        retries = Retries(attempts=3, total_seconds=2.0) if self._hurry else None
+        return Http(self.config, retries=retries)
 
     @cached_property
     def _storage(self) -> StorageClient:

@@ -92,12 +92,14 @@ class Http:
     """Requests with keep-alive, a token and retries. Thread safe; one per process is enough."""
 
     def __init__(self, config: Config, *, retries: Retries | None = None) -> None:
+        self._retries = retries or Retries()
+        # A silent service must not outlast the caller's patience by much.
+        patience = self._retries.total_seconds + 5.0
         self._pool = urllib3.PoolManager(
             maxsize=_CONNECTIONS,
             retries=False,
-            timeout=urllib3.Timeout(connect=5.0, read=25.0),
+            timeout=urllib3.Timeout(connect=min(5.0, patience / 4), read=min(25.0, patience)),
         )
-        self._retries = retries or Retries()
         self._credentials: Credentials = (
             AnonymousCredentials() if config.anonymous else GoogleCredentials(self._pool)
         )

@@ -1,0 +1,81 @@
+"""What a model's input columns are: names, kinds, and the limits people set on them.
+
+Plain data with a JSON form; `shared.serving.columns` applies it to values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["number", "category"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Limits of a column, both ends included. `values` are categories."""
+
+    min: float | None = None
+    max: float | None = None
+    values: tuple[str, ...] | None = None
+    present: bool = False
+
+    def __bool__(self) -> bool:
+        return self != Bounds()
+
+    def to_json(self) -> dict[str, Any]:
+        body: dict[str, Any] = {"min": self.min, "max": self.max, "values": self.values}
+        body = {key: value for key, value in body.items() if value is not None}
+        return body | ({"present": True} if self.present else {})
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> Bounds:
+        values = body.get("values")
+        return cls(
+            min=body.get("min"),
+            max=body.get("max"),
+            values=None if values is None else tuple(values),
+            present=bool(body.get("present", False)),
+        )
+
+    def broken_by(self, value: float | str) -> str | None:
+        """The rule that a converted value breaks, as a phrase, or None. A missing value breaks
+        only `present`."""
+        if value == "" or (isinstance(value, float) and math.isnan(value)):
+            return "must be present" if self.present else None
+        if isinstance(value, str):
+            if self.values is not None and value not in self.values:
+                return "must be one of " + ", ".join(self.values)
+            return None
+        if self.min is not None and value < self.min:
+            return f"must be at least {self.min:g}"
+        if self.max is not None and value > self.max:
+            return f"must be at most {self.max:g}"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One input column. What breaks `expect` is counted, what breaks `require` is refused."""
+
+    name: str
+    kind: Kind
+    expect: Bounds = field(default_factory=Bounds)
+    require: Bounds = field(default_factory=Bounds)
+
+    def to_json(self) -> dict[str, Any]:
+        body: dict[str, Any] = {"name": self.name, "kind": self.kind}
+        for key, bounds in (("expect", self.expect), ("require", self.require)):
+            body |= {key: bounds.to_json()} if bounds else {}
+        return body
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> Feature:
+        return cls(
+            name=body["name"],
+            kind=body["kind"],
+            expect=Bounds.from_json(body.get("expect", {})),
+            require=Bounds.from_json(body.get("require", {})),
+        )

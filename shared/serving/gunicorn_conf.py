@@ -1,0 +1,35 @@
+"""gunicorn for the predictor: one process, threads, no timeout; the platform scales instances.
+
+Read by gunicorn when it starts, not imported by our code.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from typing import Any
+
+# Before numpy and onnxruntime are imported: request threads are the parallelism here.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+bind = f"0.0.0.0:{os.environ.get('PORT', '8080')}"
+worker_class = "gthread"
+workers = 1
+threads = 8
+# A request that loads a version may take long; Cloud Run has its own request timeout.
+timeout = 0
+graceful_timeout = 10
+keepalive = 75
+accesslog = None
+errorlog = "-"
+loglevel = "warning"
+# Heartbeat files on Cloud Run's disk would be memory anyway.
+worker_tmp_dir = "/dev/shm"  # noqa: S108 - gunicorn makes an unnamed file there
+
+
+def post_worker_init(worker: Any) -> None:
+    """Load models before the port answers, so that a cold start pays before its first request."""
+    worker.wsgi.extensions["millrace"].preload()
+    # What is loaded now stays; the collector need not walk it in the middle of requests.
+    gc.freeze()

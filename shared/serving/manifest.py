@@ -1,0 +1,192 @@
+"""Models that follow their serving manifest, for a process whose CPU stops between requests.
+
+    get(model) --younger than the interval--------------> the loaded version
+               --older, nobody looks: this request looks-> conditional read, load if it moved
+               --older, somebody looks already----------> the loaded version, or wait for the
+                                                          look when nothing is loaded or the
+                                                          process slept far past the interval
+
+No background thread. A version that does not load leaves the last good one serving.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from shared import paths
+from shared.errors import MillraceError, NotServed, ObjectNotFound, PackageInvalid
+from shared.manifests import Manifest, parse_manifest, served_models
+from shared.ports import Bucket
+from shared.serving.package import LoadedModel, load
+
+INTERVAL_SECONDS = 2.0
+# Past this many intervals an answer from the old version would surprise whoever promoted.
+_SLEPT = 5
+_NEVER = float("-inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A loaded version and the manifest that named it."""
+
+    model: LoadedModel
+    manifest: Manifest
+
+
+@dataclass(slots=True)
+class _Entry:
+    """`generation` is the manifest's that was acted on; `looked` is on the monotonic clock."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    served: Served | None = None
+    generation: int = 0
+    looked: float = _NEVER
+    failure: MillraceError | None = None
+
+
+@dataclass(slots=True)
+class _Listing:
+    """Which models there are, as an `_Entry` of its own."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    names: list[str] | None = None
+    looked: float = _NEVER
+    failure: MillraceError | None = None
+
+
+class ServedModels:
+    """The versions that the manifests name, loaded on first use. Safe to share between threads.
+
+    Args:
+        on_problem: Told about what was survived: (model, what happened).
+        pinned: Gives the only model to serve, or nothing for all.
+        monotonic: Seconds that never run backwards.
+    """
+
+    def __init__(
+        self,
+        lake: Callable[[], Bucket],
+        *,
+        on_problem: Callable[[str, MillraceError], None],
+        pinned: Callable[[], str | None] = str,
+        interval_seconds: float = INTERVAL_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._lake, self._pin, self._interval = lake, pinned, interval_seconds
+        self._on_problem, self._monotonic = on_problem, monotonic
+        self._entries: dict[str, _Entry] = {}
+        self._listing = _Listing()
+
+    @cached_property
+    def pinned(self) -> str | None:
+        return self._pin() or None
+
+    def names(self) -> list[str]:
+        """Models that have a champion, at most one interval old while storage answers. When it
+        never did, its error is raised."""
+        if self.pinned is not None:
+            return [self.pinned]
+        listing = self._listing
+        if self._is_due(listing.looked) and listing.lock.acquire(blocking=listing.names is None):
+            try:
+                if self._is_due(listing.looked):
+                    self._list(listing)
+            finally:
+                listing.lock.release()
+        if listing.names is None:
+            raise listing.failure or NotServed("no model is served here")
+        return listing.names
+
+    def _list(self, listing: _Listing) -> None:
+        try:
+            listing.names = served_models(lake=self._lake())
+        except MillraceError as error:
+            listing.failure = error
+            self._on_problem("", error)
+        listing.looked = self._monotonic()
+
+    def loaded(self) -> list[Served]:
+        """What this process has in memory."""
+        entries = list(self._entries.values())
+        return [entry.served for entry in entries if entry.served is not None]
+
+    def get(self, model: str) -> Served:
+        """The version that the manifest names, as of at most one interval ago.
+
+        Raises NotServed; PackageInvalid, Retryable or whatever storage said when no version
+        could be loaded yet.
+        """
+        entry = self._entries.get(model)
+        if entry is None:
+            entry = self._enter(model)
+        age = self._monotonic() - entry.looked
+        if age >= self._interval:
+            must_wait = entry.served is None or age > _SLEPT * self._interval
+            if entry.lock.acquire(blocking=must_wait):
+                try:
+                    if self._is_due(entry.looked):
+                        self._look(model, entry)
+                finally:
+                    entry.lock.release()
+        if entry.served is None:
+            raise entry.failure or NotServed(f"no model {model!r} is served here")
+        return entry.served
+
+    def _is_due(self, looked: float) -> bool:
+        return self._monotonic() - looked >= self._interval
+
+    def _enter(self, model: str) -> _Entry:
+        """A place for a model that may exist; names from a URL are no reason to grow memory."""
+        unknown = NotServed(f"no model {model!r} is served here")
+        if not paths.is_model_name(model) or (self.pinned is not None and model != self.pinned):
+            raise unknown
+        if model not in self.names() and self.pinned is None:
+            raise unknown
+        return self._entries.setdefault(model, _Entry())
+
+    def _look(self, model: str, entry: _Entry) -> None:
+        """One conditional read of the manifest, and what follows from it."""
+        try:
+            blob = self._lake().read_if_changed(paths.manifest(model), entry.generation)
+            entry.failure = None
+            if blob is not None:
+                entry.served = self._load(model, blob.data, blob.info.generation)
+                entry.generation = blob.info.generation
+        except ObjectNotFound as error:
+            self._fail(model, entry, self._missing(model, entry, error))
+        except PackageInvalid as error:
+            # These bytes will not get better; look again only when the manifest moves on.
+            entry.generation = blob.info.generation if blob and entry.served else 0
+            self._fail(model, entry, error)
+        except MillraceError as error:
+            self._fail(model, entry, error)
+        entry.looked = self._monotonic()
+
+    def _missing(self, model: str, entry: _Entry, error: ObjectNotFound) -> MillraceError:
+        if error.name != paths.manifest(model):
+            return PackageInvalid(f"a file of the package is missing: {error}")
+        entry.served, entry.generation = None, 0
+        return NotServed(f"{model!r} has no champion yet")
+
+    def _fail(self, model: str, entry: _Entry, error: MillraceError) -> None:
+        entry.failure = error
+        self._on_problem(model, error)
+
+    def _load(self, model: str, data: bytes, generation: int) -> Served:
+        try:
+            manifest = parse_manifest(json.loads(data), generation)
+        except (KeyError, TypeError, ValueError) as error:
+            raise PackageInvalid(f"the manifest of {model} does not read: {error!r}") from error
+        lake = self._lake()
+        loaded = load(lambda name: lake.read(manifest.package + name).data, manifest.files)
+        if (loaded.model, loaded.version) != (model, manifest.version):
+            raise PackageInvalid(
+                f"the manifest names {model} {manifest.version}, "
+                f"its package is {loaded.model} {loaded.version}"
+            )
+        return Served(loaded, manifest)

@@ -1,0 +1,88 @@
+"""Counts and times of a predictor process in Prometheus' text form. Knows no HTTP."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_HELP = {
+    "millrace_requests_total": "Prediction requests by model and HTTP status.",
+    "millrace_rows_total": "Rows answered by model and version.",
+    "millrace_refused_rows_total": "Rows that broke the model's schema.",
+    "millrace_log_failures_total": "Answered rows whose prediction log line was not accepted.",
+    "millrace_refresh_failures_total": "Manifest looks or version loads that failed.",
+}
+_LATENCY = "millrace_request_seconds"
+
+
+class Metrics:
+    """Counters and one latency histogram per model. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[tuple[str, tuple[tuple[str, str], ...]]] = Counter()
+        self._buckets: defaultdict[str, list[int]] = defaultdict(lambda: [0] * (len(_SECONDS) + 1))
+        self._sums: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+
+    def count(self, name: str, amount: int = 1, **labels: str) -> None:
+        with self._lock:
+            self._counts[name, tuple(labels.items())] += amount
+
+    def observe(self, model: str, seconds: float) -> None:
+        """One request of that model."""
+        with self._lock:
+            self._buckets[model][bisect_left(_SECONDS, seconds)] += 1
+            self._sums[model] += 1
+            self._seconds[model] += seconds
+
+    def text(self, loaded: Iterable[tuple[str, str]] = ()) -> str:
+        """The whole exposition; `loaded` are (model, version) in memory."""
+        with self._lock:
+            lines = self._counter_lines() + self._histogram_lines()
+        lines += [
+            "# HELP millrace_model_info Versions in memory.",
+            "# TYPE millrace_model_info gauge",
+        ]
+        lines += [
+            f"millrace_model_info{_labels((('model', model), ('version', version)))} 1"
+            for model, version in loaded
+        ]
+        return "\n".join(lines) + "\n"
+
+    def _counter_lines(self) -> list[str]:
+        lines = []
+        for name, about in _HELP.items():
+            lines += [f"# HELP {name} {about}", f"# TYPE {name} counter"]
+            lines += [
+                f"{name}{_labels(labels)} {value}"
+                for (found, labels), value in sorted(self._counts.items())
+                if found == name
+            ]
+        return lines
+
+    def _histogram_lines(self) -> list[str]:
+        lines = [
+            f"# HELP {_LATENCY} Time to answer a prediction request.",
+            f"# TYPE {_LATENCY} histogram",
+        ]
+        for model, buckets in sorted(self._buckets.items()):
+            total = 0
+            for limit, count in zip([*map(str, _SECONDS), "+Inf"], buckets, strict=True):
+                total += count
+                label = _labels((("model", model), ("le", limit)))
+                lines.append(f"{_LATENCY}_bucket{label} {total}")
+            label = _labels((("model", model),))
+            lines.append(f"{_LATENCY}_sum{label} {self._seconds[model]:.6f}")
+            lines.append(f"{_LATENCY}_count{label} {self._sums[model]}")
+        return lines
+
+
+def _labels(labels: tuple[tuple[str, str], ...]) -> str:
+    def quoted(value: str) -> str:
+        return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+    return "{" + ",".join(f'{name}="{quoted(value)}"' for name, value in labels) + "}"

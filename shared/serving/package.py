@@ -1,0 +1,279 @@
+"""The serving package: everything the predictor and the score job need of one model version.
+
+    package.json   schema, fitted encoder, engine, threshold, labels, calibrator (plain JSON)
+    trees.onnx     only for tree ensembles
+
+Nothing is pickled. Training writes it, serving loads it, both run the same code:
+
+    schema  = Schema.of(spec)                                   # shared.serving.columns
+    columns, problems = schema.from_cells({"age": ["39", ""], "sex": ["Male", "?"]})
+    encoder = Encoder.fit(columns, schema.features, layout="tree")  # or "linear"
+    x       = encoder.transform(columns)                        # float64 [n_rows, n_encoded]
+    # linear: fit the estimator on x, then
+    engine  = linear_engine(coef, intercept, link="logit")      # or "identity", "softmax"
+    # trees: fit on x.astype(np.float32), convert ONLY the estimator (zipmap off), then
+    engine  = tree_engine(onnx_bytes, output="probability")     # or "value" (regression)
+    package = Package(model="adult_income", version=run_id, task="binary", schema=schema,
+                      encoder=encoder, engine=engine, created="2026-01-01T00:00:00Z",
+                      labels=("<=50K", ">50K"),                 # binary: (negative, positive)
+                      threshold=0.41,                           # binary: positive when score >= it
+                      calibrator=isotonic(x_points, y_points))  # or sigmoid(a, b), or None
+    # regression: target=TargetScale(scale=100_000.0, low=0.0, high=None): value = raw * scale
+    answers = LoadedModel(package).predict(columns)             # what serving will answer
+    hashes  = write(package, directory)                         # {"package.json": sha256, ...}
+    model   = load(lambda name: (directory / name).read_bytes(), hashes)   # LoadedModel
+
+`Predictions.score` is float64 [n_rows]: binary probability of the positive label, multiclass
+probability of the chosen label, regression value in the file's own unit. `Predictions.label` is a
+list of str (None for regression); `Predictions.probabilities` is [n_rows, n_labels] for
+multiclass, else None.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.errors import PackageInvalid
+from shared.serving.columns import Columns, Schema
+from shared.serving.encoder import Encoder, NumberCode
+from shared.serving.engine import (
+    Calibrator,
+    Engine,
+    Scores,
+    engine_from_json,
+    isotonic,
+    linear_engine,
+    sigmoid,
+    tree_engine,
+)
+
+__all__ = [
+    "LoadedModel",
+    "Package",
+    "Predictions",
+    "TargetScale",
+    "isotonic",
+    "linear_engine",
+    "load",
+    "package_sha256",
+    "sigmoid",
+    "tree_engine",
+    "write",
+]
+
+FORMAT = 1
+PACKAGE_FILE = "package.json"
+Task = Literal["binary", "multiclass", "regression"]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetScale:
+    """From an engine's raw value to the file's own unit: `raw * scale`, kept within the ends."""
+
+    scale: float = 1.0
+    low: float | None = None
+    high: float | None = None
+
+    def apply(self, raw: Scores) -> Scores:
+        values: Scores = raw * self.scale
+        if self.low is None and self.high is None:
+            return values
+        return np.clip(values, self.low, self.high)
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Answers in row order; see the module's docstring for their meaning."""
+
+    score: Scores
+    label: list[str] | None
+    probabilities: Scores | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Package:
+    """One model version, ready to serve.
+
+    Args:
+        labels: As the data spells them; binary: (negative, positive), regression: none.
+        threshold: Binary only: the positive label from this score on.
+        metrics: Holdout figures worth showing with the model.
+        example: One record of the training data, shown to people who ask how to call.
+    """
+
+    model: str
+    version: str
+    task: Task
+    schema: Schema
+    encoder: Encoder
+    engine: Engine
+    created: str
+    labels: tuple[str, ...] = ()
+    threshold: float | None = None
+    calibrator: Calibrator | None = None
+    target: TargetScale = field(default_factory=TargetScale)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    example: Mapping[str, float | str | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.task == "binary" and (len(self.labels) != 2 or self.threshold is None):
+            raise PackageInvalid("a binary package needs labels (negative, positive) and threshold")
+        if self.task == "multiclass" and len(self.labels) < 2:
+            raise PackageInvalid("a multiclass package needs its labels")
+        if [code.name for code in self.encoder.codes] != self.schema.names:
+            raise PackageInvalid("the encoder's columns are not the schema's features")
+
+    def example_record(self) -> dict[str, float | str | None]:
+        """The example, or one made of medians and first levels."""
+        return dict(self.example) or {
+            code.name: code.median
+            if isinstance(code, NumberCode)
+            else next(iter(code.levels), None)
+            for code in self.encoder.codes
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "model": self.model,
+            "version": self.version,
+            "task": self.task,
+            "created": self.created,
+            "labels": list(self.labels),
+            "threshold": self.threshold,
+            "schema": self.schema.to_json(),
+            "encoder": self.encoder.to_json(),
+            "engine": self.engine.to_json(),
+            "calibrator": self.calibrator.to_json() if self.calibrator else None,
+            "target": {
+                "scale": self.target.scale,
+                "low": self.target.low,
+                "high": self.target.high,
+            },
+            "metrics": dict(self.metrics),
+            "example": dict(self.example),
+        }
+
+    @classmethod
+    def from_json(
+        cls, body: Mapping[str, Any], files: Mapping[str, bytes], *, threads: int = 1
+    ) -> Package:
+        """Raises PackageInvalid for a format of another time or an engine that does not load."""
+        if body.get("format") != FORMAT:
+            raise PackageInvalid(
+                f"package format {body.get('format')!r}, this version of Millrace reads {FORMAT}"
+            )
+        calibrator = body["calibrator"]
+        return cls(
+            model=body["model"],
+            version=body["version"],
+            task=body["task"],
+            schema=Schema.from_json(body["schema"]),
+            encoder=Encoder.from_json(body["encoder"]),
+            engine=engine_from_json(body["engine"], files, threads=threads),
+            created=body["created"],
+            labels=tuple(body["labels"]),
+            threshold=body["threshold"],
+            calibrator=Calibrator.from_json(calibrator) if calibrator else None,
+            target=TargetScale(**body["target"]),
+            metrics=body["metrics"],
+            example=body["example"],
+        )
+
+
+class LoadedModel:
+    """A package that answers. Safe to share between threads."""
+
+    def __init__(self, package: Package) -> None:
+        """Makes one prediction, so that a package whose parts do not fit never gets to serve.
+        Raises PackageInvalid."""
+        self.package = package
+        self.model, self.version, self.task = package.model, package.version, package.task
+        self.schema = package.schema
+        self._encoder, self._engine = package.encoder, package.engine
+        width = len(package.encoder.names)
+        if self._engine.width != width:
+            raise PackageInvalid(f"the encoder makes {width} columns for {self._engine.width}")
+        scores = self._engine.score(np.zeros((1, width)))
+        expected = (1, len(package.labels)) if package.task == "multiclass" else (1,)
+        if scores.shape != expected:
+            raise PackageInvalid(f"the engine's scores are {scores.shape}, expected {expected}")
+
+    def predict(self, columns: Columns) -> Predictions:
+        """Answers for columns of this model's schema."""
+        return self._answer(self._encoder.transform(columns))
+
+    def predict_records(self, records: Sequence[object]) -> Predictions:
+        """Answers for JSON objects. Raises InvalidInstances."""
+        if len(records) == 1:
+            values = self.schema.from_record(records[0])
+            return self._answer(self._encoder.transform_row(values))
+        return self.predict(self.schema.from_records(records))
+
+    def _answer(self, x: NDArray[np.float64]) -> Predictions:
+        package = self.package
+        raw = self._engine.score(x)
+        if package.task == "regression":
+            return Predictions(package.target.apply(raw), None)
+        if package.task == "multiclass":
+            best = raw.argmax(axis=1)
+            labels = [package.labels[index] for index in best.tolist()]
+            return Predictions(raw[np.arange(len(raw)), best], labels, raw)
+        score = package.calibrator.apply(raw) if package.calibrator else raw
+        threshold = math.inf if package.threshold is None else package.threshold
+        negative, positive = package.labels
+        labels = [positive if value >= threshold else negative for value in score.tolist()]
+        return Predictions(score, labels)
+
+
+def write(package: Package, directory: Path) -> dict[str, str]:
+    """Write the package's files; their SHA-256 by name comes back. Equal packages, equal bytes."""
+    body = json.dumps(
+        package.to_json(), sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1
+    )
+    files = {PACKAGE_FILE: body.encode() + b"\n", **package.engine.files()}
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (directory / name).write_bytes(data)
+    return {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
+
+
+def package_sha256(files: Mapping[str, str]) -> str:
+    """One hash for a whole package: SHA-256 of its sorted `name:sha256` lines."""
+    lines = "".join(f"{name}:{sha}\n" for name, sha in sorted(files.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def load(
+    read: Callable[[str], bytes], files: Mapping[str, str], *, threads: int = 1
+) -> LoadedModel:
+    """The model of a package, each file checked against its SHA-256 before anything parses it.
+
+    Args:
+        read: Gives the bytes of a file by its name in the package.
+        files: SHA-256 by name, from the serving manifest or version.json.
+
+    Raises PackageInvalid.
+    """
+    found = {}
+    for name, expected in files.items():
+        found[name] = read(name)
+        actual = hashlib.sha256(found[name]).hexdigest()
+        if actual != expected:
+            raise PackageInvalid(f"{name} has SHA-256 {actual}, its manifest promises {expected}")
+    if PACKAGE_FILE not in found:
+        raise PackageInvalid(f"the manifest names no {PACKAGE_FILE}")
+    try:
+        body = json.loads(found[PACKAGE_FILE])
+        return LoadedModel(Package.from_json(body, found, threads=threads))
+    except (KeyError, TypeError, ValueError) as error:
+        raise PackageInvalid(f"{PACKAGE_FILE} does not read: {error!r}") from error

@@ -1,0 +1,1 @@
+"""Tables: reading, splitting, learning, measuring. Data in, data out; no port in here."""

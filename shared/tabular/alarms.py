@@ -1,0 +1,69 @@
+"""From a window's judgement to an alarm: persistence over windows, opening and resolving.
+
+    breach in m of the last n judged windows --> firing --> alert, incident of this window
+    judged, not firing, the last judged window fired --> resolved, incident of that window
+
+A window without a judgement of a kind (too few rows, no labels yet) neither opens nor resolves it
+and is skipped when the past is counted. Pure; knows neither statistics nor messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Kind = Literal["data_quality", "drift", "performance"]
+KINDS: tuple[Kind, ...] = ("data_quality", "drift", "performance")
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """The state of one kind of alert in one window. `breach` is None when the window could not be
+    judged; `since` is the start of the first window of an unbroken row of firing ones."""
+
+    breach: bool | None
+    firing: bool = False
+    incident_id: str = ""
+    since: str = ""
+    resolves: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> Alarm:
+        return cls(**body)
+
+
+def settle(
+    breach: bool | None,
+    past: Sequence[Alarm],
+    *,
+    incident_id: str,
+    window_start: str,
+    persistence: tuple[int, int],
+) -> Alarm:
+    """The alarm of a window, given those of earlier windows, newest first."""
+    if breach is None:
+        return Alarm(None)
+    judged = [alarm for alarm in past if alarm.breach is not None]
+    needed, among = persistence
+    breaches = int(breach) + sum(bool(alarm.breach) for alarm in judged[: among - 1])
+    last = judged[0] if judged else None
+    fired = last if last is not None and last.firing else None
+    if breach and breaches >= needed:
+        return Alarm(True, True, incident_id, fired.since if fired else window_start)
+    return Alarm(breach, resolves=fired.incident_id if fired else "")
+
+
+def news(now: Alarm, before: Alarm | None) -> Literal["opened", "resolved"] | None:
+    """What this revision of a window has to say that its previous revision did not."""
+    if now.firing:
+        return None if before is not None and before.firing else "opened"
+    if before is not None and before.firing:
+        # Corrected labels took the alarm back.
+        return "resolved" if now.breach is not None else None
+    if now.resolves and (before is None or before.breach is None):
+        return "resolved"
+    return None

@@ -1,0 +1,204 @@
+"""comparison.json: what promote needs to know about a version, in numbers and sentences. Pure.
+
+    judge(...) -> Judgement -> to_json()
+
+A gain above 0 always means that the challenger is better, whatever the metric.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from shared.serving.package import Task
+from shared.tabular.baseline import Baseline
+from shared.tabular.bootstrap import Gain
+from shared.tabular.metrics import PRIMARY, Floats
+from shared.tabular.parity import TOLERANCE
+from shared.tabular.splitting import MIN_RARER, MIN_ROWS, enough_evidence
+from shared.tabular.threshold import rate_lower
+
+Evidence = Literal["sufficient", "insufficient_evidence", "not_comparable"]
+HoldoutKind = Literal["random", "new_labels"]
+
+NAMES = {
+    "auroc": "AUROC (1 ranks perfectly, 0.5 guesses)",
+    "log_loss": "log loss (0 is perfect)",
+    "rmse": "RMSE (typical error; 0 is perfect)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Holdout:
+    """The rows of the comparison. `overlap` counts rows that either model had used (they were
+    taken out, so that it is 0 in what was compared); `removed` says how many those were."""
+
+    kind: HoldoutKind
+    rows: int
+    positives: int | None
+    rarer: int | None
+    overlap: int = 0
+    removed: int = 0
+
+    @property
+    def enough(self) -> bool:
+        return enough_evidence(self.rows, self.rarer)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "rows": self.rows,
+            "positives": self.positives,
+            "overlap": self.overlap,
+            "removed": self.removed,
+        }
+
+
+def holdout_of(
+    task: Task, target: Floats, kind: HoldoutKind, *, classes: int, overlap: int, removed: int
+) -> Holdout:
+    """What there is to know about these holdout rows."""
+    rarer = None
+    if task != "regression":
+        counts = np.bincount(target.astype(np.intp), minlength=classes)
+        rarer = int(counts.min())
+    positives = int((target == 1).sum()) if task == "binary" else None
+    return Holdout(kind, len(target), positives, rarer, overlap, removed)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A version measured against the champion of the day (`against`, None without one).
+    `why_not` says why the champion could not be scored on these rows."""
+
+    version: str
+    task: Task
+    holdout: Holdout
+    challenger: float
+    baseline: Baseline | None
+    guardrails: list[dict[str, Any]]
+    against: str | None = None
+    champion: float | None = None
+    gain: Gain | None = None
+    why_not: str = ""
+
+    @property
+    def evidence(self) -> Evidence:
+        if self.why_not:
+            return "not_comparable"
+        return "sufficient" if self.holdout.enough else "insufficient_evidence"
+
+    @property
+    def beats_baseline(self) -> bool:
+        """With too few rows for an interval the point decides: a person has the last word then."""
+        if self.baseline is None:
+            return False
+        return (self.baseline.gain_lower if self.holdout.enough else self.baseline.gain) > 0
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "version": self.version,
+            "against": self.against,
+            "holdout": self.holdout.to_json(),
+            "metric": PRIMARY[self.task],
+            "challenger": self.challenger,
+            "champion": self.champion,
+            "gain": self.gain.value if self.gain else None,
+            "gain_lower": self.gain.lower if self.gain else None,
+            "baseline": self._baseline(),
+            "eligible": self.beats_baseline,
+            "evidence": self.evidence,
+            "guardrails": self.guardrails,
+            "sentence": self.sentence(),
+        }
+
+    def sentence(self) -> str:
+        """The outcome for somebody who decides and does not compute."""
+        metric = PRIMARY[self.task]
+        rows = f"{self.holdout.rows:,} rows that no model was fitted on"
+        if not self.holdout.rows:
+            return "There is no row to compare on."
+        mine = f"On {rows}, the {NAMES[metric]} of the new version is {self.challenger:.3f}"
+        if self.why_not:
+            return f"{mine}. It cannot be compared with {self.against}: {self.why_not}."
+        if self.champion is None or self.gain is None:
+            parts = [f"{mine}; there is no champion yet"]
+        else:
+            better = "better" if self.gain.value > 0 else "worse"
+            parts = [
+                f"{mine}, that of the champion {self.against} {self.champion:.3f}: {better} by "
+                f"{abs(self.gain.value):.4f}, and with 95 % confidence "
+                + (
+                    f"at least {self.gain.lower:.4f} better"
+                    if self.gain.lower > 0
+                    else f"no more than {-self.gain.lower:.4f} worse"
+                )
+            ]
+        if not self.holdout.enough:
+            parts.append(
+                f"that is too little to decide on (needed: {MIN_ROWS} rows"
+                + ("" if self.task == "regression" else f" and {MIN_RARER} of the rarer class")
+                + ")"
+            )
+        return "; ".join(parts) + "."
+
+    def _baseline(self) -> dict[str, Any]:
+        if self.baseline is None:
+            sentence = "There is no row to measure a baseline on."
+            return {"value": None, "beats": False, "sentence": sentence}
+        base, metric = self.baseline, PRIMARY[self.task]
+        always = "the mean" if self.task == "regression" else "the base rate"
+        verb = "beats" if self.beats_baseline else "does not clearly beat"
+        return {
+            "value": base.value,
+            "beats": self.beats_baseline,
+            "column": base.column,
+            "constant": base.constant,
+            "gain_lower": base.gain_lower,
+            "sentence": (
+                f"The model ({metric} {self.challenger:.3f}) {verb} the best single column "
+                f"`{base.column}` ({base.value:.3f}) and {always} ({base.constant:.3f}); the gain "
+                f"is at least {base.gain_lower:+.3f} with 95 % confidence."
+            ),
+        }
+
+
+# --- guardrails ----------------------------------------------------------------------------------
+
+
+def false_positive_guardrail(
+    upper: float, ceiling: float, out_of_fold: int, false_positives: int, negatives: int
+) -> dict[str, Any]:
+    """The ceiling holds out of fold (upper bound), and the holdout does not contradict it."""
+    held = false_positives / negatives if negatives else 0.0
+    certain = rate_lower(false_positives, negatives)
+    passed = upper <= ceiling and certain <= ceiling
+    return {
+        "name": "false_positive_rate",
+        "value": upper,
+        "threshold": ceiling,
+        "pass": passed,
+        "holdout": held,
+        "sentence": (
+            f"False alarms: with 95 % confidence at most {upper:.1%} of {out_of_fold:,} negative "
+            f"rows out of fold, and {held:.1%} of {negatives:,} in the holdout (ceiling "
+            f"{ceiling:.0%}{'' if passed else ': broken'})."
+        ),
+    }
+
+
+def parity_guardrail(parity: dict[str, Any]) -> dict[str, Any]:
+    """What is served answers as what was trained."""
+    return {
+        "name": "parity",
+        "value": parity["largest"],
+        "threshold": TOLERANCE,
+        "pass": parity["passed"],
+        "sentence": (
+            f"The served package answers as the trained model: largest difference "
+            f"{parity['largest']:.1e} over {parity['rows']:,} holdout and {parity['hostile']:,} "
+            f"hostile rows (allowed {TOLERANCE:.0e})."
+        ),
+    }

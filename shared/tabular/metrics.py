@@ -1,0 +1,164 @@
+"""Metrics as plain formulas on arrays. Pure, numpy only.
+
+`positive` and class targets are 0/1 or class positions, probabilities lie in 0..1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Metric = Literal["auroc", "log_loss", "rmse"]
+
+PRIMARY: dict[str, Metric] = {"binary": "auroc", "multiclass": "log_loss", "regression": "rmse"}
+_TINY = 1e-15
+
+
+def primary(task: str, target: Floats, answers: Floats) -> float:
+    """The metric that decides: AUROC (binary), log loss (multiclass), RMSE (regression).
+
+    Args:
+        answers: Probability of the positive class [n], of each class [n, k], or value [n].
+    """
+    if task == "binary":
+        return auroc(target, answers)
+    losses = row_losses(task, target, answers)
+    return float(np.sqrt(losses.mean())) if task == "regression" else float(losses.mean())
+
+
+def gain(task: str, challenger: float, champion: float) -> float:
+    """How much better the challenger is; above 0 is better whatever the metric."""
+    return challenger - champion if task == "binary" else champion - challenger
+
+
+def row_losses(task: str, target: Floats, answers: Floats) -> Floats:
+    """What each row adds to the mean: squared error (regression) or negative log likelihood."""
+    if task == "regression":
+        squared: Floats = (target - answers) ** 2
+        return squared
+    if answers.ndim == 1:
+        answers = np.column_stack([1 - answers, answers])
+    chosen = answers[np.arange(len(target)), target.astype(np.intp)]
+    losses: Floats = -np.log(np.clip(chosen, _TINY, 1.0))
+    return losses
+
+
+class Ranking:
+    """Scores sorted once, so that AUROC of many resamples is a few sums each.
+
+    AUROC = P(score of a positive > score of a negative) + half of P(equal), the Mann-Whitney form.
+    """
+
+    def __init__(self, positive: Floats, scores: Floats) -> None:
+        order = np.argsort(scores, kind="stable")
+        ordered = scores[order]
+        self._order = order
+        self._positive = positive[order].astype(np.float64)
+        self._starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+
+    def aurocs(self, weights: Floats) -> Floats:
+        """AUROC under each row of `weights` [k, n]; NaN where only one class has weight."""
+        ordered = weights[:, self._order]
+        positive = np.add.reduceat(ordered * self._positive, self._starts, axis=1)
+        negative = np.add.reduceat(ordered * (1 - self._positive), self._starts, axis=1)
+        pairs = positive.sum(axis=1) * negative.sum(axis=1)
+        below = np.cumsum(negative, axis=1) - negative
+        won = (positive * (below + negative / 2)).sum(axis=1)
+        areas: Floats = np.divide(won, pairs, out=np.full(len(won), np.nan), where=pairs > 0)
+        return areas
+
+
+def auroc(positive: Floats, scores: Floats) -> float:
+    """Area under the ROC curve; NaN when there is only one class."""
+    if not len(scores):
+        return float("nan")
+    return float(Ranking(positive, scores).aurocs(np.ones((1, len(scores))))[0])
+
+
+def roc_points(positive: Floats, scores: Floats) -> tuple[Floats, Floats]:
+    """False and true positive rates at every distinct score, from (0, 0) to (1, 1)."""
+    order = np.argsort(-scores, kind="stable")
+    hits = np.cumsum(positive[order])
+    last = np.flatnonzero(np.r_[np.diff(scores[order]) != 0, True])
+    true = hits[last] / max(hits[-1], 1)
+    false = (last + 1 - hits[last]) / max(len(scores) - hits[-1], 1)
+    return np.r_[0.0, false], np.r_[0.0, true]
+
+
+def confusion(positive: Floats, scores: Floats, threshold: float) -> dict[str, int]:
+    """Counts of the four cases; a score at the threshold is a positive answer."""
+    said, is_so = scores >= threshold, positive > 0
+    return {
+        "true_positives": int((said & is_so).sum()),
+        "false_positives": int((said & ~is_so).sum()),
+        "false_negatives": int((~said & is_so).sum()),
+        "true_negatives": int((~said & ~is_so).sum()),
+    }
+
+
+def binary(positive: Floats, scores: Floats, threshold: float) -> dict[str, float]:
+    """Holdout metrics of a binary model."""
+    counts = confusion(positive, scores, threshold)
+    hits, false = counts["true_positives"], counts["false_positives"]
+    missed, right = counts["false_negatives"], counts["true_negatives"]
+    return {
+        "auroc": auroc(positive, scores),
+        "log_loss": primary_loss("binary", positive, scores),
+        "f1": _ratio(2 * hits, 2 * hits + false + missed),
+        "precision": _ratio(hits, hits + false),
+        "recall": _ratio(hits, hits + missed),
+        "false_positive_rate": _ratio(false, false + right),
+        "accuracy": _ratio(hits + right, len(scores)),
+        "base_rate": _ratio(hits + missed, len(scores)),
+        "n": float(len(scores)),
+    }
+
+
+def multiclass(target: Floats, probabilities: Floats) -> dict[str, float]:
+    """Holdout metrics of a multiclass model; AUROC is one against the rest, mean over classes."""
+    areas = [
+        auroc((target == label).astype(np.float64), probabilities[:, label])
+        for label in range(probabilities.shape[1])
+    ]
+    return {
+        "log_loss": primary_loss("multiclass", target, probabilities),
+        "accuracy": float((probabilities.argmax(axis=1) == target).mean()),
+        "auroc_ovr": float(np.nanmean(areas)) if not np.isnan(areas).all() else float("nan"),
+        "n": float(len(target)),
+    }
+
+
+def regression(target: Floats, values: Floats) -> dict[str, float]:
+    """Holdout metrics of a regression, in units of the spec's target scale."""
+    errors = values - target
+    spread = float(((target - target.mean()) ** 2).sum())
+    return {
+        "rmse": float(np.sqrt((errors**2).mean())),
+        "mae": float(np.abs(errors).mean()),
+        "r2": 1 - float((errors**2).sum()) / spread if spread else 0.0,
+        "n": float(len(target)),
+    }
+
+
+def every(
+    task: str, target: Floats, answers: Floats, threshold: float | None
+) -> Mapping[str, float]:
+    """All holdout metrics of a task."""
+    if task == "regression":
+        return regression(target, answers)
+    if task == "multiclass":
+        return multiclass(target, answers)
+    return binary(target, answers, 0.5 if threshold is None else threshold)
+
+
+def primary_loss(task: str, target: Floats, answers: Floats) -> float:
+    """Mean of the row losses."""
+    return float(row_losses(task, target, answers).mean())
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0

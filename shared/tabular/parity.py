@@ -1,0 +1,153 @@
+"""Proof that a serving package answers as the trained estimator does.
+
+Compared on the holdout and on hostile rows: everything missing, one cell missing, unseen
+categories, numbers exactly at the trees' split points and one float32 beside them, 1e15, integers
+above 2^24. Probabilities may differ by 1e-5, regressions by 1e-5 of max(|value|, the target's
+interquartile range), labels only where the score lies within that of the threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.serving.columns import Columns
+from shared.serving.engine import TREES_FILE, Engine
+from shared.serving.features import Feature
+from shared.serving.package import LoadedModel
+from shared.tabular.candidates import Fitted
+from shared.tabular.metrics import Floats
+
+TOLERANCE = 1e-5
+UNSEEN = "\u2622 never seen in training"
+EXTREMES = (1e15, -1e15, float(2**24 + 1), float(2**31 + 1), 0.0, -1.0, 0.5)
+_BASE_ROWS = 40
+_SPLITS_PER_FEATURE = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """`largest` is the largest difference in units of what is allowed for it times TOLERANCE:
+    a probability, or a share of max(|value|, IQR). `near` counts labels that may differ."""
+
+    rows: int
+    hostile: int
+    largest: float
+    labels_differ: int
+    near: int
+
+    @property
+    def passed(self) -> bool:
+        return self.largest <= TOLERANCE and self.labels_differ == 0
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "tolerance": TOLERANCE, "passed": self.passed}
+
+
+def check(
+    fitted: Fitted, model: LoadedModel, rows: Columns, features: Sequence[Feature], iqr: float
+) -> Parity:
+    """Compare a loaded package with the estimator it was compiled from.
+
+    Args:
+        rows: The holdout.
+        iqr: Interquartile range of the training target, in the file's own unit (regression).
+    """
+    base = {name: column[:_BASE_ROWS] for name, column in rows.items()}
+    hostile = hostile_rows(base, features, split_points(fitted, model.package.engine))
+    everything = {name: np.concatenate([column, hostile[name]]) for name, column in rows.items()}
+    count = len(next(iter(rows.values())))
+    total = len(next(iter(everything.values())))
+    expected = fitted.answer(everything)
+    if model.task == "regression":
+        largest = _values(expected * model.package.target.scale, model, everything, iqr)
+        return Parity(count, total - count, largest, 0, 0)
+    largest, differ, near = _classes(expected, model, everything)
+    return Parity(count, total - count, largest, differ, near)
+
+
+def hostile_rows(
+    base: Columns, features: Sequence[Feature], splits: dict[str, NDArray[np.float64]]
+) -> Columns:
+    """Variations of real rows, one cell at a time, and a row without any value."""
+    rows = len(next(iter(base.values())))
+    blocks: list[Columns] = [{f.name: _filled(f, 1, None) for f in features}]
+    for feature in features:
+        if feature.kind == "number":
+            values = [None, *EXTREMES, *splits.get(feature.name, np.array([])).tolist()]
+        else:
+            values = [None, UNSEEN]
+        for position, value in enumerate(values):
+            row = np.array([position % rows]) if rows else np.array([], np.intp)
+            block = {name: column[row] for name, column in base.items()}
+            blocks.append({**block, feature.name: _filled(feature, len(row), value)})
+    return {f.name: np.concatenate([block[f.name] for block in blocks]) for f in features}
+
+
+def split_points(fitted: Fitted, engine: Engine) -> dict[str, NDArray[np.float64]]:
+    """Values that the trees compare each number with, and their float32 neighbours."""
+    data = engine.files().get(TREES_FILE)
+    if data is None:
+        return {}
+    import onnx
+
+    attributes = {
+        item.name: item
+        for node in onnx.load_from_string(data).graph.node
+        for item in node.attribute
+        if node.op_type.startswith("TreeEnsemble")
+    }
+    inner = np.array([mode != b"LEAF" for mode in attributes["nodes_modes"].strings])
+    where = np.array(attributes["nodes_featureids"].ints)[inner]
+    values = np.array(attributes["nodes_values"].floats, np.float32)[inner]
+    found = {}
+    names = fitted.encoder.names
+    for code in fitted.encoder.codes:
+        at = names.index(code.names[0]) if code.names else -1
+        points = np.unique(values[where == at])
+        picked = (
+            points[np.linspace(0, len(points) - 1, _SPLITS_PER_FEATURE).astype(int)]
+            if len(points)
+            else points
+        )
+        beside = [np.nextafter(picked, np.float32(side)) for side in (-np.inf, np.inf)]
+        found[code.name] = np.unique(np.concatenate([picked, *beside])).astype(np.float64)
+    return found
+
+
+def _values(expected: Floats, model: LoadedModel, rows: Columns, iqr: float) -> float:
+    """The largest difference as a share of max(|value|, IQR)."""
+    found = model.predict(rows).score
+    allowed = np.maximum(np.maximum(np.abs(expected), iqr), np.finfo(np.float64).tiny)
+    return float((np.abs(found - expected) / allowed).max())
+
+
+def _classes(expected: Floats, model: LoadedModel, rows: Columns) -> tuple[float, int, int]:
+    """The largest difference of probabilities, labels that differ, labels that may."""
+    answers = model.predict(rows)
+    labels = np.array(answers.label or [], object)
+    names = np.array(model.package.labels, object)
+    if model.task == "multiclass":
+        found = answers.probabilities if answers.probabilities is not None else np.zeros((0, 0))
+        ordered = np.sort(expected, axis=1)
+        near = ordered[:, -1] - ordered[:, -2] <= 2 * TOLERANCE
+        wanted = names[expected.argmax(axis=1)]
+    else:
+        found, threshold = answers.score, float(model.package.threshold or 0.0)
+        near = np.abs(expected - threshold) <= TOLERANCE
+        wanted = np.where(expected >= threshold, names[1], names[0])
+    differ = int(((labels != wanted) & ~near).sum())
+    return float(np.abs(found - expected).max()), differ, int(near.sum())
+
+
+def _filled(feature: Feature, rows: int, value: float | str | None) -> NDArray[Any]:
+    """A column of one value; None is missing."""
+    if feature.kind == "number":
+        return np.full(rows, np.nan if value is None else value, np.float64)
+    column: NDArray[Any] = np.empty(rows, object)
+    column[:] = "" if value is None else value
+    return column

@@ -1,0 +1,112 @@
+"""Which rows fit and which compare, by rules that later trainings keep. Pure.
+
+A random holdout is a hash of what a model sees of the row (its canonical feature values) with a
+salt that is frozen at the model's first training: equal rows are always on one side, today and in
+the next file. The holdout of a retraining is the newest labelled rows (design 7.4).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from shared.serving.columns import Columns
+from shared.serving.features import Feature
+from shared.tabular.dataset import Side
+
+NEW_LABELS_SHARE = 0.3
+MIN_ROWS = 150
+MIN_RARER = 50
+
+
+def row_keys(columns: Columns, features: Sequence[Feature]) -> list[bytes]:
+    """One key per row; rows that are equal to a model have equal keys."""
+    texts = []
+    for feature in features:
+        column = columns[feature.name]
+        # 0.0 is added so that -0.0 and 0.0 are one value.
+        values = (column + 0.0).tolist() if feature.kind == "number" else column.tolist()
+        known = {value: repr(value) for value in set(values)}
+        texts.append([known.get(value, "nan") for value in values])
+    joined = ("\x1f".join(row) for row in zip(*texts, strict=True))
+    return [hashlib.blake2b(row.encode(), digest_size=16).digest() for row in joined]
+
+
+def random_sides(keys: Sequence[bytes], salt: str, share: float) -> list[Side]:
+    """`holdout` for about `share` of the keys."""
+    return ["holdout" if _unit(key, salt) < share else "fit" for key in keys]
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A labelled prediction: its place in time and what a model sees of it."""
+
+    time: str
+    record: int
+    prediction_id: str
+    key: bytes
+
+    @property
+    def order(self) -> tuple[str, int, str]:
+        return self.time, self.record, self.prediction_id
+
+
+def labelled_sides(
+    rows: Sequence[Labelled],
+    used: Mapping[bytes, Side],
+    share: float = NEW_LABELS_SHARE,
+) -> list[Side]:
+    """Sides of new labelled rows, in their order: the newest `share` of them is the holdout.
+
+    A row equal to one that was `used` before keeps that row's side, and one equal to an older new
+    row goes with it: whatever is in the holdout is in no fit.
+    """
+    fresh = sorted(
+        (position for position, row in enumerate(rows) if row.key not in used),
+        key=lambda position: rows[position].order,
+    )
+    first_held = len(fresh) - int(len(fresh) * share)
+    sides: dict[int, Side] = dict.fromkeys(fresh[:first_held], "fit")
+    fitted = {rows[position].key for position in fresh[:first_held]}
+    for position in fresh[first_held:]:
+        sides[position] = "fit" if rows[position].key in fitted else "holdout"
+    return [
+        sides[position] if position in sides else _kept(used[row.key])
+        for position, row in enumerate(rows)
+    ]
+
+
+def overlap(holdout: Sequence[bytes], fitted: Collection[bytes]) -> list[bool]:
+    """Which holdout rows were fitted by somebody."""
+    known = set(fitted)
+    return [key in known for key in holdout]
+
+
+def enough_evidence(rows: int, rarer: int | None) -> bool:
+    """Whether a holdout can decide anything. `rarer` counts the rarer class (classification)."""
+    return rows >= MIN_ROWS and (rarer is None or rarer >= MIN_RARER)
+
+
+def folds(rows: int, count: int, seed: int, classes: np.ndarray | None = None) -> np.ndarray:
+    """Fold numbers [rows], shuffled; with `classes` each fold has its share of every class."""
+    random = np.random.default_rng(seed)
+    order = random.permutation(rows)
+    if classes is not None:
+        order = order[np.argsort(classes[order], kind="stable")]
+    found = np.empty(rows, np.intp)
+    found[order] = np.arange(rows) % count
+    return found
+
+
+def _kept(side: Side) -> Side:
+    """The champion's holdout stays out of fitting and is no new evidence either."""
+    return "fit" if side == "fit" else "reserved"
+
+
+def _unit(key: bytes, salt: str) -> float:
+    """From 0 (inclusive) to 1 (exclusive)."""
+    found = hashlib.blake2b(key, digest_size=8, key=salt.encode()[:64]).digest()
+    return int.from_bytes(found, "big") / 2.0**64

@@ -1,0 +1,119 @@
+"""The target column: texts into what a model learns, and back into the file's spelling.
+
+Binary and multiclass targets become class positions in `labels` order (binary: negative, positive),
+a regression target becomes its value divided by the scale. Knows nothing of features.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.errors import NotTrainable
+from shared.serving.columns import BadCell, Schema
+from shared.serving.package import Task
+from shared.spec.model import Spec
+
+MAX_CLASSES = 100
+MIN_ROWS = 50
+MIN_CLASS_ROWS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """`values` is NaN where `problems` (by row) says why."""
+
+    values: NDArray[np.float64]
+    problems: dict[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How target cells are understood. `labels` are canonical texts, none for regression."""
+
+    task: Task
+    labels: tuple[str, ...]
+    scale: float
+    cells: Schema
+
+    def parse(self, texts: Sequence[str]) -> Parsed:
+        """Class positions, or values divided by the scale."""
+        known: dict[str, float] = {}
+        rules: dict[str, str] = {}
+        for text in set(texts):
+            try:
+                known[text] = self._value(text)
+            except BadCell as error:
+                known[text], rules[text] = math.nan, str(error)
+        values = np.array([known[text] for text in texts], np.float64)
+        problems = {row: rules[text] for row, text in enumerate(texts) if text in rules}
+        return Parsed(values, problems)
+
+    def _value(self, text: str) -> float:
+        if self.task == "regression":
+            number = self.cells.number_of(text)
+            if math.isnan(number):
+                raise BadCell("the target is missing")
+            return number / self.scale
+        label = self.cells.category_of(text)
+        if not label:
+            raise BadCell("the target is missing")
+        if label not in self.labels:
+            raise BadCell(f"is {label!r}, not one of {', '.join(self.labels)}")
+        return float(self.labels.index(label))
+
+
+def outcome_of(
+    spec: Spec, texts: Sequence[str], cells: Schema, known: Sequence[str] = ()
+) -> Outcome:
+    """How to read this target. `known` are the labels of the model's first training: a positive
+    class that nobody declared stays what it was then. Raises NotTrainable."""
+    if spec.task == "regression":
+        return Outcome("regression", (), spec.target.scale, cells)
+    counts = Counter(cells.category_of(text) for text in texts)
+    counts.pop("", None)
+    if len(counts) < 2:
+        found = ", ".join(counts) or "nothing"
+        raise NotTrainable(f"{spec.target.column} holds only {found}; two classes are needed")
+    if spec.task == "multiclass":
+        if len(counts) > MAX_CLASSES:
+            raise NotTrainable(
+                f"{spec.target.column} has {len(counts)} different values, at most {MAX_CLASSES} "
+                f"classes make sense; is the task regression?"
+            )
+        return Outcome("multiclass", tuple(sorted(counts)), 1.0, cells)
+    return Outcome("binary", _two(spec, counts, cells, known), 1.0, cells)
+
+
+def check_enough(values: NDArray[np.float64], outcome: Outcome, what: str) -> None:
+    """Raises NotTrainable when these rows cannot carry a model."""
+    if len(values) < MIN_ROWS:
+        raise NotTrainable(f"{len(values)} {what}, at least {MIN_ROWS} are needed")
+    for position, label in enumerate(outcome.labels):
+        count = int((values == position).sum())
+        if count < MIN_CLASS_ROWS:
+            raise NotTrainable(
+                f"{count} {what} are {label!r}, at least {MIN_CLASS_ROWS} of each class are needed"
+            )
+    if outcome.task == "regression" and np.ptp(values) == 0:
+        raise NotTrainable(f"all {what} have the same target value")
+
+
+def _two(spec: Spec, counts: Counter[str], cells: Schema, known: Sequence[str]) -> tuple[str, str]:
+    """(negative, positive): as declared, as before, or the rarer of the two frequent classes."""
+    if len(known) == 2 and not spec.target.positive and set(known) <= set(counts):
+        return known[0], known[1]
+    # Equal counts fall back on the spelling, so that the same data always give the same answer.
+    ranked = sorted(counts, key=lambda label: (-counts[label], label))
+    positive = cells.category_of(spec.target.positive) if spec.target.positive else ranked[1]
+    if positive not in counts:
+        raise NotTrainable(
+            f"target.positive is {positive!r}, but {spec.target.column} holds "
+            f"{', '.join(ranked[:5])}"
+        )
+    return next(label for label in ranked if label != positive), positive

@@ -1,0 +1,155 @@
+"""Answer prediction requests: records in, scores out, one log line per answered row.
+
+The log is written before the answer where the manifest says `sync`; a log that fails is counted
+and never fails a prediction. Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.documents import timestamp
+from shared.errors import InvalidInstances, MillraceError
+from shared.ports import Clock, Publisher
+from shared.serving.manifest import Served
+from shared.serving.package import Predictions
+
+LOG_TOPIC = "predictions"
+ID_FIELD = "prediction_id"
+_ID_LENGTH = 128
+# A message may have 10 MB; half of it leaves room for base64 and attributes.
+_MESSAGE_BYTES = 5_000_000
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+_ATTRIBUTES = {"type": "PredictionsLogged"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`predictions` are in the records' order; `unlogged` rows have no line in the log, because
+    of `log_problem`."""
+
+    version: str
+    predictions: list[dict[str, Any]]
+    unlogged: int = 0
+    log_problem: MillraceError | None = None
+
+
+def predict(
+    served: Served,
+    records: Sequence[object],
+    *,
+    publisher: Callable[[], Publisher],
+    clock: Clock,
+    given_id: str | None = None,
+) -> Answer:
+    """Score records with a served version and log them.
+
+    Args:
+        records: JSON objects; `prediction_id` in one is the caller's name for that row.
+        given_id: The caller's name for the request, used where a record has none of its own.
+
+    Raises InvalidInstances.
+    """
+    model = served.model
+    result = model.predict_records(records)
+    ids = prediction_ids(records, model.schema.names, given_id)
+    predictions = _rows(result, ids, model.version, model.package.labels)
+    if served.manifest.log != "sync":
+        return Answer(model.version, predictions)
+    lines = list(_lines(served, records, predictions, timestamp(clock.now())))
+    unlogged, problem = _log(lines, publisher)
+    return Answer(model.version, predictions, unlogged, problem)
+
+
+def prediction_ids(records: Sequence[Any], features: Sequence[str], given: str | None) -> list[str]:
+    """The caller's ids, else UUIDv7 of ours. Raises InvalidInstances."""
+    ids = []
+    own = ID_FIELD not in features
+    for row, record in enumerate(records):
+        value = record.get(ID_FIELD) if own else None
+        if value is None and given is not None:
+            value = given if len(records) == 1 else f"{given}-{row}"
+        if value is None:
+            value = uuid7()
+        elif type(value) is int:
+            value = str(value)
+        if type(value) is not str or not 0 < len(value) <= _ID_LENGTH:
+            rule = f"must be a text of 1 to {_ID_LENGTH} characters"
+            problem = {"row": row, "column": ID_FIELD, "value": str(value)[:100], "rule": rule}
+            raise InvalidInstances([problem])
+        ids.append(value)
+    return ids
+
+
+def uuid7() -> str:
+    """A time-ordered UUID, version 7 (RFC 9562)."""
+    milliseconds = time.time_ns() // 1_000_000
+    noise = int.from_bytes(os.urandom(10))
+    value = milliseconds << 80 | 7 << 76 | (noise >> 68) << 64 | 2 << 62 | noise & (1 << 62) - 1
+    return str(uuid.UUID(int=value))
+
+
+def _rows(
+    result: Predictions, ids: list[str], version: str, labels: Sequence[str]
+) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = [
+        {
+            "score": score,
+            "label": result.label[row] if result.label is not None else None,
+            "prediction_id": ids[row],
+            "model_version": version,
+        }
+        for row, score in enumerate(result.score.tolist())
+    ]
+    if result.probabilities is not None:
+        for row, shares in zip(rows, result.probabilities.tolist(), strict=True):
+            row["probabilities"] = dict(zip(labels, shares, strict=True))
+    return rows
+
+
+def _lines(
+    served: Served, records: Sequence[Any], predictions: list[dict[str, Any]], time: str
+) -> Iterator[bytes]:
+    """The lines of the inference log: what was asked, in the words of the caller, and answered."""
+    names = served.model.schema.names
+    for record, answer in zip(records, predictions, strict=True):
+        line = {
+            "model": served.model.model,
+            "version": served.model.version,
+            "time": time,
+            "prediction_id": answer["prediction_id"],
+            "instance": {name: record.get(name) for name in names},
+            "score": answer["score"],
+            "label": answer["label"],
+            "error": None,
+        }
+        yield _encode(line).encode()
+
+
+def _log(
+    lines: list[bytes], publisher: Callable[[], Publisher]
+) -> tuple[int, MillraceError | None]:
+    """Publish the lines of one request in as few messages as fit. How many lines were not
+    accepted, and why, comes back; after a refusal the rest is not tried.
+
+    The lake's subscription writes a message and a line end, so lines joined by line ends are
+    lines there too, and a request of a thousand rows costs one publish.
+    """
+    done = 0
+    while done < len(lines):
+        end, size = done, 0
+        while end < len(lines) and (end == done or size + len(lines[end]) < _MESSAGE_BYTES):
+            size += len(lines[end]) + 1
+            end += 1
+        try:
+            publisher().publish(LOG_TOPIC, b"\n".join(lines[done:end]), _ATTRIBUTES)
+        except MillraceError as error:
+            return len(lines) - done, error
+        done = end
+    return 0, None
