@@ -168,23 +168,41 @@ class Judgement:
 # --- guardrails ----------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class FalseAlarms:
+    """False positives among the negative rows of a holdout; the champion's on the same rows."""
+
+    count: int
+    negatives: int
+    champion: int | None = None
+
+    @property
+    def rate(self) -> float:
+        return self.count / self.negatives if self.negatives else 0.0
+
+
 def false_positive_guardrail(
-    upper: float, ceiling: float, out_of_fold: int, false_positives: int, negatives: int
+    upper: float, ceiling: float, out_of_fold: int, held: FalseAlarms
 ) -> dict[str, Any]:
-    """The ceiling holds out of fold (upper bound), and the holdout does not contradict it."""
-    held = false_positives / negatives if negatives else 0.0
-    certain = rate_lower(false_positives, negatives)
-    passed = upper <= ceiling and certain <= ceiling
+    """The ceiling holds out of fold (upper bound), and the holdout does not contradict it. Where
+    the world has changed so much that nobody keeps it there, a version that raises no more false
+    alarms than the champion passes: keeping the champion would not be safer."""
+    kept = upper <= ceiling and rate_lower(held.count, held.negatives) <= ceiling
+    no_worse = held.champion is not None and held.count <= held.champion
+    passed = kept or (upper <= ceiling and no_worse)
+    verdict = "" if kept else ": broken"
+    if passed and not kept and held.champion is not None:
+        verdict = f": broken, as by the champion with {held.champion / held.negatives:.1%}"
     return {
         "name": "false_positive_rate",
         "value": upper,
         "threshold": ceiling,
         "pass": passed,
-        "holdout": held,
+        "holdout": held.rate,
         "sentence": (
             f"False alarms: with 95 % confidence at most {upper:.1%} of {out_of_fold:,} negative "
-            f"rows out of fold, and {held:.1%} of {negatives:,} in the holdout (ceiling "
-            f"{ceiling:.0%}{'' if passed else ': broken'})."
+            f"rows out of fold, and {held.rate:.1%} of {held.negatives:,} in the holdout (ceiling "
+            f"{ceiling:.0%}{verdict})."
         ),
     }
 

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from shared.errors import NotTrainable
 from shared.serving.columns import BadCell, Schema
+from shared.serving.features import Bounds
 from shared.serving.package import Task
 from shared.spec.model import Spec
 
+NO_BOUNDS = Bounds()
 MAX_CLASSES = 100
 MIN_ROWS = 50
 MIN_CLASS_ROWS = 10
@@ -34,12 +36,14 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How target cells are understood. `labels` are canonical texts, none for regression."""
+    """How target cells are understood. `labels` are canonical texts, none for regression;
+    `require` is what the spec demands of the target column."""
 
     task: Task
     labels: tuple[str, ...]
     scale: float
     cells: Schema
+    require: Bounds = NO_BOUNDS
 
     def parse(self, texts: Sequence[str]) -> Parsed:
         """Class positions, or values divided by the scale."""
@@ -59,6 +63,8 @@ class Outcome:
             number = self.cells.number_of(text)
             if math.isnan(number):
                 raise BadCell("the target is missing")
+            if rule := self.require.broken_by(number):
+                raise BadCell(rule)
             return number / self.scale
         label = self.cells.category_of(text)
         if not label:
@@ -73,10 +79,12 @@ def outcome_of(
 ) -> Outcome:
     """How to read this target. `known` are the labels of the model's first training: a positive
     class that nobody declared stays what it was then. Raises NotTrainable."""
+    require = _require(spec, cells)
     if spec.task == "regression":
-        return Outcome("regression", (), spec.target.scale, cells)
+        return Outcome("regression", (), spec.target.scale, cells, require)
     counts = Counter(cells.category_of(text) for text in texts)
-    counts.pop("", None)
+    for label in [found for found in counts if not found or require.broken_by(found)]:
+        del counts[label]
     if len(counts) < 2:
         found = ", ".join(counts) or "nothing"
         raise NotTrainable(f"{spec.target.column} holds only {found}; two classes are needed")
@@ -86,8 +94,8 @@ def outcome_of(
                 f"{spec.target.column} has {len(counts)} different values, at most {MAX_CLASSES} "
                 f"classes make sense; is the task regression?"
             )
-        return Outcome("multiclass", tuple(sorted(counts)), 1.0, cells)
-    return Outcome("binary", _two(spec, counts, cells, known), 1.0, cells)
+        return Outcome("multiclass", tuple(sorted(counts)), 1.0, cells, require)
+    return Outcome("binary", _two(spec, counts, cells, known), 1.0, cells, require)
 
 
 def check_enough(values: NDArray[np.float64], outcome: Outcome, what: str) -> None:
@@ -102,6 +110,15 @@ def check_enough(values: NDArray[np.float64], outcome: Outcome, what: str) -> No
             )
     if outcome.task == "regression" and np.ptp(values) == 0:
         raise NotTrainable(f"all {what} have the same target value")
+
+
+def _require(spec: Spec, cells: Schema) -> Bounds:
+    column = spec.columns.get(spec.target.column)
+    if column is None:
+        return NO_BOUNDS
+    limits = column.require
+    values = limits.values and tuple(cells.category_of(value) for value in limits.values)
+    return Bounds(limits.min, limits.max, values, limits.present)
 
 
 def _two(spec: Spec, counts: Counter[str], cells: Schema, known: Sequence[str]) -> tuple[str, str]:

@@ -1,0 +1,1 @@
+"""Pages that people read: offline, self-contained, escaped. No port in here."""

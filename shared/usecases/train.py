@@ -1,0 +1,117 @@
+"""Train: from an accepted file (or labels that came back) to a stored version with its comparison.
+
+    prepared -> tuned-* -> fitted -> compared -> described -> tracked -> stored -> TrainingCompleted
+
+Every stage is resumed where an earlier attempt stopped, so a crash between any two steps and a
+retry give one version and one outcome. A run that only compares ends with ComparisonCompleted.
+Deciding is promote's business.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared import documents, paths, runs
+from shared.boundary import Task
+from shared.errors import NotTrainable
+from shared.events import ComparisonCompleted, Event, RunEvent, TrainingCompleted
+from shared.ports import Bucket, Clock, Publisher, Registry, Tracker
+from shared.spec.registry import read_generation
+from shared.usecases.training import compared, fitting, prepared, relearned, stored
+from shared.usecases.training.prepared import Prepared
+from shared.usecases.training.stages import Training
+
+
+def train_model(
+    task: Task,
+    *,
+    lake: Bucket,
+    publisher: Publisher,
+    clock: Clock,
+    tracker: Tracker | None = None,
+    registry: Registry | None = None,
+    workers: int = 2,
+) -> Event:
+    """Do what the run's request asks: train, retrain or compare. Raises Rejected for data that can
+    never work."""
+    request = runs.read_request(task.model, task.run_id, lake=lake)
+    spec = read_generation(task.model, request.spec_generation, lake=lake)
+    run = Training(request, spec, lake, clock, workers)
+    ended: RunEvent
+    if request.kind == "compare":
+        version = _compare_only(run)
+        ended = ComparisonCompleted(model=run.model, run_id=run.version, version=version)
+    else:
+        _train(run, tracker=tracker, registry=registry)
+        ended = TrainingCompleted(model=run.model, run_id=run.version, version=run.version)
+    return runs.finish(ended, lake=lake, publisher=publisher, clock=clock)
+
+
+def _train(run: Training, *, tracker: Tracker | None, registry: Registry | None) -> None:
+    records: dict[str, dict[str, Any]] = {}
+    records["prepared"] = run.stage(prepared.STAGE, lambda: _prepare(run))
+    data = prepared.load_prepared(run.model, run.version, records["prepared"], lake=run.lake)
+    tuned = fitting.tune(run, data)
+    records |= {fitting.stage_name(record["candidate"]): record for record in tuned}
+    records["fitted"] = run.stage("fitted", lambda: fitting.fit_best(run, data, tuned))
+    model = fitting.load_version(run, records["fitted"])
+    records["compared"] = run.stage(
+        "compared",
+        lambda: _write_comparison(
+            run,
+            run.version,
+            compared.compare(run, run.version, data, model, records["fitted"]),
+        ),
+    )
+    records["described"] = run.stage(
+        "described", lambda: stored.describe(run, data, model, records)
+    )
+    records["tracked"] = run.stage(
+        "tracked",
+        lambda: stored.track(run, records, tuned, tracker=tracker, registry=registry),
+    )
+    run.stage("stored", lambda: stored.store(run, data, records))
+
+
+def _prepare(run: Training) -> dict[str, Any]:
+    if run.request.retrain is not None:
+        return relearned.prepare_labelled(run, run.request.retrain)
+    if not run.request.inputs:
+        raise NotTrainable("the run names no input file and no labels to learn from")
+    return prepared.prepare_files(run)
+
+
+def _compare_only(run: Training) -> str:
+    """Compare the asked version with the present champion; the version comes back."""
+    version = run.request.version
+    if version is None:
+        raise NotTrainable("the comparison names no version")
+    stages = {
+        name: documents.require(run.lake, paths.run_stage(run.model, version, f"{name}.json"))
+        for name in (prepared.STAGE, "fitted")
+    }
+    data: Prepared = prepared.load_prepared(
+        run.model, version, stages[prepared.STAGE], lake=run.lake
+    )
+    model = fitting.load_version(run, stages["fitted"], version)
+    run.stage(
+        "compared-again",
+        lambda: _write_comparison(
+            run, version, compared.compare(run, version, data, model, stages["fitted"])
+        ),
+    )
+    return version
+
+
+def _write_comparison(run: Training, version: str, body: dict[str, Any]) -> dict[str, Any]:
+    """comparison.json is the latest comparison of the version: that is what promote judges."""
+    run.lake.write(
+        paths.version(run.model, version, "comparison.json"),
+        documents.dumps(body),
+        content_type="application/json",
+    )
+    facts = {
+        key: body[key]
+        for key in ("metric", "challenger", "champion", "gain", "gain_lower", "sentence")
+    }
+    return {"comparison": body, "facts": facts}

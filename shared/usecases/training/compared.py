@@ -1,0 +1,209 @@
+"""Stage `compared`: the new version and today's champion on the same rows, now.
+
+Rows that the champion was fitted on are taken out of the holdout first, so that neither model has
+used any of them; what was taken out is recorded. Also serves `ComparisonRequested`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from shared import documents, paths
+from shared.errors import ObjectNotFound
+from shared.manifests import Manifest, read_manifest
+from shared.ports import Bucket
+from shared.serving.package import LoadedModel, load
+from shared.tabular import baseline, comparison, metrics
+from shared.tabular.bootstrap import paired_gain
+from shared.tabular.comparison import Judgement
+from shared.tabular.dataset import Dataset, Examples, side_mask
+from shared.tabular.metrics import Floats
+from shared.tabular.reading import Cells, columns_of
+from shared.tabular.splitting import overlap, row_keys
+from shared.usecases.training.prepared import STAGE, Prepared, load_prepared
+from shared.usecases.training.stages import Training
+
+
+@dataclass(frozen=True, slots=True)
+class _Rival:
+    """The champion, or why it cannot be compared. `free` marks holdout rows it never fitted."""
+
+    version: str | None = None
+    answers: Floats | None = None
+    free: np.ndarray[Any, np.dtype[np.bool_]] | None = None
+    threshold: float | None = None
+    why_not: str = ""
+
+    def false_positives(self, holdout: Examples) -> int | None:
+        """The champion's false positives on the rows compared on, None where there is none."""
+        if self.answers is None or self.free is None or self.threshold is None:
+            return None
+        counts = metrics.confusion(holdout.target, self.answers[self.free], self.threshold)
+        return counts["false_positives"]
+
+
+def compare(
+    run: Training,
+    version: str,
+    prepared: Prepared,
+    model: LoadedModel,
+    fitted: dict[str, Any],
+) -> dict[str, Any]:
+    """comparison.json of a version against the present champion."""
+    fit, holdout = prepared.sides()
+    held = _side_cells(prepared.dataset, "holdout")
+    rival = _rival(run, read_manifest(run.model, lake=run.lake), version, prepared, held)
+    answers = answers_of(model, prepared, held)
+    free = rival.free if rival.free is not None else np.ones(len(holdout), bool)
+    judged = _judge(
+        run,
+        version,
+        prepared,
+        fit=fit,
+        holdout=holdout.take(free),
+        answers=answers[free],
+        rival=rival,
+        fitted=fitted,
+        removed=int((~free).sum()),
+    )
+    return judged.to_json()
+
+
+def answers_of(model: LoadedModel, prepared: Prepared, cells: Cells) -> Floats:
+    """What a served model answers to these cells, as metrics take it: probability of the positive
+    class, of each class, or value in units of the target's scale."""
+    found = model.predict(columns_of(cells, model.schema))
+    if model.task == "regression":
+        return found.score / prepared.outcome.scale
+    if found.probabilities is None:
+        return found.score
+    order = [model.package.labels.index(label) for label in prepared.outcome.labels]
+    return found.probabilities[:, order]
+
+
+def _judge(
+    run: Training,
+    version: str,
+    prepared: Prepared,
+    *,
+    fit: Examples,
+    holdout: Examples,
+    answers: Floats,
+    rival: _Rival,
+    fitted: dict[str, Any],
+    removed: int,
+) -> Judgement:
+    task, classes = prepared.outcome.task, len(prepared.outcome.labels)
+    seed = run.spec.training.seed
+    rows = comparison.holdout_of(
+        task,
+        holdout.target,
+        prepared.holdout_kind,
+        classes=classes,
+        overlap=prepared.record["overlap"],
+        removed=removed,
+    )
+    measurable = len(holdout) > 1 and (rows.rarer is None or rows.rarer > 0)
+    base = champion = gain = None
+    if measurable:
+        base = baseline.judge(
+            task,
+            fit,
+            holdout,
+            answers,
+            prepared.schema.features,
+            classes=classes,
+            seed=seed,
+        )
+    if measurable and rival.answers is not None and rival.free is not None:
+        other = rival.answers[rival.free]
+        champion = metrics.primary(task, holdout.target, other)
+        gain = paired_gain(task, holdout.target, answers, other, seed=seed)
+    why_not = rival.why_not or ("" if measurable else "too few rows are left to measure anything")
+    return Judgement(
+        version=version,
+        task=task,
+        holdout=rows,
+        challenger=metrics.primary(task, holdout.target, answers) if measurable else 0.0,
+        baseline=base,
+        guardrails=guardrails(fitted, prepared, holdout, answers, rival),
+        against=rival.version,
+        champion=champion,
+        gain=gain,
+        why_not=why_not,
+    )
+
+
+def guardrails(
+    fitted: dict[str, Any], prepared: Prepared, holdout: Examples, answers: Floats, rival: _Rival
+) -> list[dict[str, Any]]:
+    """What must hold whoever the version competes with."""
+    found = [comparison.parity_guardrail(fitted["parity"])]
+    choice = fitted["choice"]
+    if choice and choice["ceiling"] is not None and prepared.outcome.task == "binary":
+        counts = metrics.confusion(holdout.target, answers, choice["threshold"])
+        alarms = comparison.FalseAlarms(
+            counts["false_positives"],
+            counts["false_positives"] + counts["true_negatives"],
+            rival.false_positives(holdout),
+        )
+        found.append(
+            comparison.false_positive_guardrail(
+                choice["false_positive_upper"], choice["ceiling"], choice["negatives"], alarms
+            )
+        )
+    return found
+
+
+def _rival(
+    run: Training, manifest: Manifest | None, version: str, prepared: Prepared, held: Cells
+) -> _Rival:
+    if manifest is None or manifest.version == version:
+        return _Rival()
+    champion = load_champion(manifest, run.lake)
+    missing = [name for name in champion.schema.names if name not in held]
+    if missing:
+        why = f"it needs {', '.join(missing)}, which the new data do not have"
+        return _Rival(manifest.version, why_not=why)
+    if champion.task != prepared.outcome.task:
+        why = f"it is a {champion.task} model"
+        return _Rival(manifest.version, why_not=why)
+    if not _same_labels(champion, prepared):
+        why = f"its labels are {', '.join(champion.package.labels)}"
+        return _Rival(manifest.version, why_not=why)
+    try:
+        used = _fitted_cells(run.model, manifest.version, run.lake)
+    except ObjectNotFound:
+        return _Rival(manifest.version, why_not="the rows it was fitted on are no longer there")
+    features = champion.schema.features
+    keys = row_keys(columns_of(held, champion.schema), features)
+    known = row_keys(columns_of(used, champion.schema), features)
+    free = ~np.array(overlap(keys, known), bool)
+    answers = answers_of(champion, prepared, held)
+    return _Rival(manifest.version, answers, free, champion.package.threshold)
+
+
+def load_champion(manifest: Manifest, lake: Bucket) -> LoadedModel:
+    """The model that serves. Raises PackageInvalid."""
+    return load(lambda name: lake.read(manifest.package + name).data, manifest.files)
+
+
+def _same_labels(champion: LoadedModel, prepared: Prepared) -> bool:
+    mine, theirs = prepared.outcome.labels, champion.package.labels
+    # The order matters where one of two classes is the positive one.
+    return mine == theirs if champion.task == "binary" else set(mine) == set(theirs)
+
+
+def _fitted_cells(model: str, version: str, lake: Bucket) -> Cells:
+    """Cells of the rows that a version was fitted on. Raises ObjectNotFound."""
+    record = documents.require(lake, paths.run_stage(model, version, f"{STAGE}.json"))
+    dataset = load_prepared(model, version, record, lake=lake).dataset
+    return _side_cells(dataset, "fit")
+
+
+def _side_cells(dataset: Dataset, side: Any) -> Cells:
+    rows = np.flatnonzero(side_mask(dataset, side)).tolist()
+    return {name: [column[row] for row in rows] for name, column in dataset.cells.items()}

@@ -1,0 +1,180 @@
+"""Stages `described`, `tracked` and `stored`: cards and reference, MLflow, version.json.
+
+version.json is written last and once: a version that has it is complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from shared import documents, paths
+from shared.documents import timestamp
+from shared.errors import TrackingUnavailable
+from shared.ports import Registry, TrackedCandidate, TrackedTraining, Tracker
+from shared.reporting.card import Card, html_card, markdown_card
+from shared.serving.package import LoadedModel
+from shared.tabular import metrics
+from shared.tabular.profile import build_reference
+from shared.usecases.training.compared import answers_of
+from shared.usecases.training.prepared import Prepared
+from shared.usecases.training.stages import Training
+
+CARDS = {"card.html": "text/html; charset=utf-8", "card.md": "text/markdown; charset=utf-8"}
+
+
+def describe(
+    run: Training, prepared: Prepared, model: LoadedModel, records: Mapping[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """Write the cards and the reference profile; holdout metrics come back in the record."""
+    fit, holdout = prepared.sides()
+    rows = [row for row, side in enumerate(prepared.dataset.side) if side == "holdout"]
+    held = {name: [column[row] for row in rows] for name, column in prepared.dataset.cells.items()}
+    answers = answers_of(model, prepared, held)
+    measured = dict(
+        metrics.every(model.task, holdout.target, answers, records["fitted"]["threshold"])
+    )
+    found = model.predict(holdout.columns)
+    labels = prepared.outcome.labels
+    reference = build_reference(
+        fit.columns,
+        prepared.schema.features,
+        scores=found.score,
+        labels=found.label,
+        targets=[labels[int(value)] for value in holdout.target]
+        if labels
+        else holdout.target * prepared.outcome.scale,
+        task=model.task,
+        metrics=measured,
+        positive=labels[1] if model.task == "binary" else None,
+    )
+    name = paths.dataset(run.model, run.version, "reference.json")
+    run.lake.write(name, documents.dumps(reference), content_type="application/json")
+    card = Card(
+        model=run.model,
+        version=run.version,
+        spec=run.spec,
+        request=run.request,
+        records=records,
+        metrics=measured,
+        target=holdout.target,
+        answers=answers,
+        labels=labels,
+    )
+    _write_cards(run, {"card.html": html_card(card), "card.md": markdown_card(card)})
+    facts = {key: round(value, 5) for key, value in measured.items()}
+    return {"metrics": measured, "reference": name, "facts": facts}
+
+
+def _write_cards(run: Training, cards: Mapping[str, str]) -> None:
+    for name, text in cards.items():
+        where = paths.version(run.model, run.version, name)
+        run.lake.write(where, text.encode(), content_type=CARDS[name])
+
+
+def track(
+    run: Training,
+    records: Mapping[str, dict[str, Any]],
+    tuned: list[dict[str, Any]],
+    *,
+    tracker: Tracker | None,
+    registry: Registry | None,
+) -> dict[str, Any]:
+    """Show the training on the tracking server and register the version there. A server that is
+    not there costs a note: the lake is the truth, and mirror registers later."""
+    if tracker is None:
+        why = "no tracking server is configured"
+        return {"tracking_run_id": None, "facts": {"tracking": "off", "why": why}}
+    training = _tracked(run, records, tuned)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            _collect(run, records["fitted"]["files"], Path(folder))
+            tracking_run_id = tracker.log(training, Path(folder))
+        if registry is not None:
+            registry.register(run.model, run.version, tracking_run_id)
+    except TrackingUnavailable as error:
+        facts = {"tracking": "skipped", "why": str(error)[:500]}
+        return {"tracking_run_id": None, "facts": facts}
+    return {"tracking_run_id": tracking_run_id, "facts": {"tracking": tracking_run_id}}
+
+
+def store(
+    run: Training, prepared: Prepared, records: Mapping[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """Write version.json once."""
+    fitted, described = records["fitted"], records["described"]
+    body = {
+        "version": run.version,
+        "model": run.model,
+        "run_id": run.version,
+        "created": timestamp(run.clock.now()),
+        "spec_generation": run.request.spec_generation,
+        "task": prepared.outcome.task,
+        "candidate": fitted["candidate"],
+        "params": fitted["params"],
+        "threshold": fitted["threshold"],
+        "labels": list(prepared.outcome.labels),
+        "metrics": described["metrics"],
+        "package": {"files": fitted["files"], "sha256": fitted["sha256"]},
+        "dataset": prepared.record["dataset"],
+        "dataset_sha256": prepared.record["sha256"],
+        "reference": described["reference"],
+        "inputs": [item.source for item in run.request.inputs],
+        "labels_used": prepared.record["labels_used"],
+        "tracking_run_id": records["tracked"]["tracking_run_id"],
+        "seconds": {name: record["seconds"] for name, record in records.items()},
+    }
+    name = paths.version(run.model, run.version, "version.json")
+    documents.create(run.lake, name, body)
+    return {"version": name, "facts": {"version": run.version}}
+
+
+def _collect(run: Training, files: Mapping[str, str], folder: Path) -> None:
+    """Cards and package, as the tracking server keeps them."""
+    for name in CARDS:
+        run.lake.download(paths.version(run.model, run.version, name), folder / name)
+    (folder / "package").mkdir()
+    for name, sha256 in files.items():
+        path = folder / "package" / name
+        run.lake.download(paths.package(run.model, run.version, name), path)
+        if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+            raise TrackingUnavailable(f"{name} is not the file that was fitted")
+
+
+def _tracked(
+    run: Training, records: Mapping[str, dict[str, Any]], tuned: list[dict[str, Any]]
+) -> TrackedTraining:
+    prepared, fitted = records["prepared"], records["fitted"]
+    metric = metrics.PRIMARY[run.spec.task]
+    seconds = {f"seconds_{name}": float(record["seconds"]) for name, record in records.items()}
+    return TrackedTraining(
+        model=run.model,
+        version=run.version,
+        tags={
+            "millrace.run_id": run.version,
+            "millrace.model": run.model,
+            "millrace.spec_generation": str(run.request.spec_generation),
+            "millrace.dataset_sha256": prepared["sha256"],
+            "millrace.package_sha256": fitted["sha256"],
+            "millrace.requested_by": run.request.requested_by,
+        },
+        params={
+            "candidate": fitted["candidate"],
+            "rows_fit": prepared["facts"]["fit"],
+            "rows_holdout": prepared["facts"]["holdout"],
+            **({"threshold": fitted["threshold"]} if fitted["threshold"] is not None else {}),
+            **fitted["params"],
+        },
+        metrics={**records["described"]["metrics"], **seconds},
+        candidates=[
+            TrackedCandidate(
+                name=record["candidate"],
+                params=record["params"],
+                metrics={metric: record["score"], "seconds": float(record["seconds"])},
+            )
+            for record in tuned
+        ],
+    )

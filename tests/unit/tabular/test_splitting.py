@@ -1,0 +1,102 @@
+"""Sides: equal rows together, the newest labels held out, nothing on both sides."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shared.serving.features import Feature
+from shared.tabular.dataset import Side
+from shared.tabular.splitting import (
+    Labelled,
+    enough_evidence,
+    folds,
+    labelled_sides,
+    overlap,
+    random_sides,
+    row_keys,
+)
+
+FEATURES = (Feature("n", "number"), Feature("c", "category"))
+
+
+def _keys(numbers: list[float], texts: list[str]) -> list[bytes]:
+    columns = {"n": np.array(numbers, np.float64), "c": np.array(texts, object)}
+    return row_keys(columns, FEATURES)
+
+
+def test_rows_that_are_equal_to_a_model_have_equal_keys() -> None:
+    """-0 and 0, all NaN; and no two different rows share a key by their separators."""
+    nan = float("nan")
+    same = _keys([0.0, -0.0, nan, float("nan")], ["a", "a", "", ""])
+    assert same[0] == same[1]
+    assert same[2] == same[3]
+    other = _keys([1.0, 1.0, 11.0, nan], ["a", "a'", "", "nan"])
+    assert len({*other, *same}) == 6
+
+
+def test_a_random_side_depends_on_the_row_and_the_salt_only() -> None:
+    """The same row is on the same side in any file; the share is about what was asked for."""
+    keys = [str(number).encode() for number in range(20_000)]
+    sides = random_sides(keys, "salt", 0.2)
+    assert abs(sides.count("holdout") / len(keys) - 0.2) < 0.01
+    assert random_sides(keys[::-1], "salt", 0.2) == sides[::-1]
+    assert random_sides(keys, "pepper", 0.2) != sides
+
+
+def _rows(count: int, minute: int = 0) -> list[Labelled]:
+    return [
+        Labelled(
+            f"2026-01-05T09:{minute:02}:00Z", number, f"p-{number}", f"{minute}-{number}".encode()
+        )
+        for number in range(count)
+    ]
+
+
+def test_the_newest_labelled_rows_are_the_holdout() -> None:
+    """By prediction time, then record number, whatever order they come in."""
+    rows = [*_rows(50, minute=2), *_rows(50, minute=1)]
+    sides = labelled_sides(rows, {})
+    assert sides == ["fit"] * 20 + ["holdout"] * 30 + ["fit"] * 50
+
+
+def test_a_known_row_keeps_its_side() -> None:
+    """Fitted rows fit again; held-out ones are reserved; neither counts for the share."""
+    rows = _rows(100)
+    used: dict[bytes, Side] = {
+        rows[99].key: "fit",
+        rows[98].key: "holdout",
+        rows[0].key: "reserved",
+    }
+    sides = labelled_sides(rows, used)
+    assert (sides[99], sides[98], sides[0]) == ("fit", "reserved", "reserved")
+    assert sides.count("holdout") == 29
+
+
+def test_a_new_row_equal_to_an_older_new_one_goes_with_it() -> None:
+    """What is in the holdout is in no fit, duplicates within the new rows included."""
+    rows = _rows(10)
+    rows[9] = Labelled(rows[9].time, 9, "p-9", rows[0].key)
+    sides = labelled_sides(rows, {})
+    assert sides == ["fit"] * 7 + ["holdout"] * 2 + ["fit"]
+    fitted = {row.key for row, side in zip(rows, sides, strict=True) if side == "fit"}
+    held = [row.key for row, side in zip(rows, sides, strict=True) if side == "holdout"]
+    assert not any(overlap(held, fitted))
+
+
+def test_folds_are_balanced_and_repeatable() -> None:
+    """Each fold has its share of every class, for the same seed always the same rows."""
+    classes = np.array([0.0] * 80 + [1.0] * 20)
+    found = folds(100, 4, 7, classes)
+    for fold in range(4):
+        assert (found == fold).sum() == 25
+        assert classes[found == fold].sum() == 5
+    assert (found == folds(100, 4, 7, classes)).all()
+    assert (found != folds(100, 4, 8, classes)).any()
+
+
+def test_evidence_needs_rows_and_some_of_the_rarer_class() -> None:
+    """150 rows; 50 of the rarer class where there are classes."""
+    assert enough_evidence(150, None)
+    assert enough_evidence(150, 50)
+    assert not enough_evidence(149, None)
+    assert not enough_evidence(5000, 49)

@@ -1,0 +1,216 @@
+"""Retraining and comparing: never on rows that one of the models has used."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from shared import documents, paths
+from shared.errors import NotTrainable
+from shared.events import ComparisonCompleted
+from shared.tabular.dataset import unpack
+from tests.unit.tabular.world import MODEL, RUN, World, csv_bytes, rows
+
+SCORED = "20260106T090000-00000001"
+AGAIN = "20260107T090000-00000002"
+
+
+@pytest.fixture
+def world() -> World:
+    """A champion, trained on 400 rows."""
+    world = World()
+    world.ask(csv_bytes(rows(400)))
+    world.train()
+    world.promote(RUN)
+    world.clock.advance(timedelta(days=2))
+    return world
+
+
+def _label(world: World, data: list[list[str]], score_run: str = SCORED) -> str:
+    """Score these rows and label them all, in one file."""
+    world.scored(score_run, data)
+    return world.labelled(
+        "20260107T080000-0000000f",
+        [(f"{score_run}-{n}", row[3], score_run, 0) for n, row in enumerate(data, start=1)],
+    )
+
+
+def _sides(world: World, run_id: str) -> dict[str, list[str]]:
+    dataset = unpack(world.lake.read(paths.dataset(MODEL, run_id, "data.csv.gz")).data)
+    found: dict[str, list[str]] = {}
+    rows = zip(dataset.origin, dataset.prediction_id, dataset.side, strict=True)
+    for origin, prediction_id, side in rows:
+        found.setdefault(f"{origin} {side}", []).append(prediction_id)
+    return found
+
+
+def test_the_holdout_of_a_retraining_is_the_newest_labelled_rows(world: World) -> None:
+    """70 % of the new rows fit beside the champion's, the last 30 % compare, and the champion's
+    holdout takes part in neither."""
+    fresh = rows(600, seed=1)
+    world.ask_again(RUN, [_label(world, fresh)], AGAIN)
+    world.train(AGAIN)
+    old, new = _sides(world, RUN), _sides(world, AGAIN)
+    assert len(new["file fit"]) == len(old["file fit"])
+    assert len(new["file reserved"]) == len(old["file holdout"])
+    newest = {f"{SCORED}-{number}" for number in range(421, 601)}
+    assert set(new["labels holdout"]) <= newest
+    assert len(new["labels holdout"]) > 170, "only rows equal to fitted ones may leave it"
+    assert not newest.isdisjoint(new["labels holdout"])
+    comparison = world.document(paths.version(MODEL, AGAIN, "comparison.json"))
+    assert comparison["against"] == RUN
+    assert comparison["holdout"]["kind"] == "new_labels"
+    assert comparison["holdout"]["rows"] == len(new["labels holdout"])
+    assert comparison["holdout"]["overlap"] == 0
+    assert comparison["evidence"] == "sufficient"
+    assert comparison["gain"] is not None
+    about = world.document(paths.version(MODEL, AGAIN, "version.json"))
+    assert len(about["labels_used"]) == 1
+
+
+def test_a_labelled_row_equal_to_a_used_one_keeps_its_side(world: World) -> None:
+    """Replayed training rows can neither leak into the new holdout nor free the old one."""
+    fresh, replayed = rows(500, seed=1), rows(400)[:100]
+    world.ask_again(RUN, [_label(world, [*fresh, *replayed])], AGAIN)
+    world.train(AGAIN)
+    new = _sides(world, AGAIN)
+    held = {int(found.rpartition("-")[2]) for found in new["labels holdout"]}
+    assert max(held) <= 500
+    assert len(new["labels reserved"]) > 0
+    comparison = world.document(paths.version(MODEL, AGAIN, "comparison.json"))
+    assert comparison["holdout"]["overlap"] == 0
+    assert comparison["holdout"]["removed"] == 0
+
+
+def test_the_next_retraining_learns_from_the_last_one(world: World) -> None:
+    """A second round starts from the first one's dataset; a corrected label replaces the old."""
+    world.ask_again(RUN, [_label(world, rows(600, seed=1))], AGAIN)
+    world.train(AGAIN)
+    world.promote(AGAIN)
+    again, scored = "20260109T090000-00000003", "20260108T090000-00000004"
+    world.scored(scored, rows(600, seed=2))
+    labels = [(f"{scored}-{n}", row[3], scored, 0) for n, row in enumerate(rows(600, seed=2), 1)]
+    corrected = "no" if rows(600, seed=1)[0][3] == "yes" else "yes"
+    labels.append((f"{SCORED}-1", corrected, SCORED, 1))
+    world.ask_again(AGAIN, [world.labelled("20260109T080000-0000000e", labels)], again)
+    world.train(again)
+    dataset = unpack(world.lake.read(paths.dataset(MODEL, again, "data.csv.gz")).data)
+    at = [n for n, found in enumerate(dataset.prediction_id) if found == f"{SCORED}-1"]
+    assert [dataset.cells["y"][n] for n in at] == [corrected]
+    assert [dataset.side[n] for n in at] == ["fit"]
+    assert len(dataset) == 400 + 600 + 600
+    reserved = set(_sides(world, again)["labels reserved"])
+    assert reserved >= set(_sides(world, AGAIN)["labels holdout"]), "it was seen once"
+
+
+def test_online_predictions_are_joined_from_the_inference_log(world: World) -> None:
+    """Instances of the log are training rows like any other; an id of another model is not ours."""
+    day = world.clock.now()
+    fresh = rows(600, seed=1)
+    lines = [
+        {
+            "model": MODEL,
+            "version": RUN,
+            "time": documents.timestamp(day + timedelta(seconds=number)),
+            "prediction_id": f"call-{number}",
+            "instance": {
+                "age": int(row[0]),
+                "gain": None if row[1] == "?" else float(row[1]),
+                "city": row[2],
+            },
+            "score": 0.5,
+            "label": "no",
+            "error": None,
+        }
+        for number, row in enumerate(fresh)
+    ]
+    lines.append({**lines[0], "model": "other"})
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    world.lake.write(f"{paths.inference_log(day.date())}x.jsonl", text.encode())
+    labels = [(f"call-{number}", row[3], None, 0) for number, row in enumerate(fresh)]
+    world.ask_again(RUN, [world.labelled("20260107T080000-0000000f", labels)], AGAIN)
+    world.train(AGAIN)
+    dataset = unpack(world.lake.read(paths.dataset(MODEL, AGAIN, "data.csv.gz")).data)
+    assert dataset.origin.count("labels") == 600
+    at = dataset.prediction_id.index("call-0")
+    assert dataset.cells["age"][at] == fresh[0][0]
+
+
+def test_too_few_new_rows_are_no_evidence(world: World) -> None:
+    """Under 150 rows a person decides, whatever the numbers say."""
+    world.ask_again(RUN, [_label(world, rows(200, seed=1))], AGAIN)
+    world.train(AGAIN)
+    comparison = world.document(paths.version(MODEL, AGAIN, "comparison.json"))
+    assert comparison["evidence"] == "insufficient_evidence"
+    assert "too little to decide on" in comparison["sentence"]
+
+
+def test_labels_that_belong_to_nothing_are_rejected(world: World) -> None:
+    """Without one joined row there is nothing to learn from."""
+    world.scored(SCORED, [])
+    labels = [(f"{SCORED}-1", "yes", SCORED, 0)]
+    world.ask_again(RUN, [world.labelled("20260107T080000-0000000f", labels)], AGAIN)
+    with pytest.raises(NotTrainable, match="could be joined"):
+        world.train(AGAIN)
+
+
+def test_a_new_file_is_compared_on_rows_the_champion_never_fitted(world: World) -> None:
+    """The salt is frozen: rows of the first file that come again are on their old side."""
+    world.ask(csv_bytes([*rows(400), *rows(400, seed=5)]), AGAIN)
+    world.train(AGAIN)
+    first = unpack(world.lake.read(paths.dataset(MODEL, RUN, "data.csv.gz")).data)
+    second = unpack(world.lake.read(paths.dataset(MODEL, AGAIN, "data.csv.gz")).data)
+    assert second.side[:400] == first.side
+    comparison = world.document(paths.version(MODEL, AGAIN, "comparison.json"))
+    assert comparison["holdout"]["removed"] == 0
+    assert comparison["against"] == RUN
+    assert comparison["champion"] is not None
+
+
+def test_rows_that_the_champion_fitted_are_taken_out_of_the_holdout(world: World) -> None:
+    """Should a frozen salt be lost, the comparison still has no row that the champion used."""
+    world.lake.delete(paths.first_training(MODEL))
+    world.ask(csv_bytes(rows(400)), AGAIN)
+    world.train(AGAIN)
+    comparison = world.document(paths.version(MODEL, AGAIN, "comparison.json"))
+    assert comparison["holdout"]["removed"] > 0
+    first = unpack(world.lake.read(paths.dataset(MODEL, RUN, "data.csv.gz")).data)
+    assert comparison["holdout"]["rows"] <= first.count("holdout")
+
+
+def test_comparing_again_uses_the_champion_of_the_day(world: World) -> None:
+    """A ComparisonRequested run judges the stored version against who serves now, and no more."""
+    other = "20260107T100000-00000005"
+    for run_id, seed in ((AGAIN, 5), (other, 6)):
+        world.ask(csv_bytes([*rows(400), *rows(400, seed=seed)]), run_id)
+        world.train(run_id)
+    world.promote(AGAIN)
+    before = world.names("models/")
+    world.ask_comparison(other, "20260107T110000-00000006")
+    ended = world.train("20260107T110000-00000006")
+    assert ended == ComparisonCompleted(
+        model=MODEL, run_id="20260107T110000-00000006", version=other
+    )
+    comparison = world.document(paths.version(MODEL, other, "comparison.json"))
+    assert comparison["against"] == AGAIN
+    assert comparison["version"] == other
+    assert comparison["evidence"] == "sufficient" or comparison["holdout"]["rows"] < 150
+    assert world.names("models/") == before
+
+
+def test_a_champion_that_needs_other_columns_is_not_comparable(world: World) -> None:
+    """Columns that went away make a comparison impossible; that is said, not guessed."""
+    from shared.spec.registry import register
+    from tests.unit.tabular.world import spec_of
+
+    spec = spec_of(columns={"age": {"type": "number"}, "city": {}, "y": {}})
+    world.generation = register(MODEL, spec, "test", lake=world.lake, clock=world.clock).generation
+    data = [[row[0], row[2], row[3]] for row in rows(400)]
+    world.ask(csv_bytes(data, ["age", "city", "y"]), AGAIN)
+    world.train(AGAIN)
+    comparison = world.document(paths.version(MODEL, AGAIN, "comparison.json"))
+    assert comparison["evidence"] == "not_comparable"
+    assert "gain" in comparison["sentence"]
+    assert comparison["gain_lower"] is None
