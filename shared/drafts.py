@@ -1,0 +1,280 @@
+"""What each kind of event says to people: what happened, value against threshold, since when, what
+happens next or what you can do, links. Pure; `shared.messages` makes Slack's blocks of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+from urllib.parse import quote
+
+from shared import paths
+from shared.events import (
+    ApprovalRequested,
+    AutomationNoted,
+    DataQualityBroken,
+    DataQualityRestored,
+    DataRejected,
+    DriftDetected,
+    DriftResolved,
+    Event,
+    LabelsRecorded,
+    ModelNotPromoted,
+    ModelPromoted,
+    MonitorAlert,
+    PerformanceDropped,
+    PerformanceRestored,
+    RunFailed,
+    RunRejected,
+    ScoringCompleted,
+)
+
+LEADS = {"act now": "Act now", "decide": "Please decide", "know": "For your information"}
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What links and commands need to know. `console_url` shows an object when `/<bucket>/<name>`
+    is appended to it; empty means that there is none."""
+
+    lake: str
+    context: str
+    console_url: str = ""
+
+    def command(self, *words: str) -> str:
+        """A line to copy into a shell."""
+        context = () if self.context == "local" else ("--context", self.context)
+        return " ".join(["./millrace", *context, *words])
+
+    def object(self, name: str) -> str:
+        """An object of the lake in mrkdwn: its gs:// name, and a link where a console shows it."""
+        code = f"`gs://{self.lake}/{escaped(name)}`"
+        if not self.console_url:
+            return code
+        return f"{code} (<{self.console_url}/{self.lake}/{quote(name)}|open>)"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message before it becomes blocks. `title`, `sentence` and `facts` are plain text, `next`
+    and `links` are mrkdwn of ours, `commands` are shell lines."""
+
+    asks: str
+    title: str
+    sentence: str
+    facts: Sequence[str] = ()
+    next: str = ""
+    commands: Sequence[str] = ()
+    links: Sequence[str] = ()
+    footer: Sequence[str] = ()
+
+
+def escaped(text: str) -> str:
+    """Text that Slack's mrkdwn shows as it is (https://docs.slack.dev/messaging/formatting-message-text)."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def draft_of(event: Event, where: Where) -> Draft:
+    """Raises KeyError for an event that nobody is told about."""
+    for cls in type(event).__mro__:
+        if cls in DRAFTS:
+            return DRAFTS[cls](event, where)
+    raise KeyError(event.type)
+
+
+def _monitor_alert(event: MonitorAlert, where: Where) -> Draft:
+    title, following, commands = _ALERTS[type(event)]
+    words = {"model": event.model}
+    return Draft(
+        asks=event.asks,
+        title=f"{event.model} {title}",
+        sentence=event.sentence,
+        facts=event.facts,
+        next=following,
+        commands=[where.command(*(word.format(**words) for word in line)) for line in commands],
+        links=[f"Report: {where.object(event.report)}"],
+        footer=[
+            f"{event.model} {event.version}",
+            f"{event.channel} {_when(event.window_start)} to {_when(event.window_end)}",
+            f"incident {event.incident_id}",
+            f"revision {event.revision}" if event.revision else "",
+        ],
+    )
+
+
+_MEND = "Mend the source, then drop the file again. Broken data never starts a training."
+_LABEL = (
+    "The retrain guard says in a message of its own whether there is anything to learn from. "
+    "Labels of this period tell whether the drift does any harm:"
+)
+_GO_BACK = (
+    "The retrain guard decides now and says so in a message of its own. To serve the previous "
+    "version meanwhile:"
+)
+_ALERTS: dict[type[MonitorAlert], tuple[str, str, Sequence[Sequence[str]]]] = {
+    DataQualityBroken: (
+        "gets broken data",
+        _MEND,
+        [["drop", "FILE", "--model", "{model}", "--as", "score"]],
+    ),
+    DriftDetected: (
+        "drifts",
+        _LABEL,
+        [["drop", "LABELS.csv", "--model", "{model}", "--as", "labels"]],
+    ),
+    PerformanceDropped: ("performs worse", _GO_BACK, [["rollback", "{model}"]]),
+    DataQualityRestored: ("gets good data again", "Nothing to do.", []),
+    DriftResolved: ("no longer drifts", "Nothing to do.", []),
+    PerformanceRestored: ("performs well again", "Nothing to do.", []),
+}
+
+
+def _data_rejected(event: DataRejected, where: Where) -> Draft:
+    return Draft(
+        asks="act now",
+        title=f"a file for {event.model} was refused",
+        sentence=event.message,
+        facts=[f"file: {event.source}", f"reason: {event.reason}"],
+        next="The original is where it was. Correct it and drop it again:",
+        commands=[where.command("drop", "FILE", "--model", event.model)],
+        links=[f"Record: {where.object(paths.rejection(event.model, event.run_id))}"],
+        footer=[f"{event.model} run {event.run_id}"],
+    )
+
+
+def _run_rejected(event: RunRejected, where: Where) -> Draft:
+    return Draft(
+        asks="act now",
+        title=f"a run of {event.model} was rejected",
+        sentence=event.message,
+        facts=[f"reason: {event.reason}"],
+        next="Correct the file and drop it again; a new upload is a new run.",
+        commands=[where.command("why", event.run_id)],
+        footer=[f"{event.model} run {event.run_id}"],
+    )
+
+
+def _run_failed(event: RunFailed, where: Where) -> Draft:
+    return Draft(
+        asks="act now",
+        title=f"a run of {event.model} failed",
+        sentence=event.message,
+        next="It was started again as often as it may be. See why, then drop the file again with "
+        "`--force`:",
+        commands=[where.command("why", event.run_id)],
+        footer=[f"{event.model} run {event.run_id}"],
+    )
+
+
+def _model_promoted(event: ModelPromoted, where: Where) -> Draft:
+    return Draft(
+        asks="know",
+        title=f"{event.model} has a new champion",
+        sentence=event.sentence,
+        facts=[
+            f"champion: {event.version}",
+            f"before: {event.previous or 'none'}",
+            f"by: {event.by}",
+        ],
+        next="It answers now. Ask it, or put the previous version back:",
+        commands=[
+            where.command("predict", event.model, "--example"),
+            *([where.command("rollback", event.model)] if event.previous else []),
+        ],
+        links=[_card(event.model, event.version, where)],
+        footer=[f"{event.model} {event.version}", f"revision {event.revision}"],
+    )
+
+
+def _model_not_promoted(event: ModelNotPromoted, where: Where) -> Draft:
+    return Draft(
+        asks="know",
+        title=f"{event.model} keeps its champion",
+        sentence=event.sentence,
+        facts=[f"not promoted: {event.version}", f"by: {event.by}"],
+        next="Nothing to do. To serve it all the same:",
+        commands=[where.command("versions", "promote", event.model, event.version)],
+        links=[_card(event.model, event.version, where)],
+        footer=[f"{event.model} run {event.run_id}"],
+    )
+
+
+def _approval_requested(event: ApprovalRequested, where: Where) -> Draft:
+    answer = (event.model, event.version)
+    return Draft(
+        asks="decide",
+        title=f"a version of {event.model} waits for you",
+        sentence=event.sentence,
+        facts=[f"version: {event.version}"],
+        next="Read the card, then say yes or no:",
+        commands=[
+            where.command("approvals", "approve", *answer),
+            where.command("approvals", "decline", *answer, "--reason", '"..."'),
+        ],
+        links=[_card(event.model, event.version, where)],
+        footer=[f"{event.model} run {event.run_id}"],
+    )
+
+
+def _scoring_completed(event: ScoringCompleted, where: Where) -> Draft:
+    refused = f"{event.errors} of them with an error instead of a score" if event.errors else ""
+    return Draft(
+        asks="know",
+        title=f"{event.model} scored a file",
+        sentence=f"{event.rows} rows are scored{', ' if refused else ''}{refused}.",
+        next="Monitoring judges them when their window has closed.",
+        links=[f"Predictions: {where.object(event.output)}"],
+        footer=[f"{event.model} {event.version}", f"run {event.run_id}"],
+    )
+
+
+def _labels_recorded(event: LabelsRecorded, where: Where) -> Draft:
+    unknown = f"; {event.unknown} name no prediction that we made" if event.unknown else ""
+    return Draft(
+        asks="know",
+        title=f"{event.model} has new labels",
+        sentence=f"{event.rows} labels are recorded, {event.matched} of them for predictions that "
+        f"we made{unknown}.",
+        next="Monitoring judges the windows they belong to at its next tick. To tick now:",
+        commands=[where.command("tick", "monitor")],
+        footer=[f"{event.model} run {event.run_id}"],
+    )
+
+
+def _automation_noted(event: AutomationNoted, where: Where) -> Draft:
+    about = f"{event.model}: " if event.model else ""
+    return Draft(
+        asks=event.asks if event.asks in LEADS else "know",
+        title=f"{about}a note from {event.source}",
+        sentence=event.sentence,
+        commands=[where.command("status")] if event.asks != "know" else [],
+        footer=[event.subject],
+    )
+
+
+def _when(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC".replace(":00 UTC", " UTC")
+
+
+def _card(model: str, version: str, where: Where) -> str:
+    return f"Card: {where.object(paths.version(model, version, 'card.html'))}"
+
+
+def _typed(draft: Callable[[Any, Where], Draft]) -> Callable[[Event, Where], Draft]:
+    return cast("Callable[[Event, Where], Draft]", draft)
+
+
+DRAFTS: dict[type, Callable[[Event, Where], Draft]] = {
+    MonitorAlert: _typed(_monitor_alert),
+    DataRejected: _typed(_data_rejected),
+    RunRejected: _typed(_run_rejected),
+    RunFailed: _typed(_run_failed),
+    ModelPromoted: _typed(_model_promoted),
+    ModelNotPromoted: _typed(_model_not_promoted),
+    ApprovalRequested: _typed(_approval_requested),
+    ScoringCompleted: _typed(_scoring_completed),
+    LabelsRecorded: _typed(_labels_recorded),
+    AutomationNoted: _typed(_automation_noted),
+}

@@ -1,0 +1,145 @@
+"""Predictions we made: batch runs by their summaries, online answers by the inference log.
+
+    predictions/<model>/<run_id>/summary.json    when a scoring run finished, how many rows
+    inference-log/dt=<day>/*                      JSON lines of all models, by day of export
+
+The log's day is that of its export, so readers take neighbouring days; a line may be there twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from shared import documents, paths
+from shared.events import parse_time
+from shared.ports import Bucket
+
+# A summary is written when its run has finished; clocks of two machines may differ by this.
+CLOCK_SKEW = timedelta(minutes=5)
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRun:
+    """One completed scoring run. `errors` of its `rows` have a reason instead of a score."""
+
+    run_id: str
+    version: str
+    rows: int
+    errors: int
+    finished: datetime
+    object: str
+
+    @classmethod
+    def of(cls, body: dict[str, Any]) -> BatchRun:
+        return cls(
+            run_id=body["run_id"],
+            version=body["version"],
+            rows=int(body["rows"]),
+            errors=int(body["errors"]),
+            finished=parse_time(body["finished"]),
+            object=body["object"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineLine:
+    """One answered row."""
+
+    version: str
+    time: datetime
+    prediction_id: str
+    instance: dict[str, Any]
+    score: float | None
+    label: str | None
+    error: str | None
+
+
+def find_batch_run(model: str, run_id: str, *, lake: Bucket) -> BatchRun | None:
+    """None when there is no such run, or not yet."""
+    found = documents.read(lake, paths.predictions(model, run_id, "summary.json"))
+    return BatchRun.of(found.body) if found.exists else None
+
+
+def batch_runs(model: str, start: datetime, end: datetime, *, lake: Bucket) -> list[BatchRun]:
+    """Scoring runs that finished in [start, end), oldest first."""
+    found = []
+    for info in lake.list(paths.predictions(model, "").rstrip("/") + "/"):
+        parts = info.name.split("/")
+        if len(parts) != 4 or parts[3] != "summary.json" or info.created < start - CLOCK_SKEW:
+            continue
+        run = BatchRun.of(documents.require(lake, info.name))
+        if start <= run.finished < end:
+            found.append(run)
+    return sorted(found, key=lambda run: (run.finished, run.run_id))
+
+
+def log_days(start: datetime, end: datetime) -> list[date]:
+    """The days of export that may hold lines of [start, end)."""
+    first, last = (start - CLOCK_SKEW).date(), end.date() + DAY
+    return [first + DAY * number for number in range((last - first).days + 1)]
+
+
+def read_log_day(day: date, *, lake: Bucket) -> Iterator[dict[str, Any]]:
+    """All lines of one day, of all models. What is no JSON object with a model and a time is left
+    out: the log holds lines of ours only, save for a torn one."""
+    for info in lake.list(paths.inference_log(day)):
+        with lake.open_reader(info.name, generation=info.generation) as stream:
+            for raw in stream:
+                line = _object(raw)
+                if (
+                    line is not None
+                    and {"model", "version", "time", "prediction_id"} <= line.keys()
+                ):
+                    yield line
+
+
+def online_lines(
+    model: str, start: datetime, end: datetime, *, lake: Bucket
+) -> Iterator[OnlineLine]:
+    """The model's answers of [start, end), each prediction id once."""
+    seen: set[str] = set()
+    for day in log_days(start, end):
+        for line in read_log_day(day, lake=lake):
+            if line["model"] != model or line["prediction_id"] in seen:
+                continue
+            time = parse_time(line["time"])
+            if start <= time < end:
+                seen.add(line["prediction_id"])
+                yield OnlineLine(
+                    version=line["version"],
+                    time=time,
+                    prediction_id=line["prediction_id"],
+                    instance=line.get("instance") or {},
+                    score=line.get("score"),
+                    label=line.get("label"),
+                    error=line.get("error"),
+                )
+
+
+def find_online(
+    model: str, ids: Iterable[str], days: Iterable[date], *, lake: Bucket
+) -> dict[str, datetime]:
+    """When these predictions were made, as far as the given days of the log know them."""
+    wanted = set(ids)
+    found: dict[str, datetime] = {}
+    for day in days:
+        if not wanted:
+            break
+        for line in read_log_day(day, lake=lake):
+            if line["model"] == model and line["prediction_id"] in wanted:
+                found[line["prediction_id"]] = parse_time(line["time"])
+                wanted.discard(line["prediction_id"])
+    return found
+
+
+def _object(raw: bytes) -> dict[str, Any] | None:
+    try:
+        line = json.loads(raw)
+    except (ValueError, UnicodeDecodeError):
+        return None
+    return line if isinstance(line, dict) else None

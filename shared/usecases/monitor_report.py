@@ -1,0 +1,259 @@
+"""What a judged window looks like: JSON for programs, HTML and CSV for people, events for others.
+
+Everything that comes from people's files is escaped. Pure but for the drawing.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from html import escape
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared import paths
+from shared.documents import timestamp
+from shared.events import (
+    DataQualityBroken,
+    DataQualityRestored,
+    DriftDetected,
+    DriftResolved,
+    MonitorAlert,
+    PerformanceDropped,
+    PerformanceRestored,
+    encode,
+    parse_time,
+)
+from shared.serving.columns import Columns
+from shared.spec.model import RegisteredSpec
+from shared.tabular.alarms import KINDS, Alarm, Kind, news
+from shared.usecases.monitor_rows import Labels, Window
+from shared.usecases.monitor_verdict import VersionJudged, spokesman, window_breach
+
+FORMAT = 1
+OPENED: dict[Kind, tuple[type[MonitorAlert], str, str]] = {
+    "data_quality": (DataQualityBroken, "act now", "The data of {model} is broken: {why}."),
+    "drift": (DriftDetected, "decide", "What {model} sees is not what it was trained on: {why}."),
+    "performance": (PerformanceDropped, "act now", "{model} is worse than on its holdout: {why}."),
+}
+RESOLVED: dict[Kind, tuple[type[MonitorAlert], str, str]] = {
+    "data_quality": (DataQualityRestored, "know", "The data of {model} is in order again: {why}."),
+    "drift": (DriftResolved, "know", "{model} no longer drifts: {why}."),
+    "performance": (
+        PerformanceRestored,
+        "know",
+        "{model} is as good as on its holdout again: {why}.",
+    ),
+}
+
+
+class Draw(Protocol):
+    """Makes the HTML page of a reference beside a window's rows, None when nothing can be drawn."""
+
+    def __call__(
+        self,
+        reference: Mapping[str, Any],
+        columns: Columns,
+        scores: NDArray[np.float64],
+        *,
+        threshold: float,
+        drift_share: float,
+    ) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """One revision of one window."""
+
+    window: Window
+    revision: int
+    judged_at: str
+    registered: RegisteredSpec
+    labels: Labels
+    versions: tuple[VersionJudged, ...]
+    alarms: Mapping[Kind, Alarm]
+
+    @property
+    def verdict(self) -> str:
+        breach = window_breach(self.versions, "drift")
+        return "insufficient_data" if breach is None else "drifted" if breach else "stable"
+
+
+def alert_events(judged: Judged, before: Mapping[Kind, Alarm]) -> list[MonitorAlert]:
+    """What this revision has to say. `before` are the alarms of the window's last revision."""
+    found = []
+    for kind in KINDS:
+        alarm = judged.alarms[kind]
+        what = news(alarm, before.get(kind))
+        if what == "opened":
+            found.append(_alert(judged, kind, *OPENED[kind], incident_id=alarm.incident_id))
+        elif what == "resolved":
+            incident_id = alarm.resolves or before[kind].incident_id
+            found.append(_alert(judged, kind, *RESOLVED[kind], incident_id=incident_id))
+    return found
+
+
+def _alert(
+    judged: Judged,
+    kind: Kind,
+    cls: type[MonitorAlert],
+    asks: str,
+    sentence: str,
+    *,
+    incident_id: str,
+) -> MonitorAlert:
+    window, about = judged.window, spokesman(judged.versions, kind)
+    why = about.sentence(kind) if about else "no predictions"
+    facts = about.lines(kind) if about else []
+    since = judged.alarms[kind].since
+    if since and parse_time(since) != window.start:
+        facts = [*facts, f"so since {since}"]
+    return cls(
+        model=window.model,
+        version=about.version if about else "",
+        incident_id=incident_id,
+        revision=judged.revision,
+        channel=window.channel,
+        window_start=window.start,
+        window_end=window.end,
+        sentence=sentence.format(model=window.model, why=why),
+        facts=facts,
+        report=paths.reports(window.model, window.channel, window.folder, "report.html"),
+        asks=asks,
+    )
+
+
+def report_body(judged: Judged, alerts: list[MonitorAlert]) -> dict[str, Any]:
+    """report-r<revision>.json: verdicts, statistics, thresholds, and the events it stands for."""
+    window, settings = judged.window, judged.registered.spec.monitoring
+    return {
+        "format": FORMAT,
+        "model": window.model,
+        "channel": window.channel,
+        "window": {"start": timestamp(window.start), "end": timestamp(window.end)},
+        "revision": judged.revision,
+        "judged_at": judged.judged_at,
+        "spec_generation": judged.registered.generation,
+        "thresholds": settings.model_dump(mode="json"),
+        "verdict": judged.verdict,
+        "rows": sum(item.rows.rows for item in judged.versions),
+        "labels": {
+            "fingerprint": judged.labels.fingerprint,
+            "objects": [file.info.name for file in judged.labels.files],
+            "mature": judged.labels.mature,
+            "count_from": timestamp(judged.labels.count_from),
+        },
+        "versions": [_version_body(item) for item in judged.versions],
+        "alarms": {kind: alarm.to_json() for kind, alarm in judged.alarms.items()},
+        "events": [json.loads(encode(alert, parse_time(judged.judged_at))) for alert in alerts],
+    }
+
+
+def _version_body(item: VersionJudged) -> dict[str, Any]:
+    return {
+        "version": item.version,
+        "rows": item.rows.rows,
+        "refused": item.rows.refused,
+        "profiled": item.rows.profiled,
+        "drift": asdict(item.drift),
+        "quality": asdict(item.quality),
+        "performance": asdict(item.performance),
+    }
+
+
+def summary_csv(judged: Judged) -> str:
+    """drift_summary.csv: one line per version and column, for people with spreadsheets."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        ["version", "column", "kind", "rows", "psi", "threshold", "p_value", "drifted", "change"]
+    )
+    for item in judged.versions:
+        for found in (*item.drift.predictions, *item.drift.columns):
+            writer.writerow(
+                [
+                    item.version,
+                    _cell(found.column),
+                    found.kind,
+                    found.rows,
+                    "" if found.value is None else f"{found.value:.6g}",
+                    found.threshold,
+                    "" if found.p_value is None else f"{found.p_value:.6g}",
+                    found.drifted,
+                    _cell(found.change),
+                ]
+            )
+    return text.getvalue()
+
+
+def _cell(text: str) -> str:
+    """A text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+# --- HTML ----------------------------------------------------------------------------------------
+
+_STYLE = """<style>
+.mr{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:1.5rem auto;padding:0 1rem;color:#222}
+.mr h1{font-size:1.4rem}.mr table{border-collapse:collapse;margin:.5rem 0}
+.mr td,.mr th{border:1px solid #ccc;padding:.2rem .6rem;text-align:left;vertical-align:top}
+.mr .bad{color:#a40000;font-weight:600}
+</style>"""
+
+
+def report_page(judged: Judged, body: Mapping[str, Any], draw: Draw) -> str:
+    """Our verdicts on top, Evidently's drawings below where there is enough to draw."""
+    settings, page = judged.registered.spec.monitoring, None
+    if judged.versions and judged.versions[0].drift.verdict != "insufficient_data":
+        main = judged.versions[0]
+        page = draw(
+            main.facts.reference or {},
+            main.rows.columns,
+            main.rows.scores,
+            threshold=settings.drift_threshold,
+            drift_share=settings.drift_share,
+        )
+    if page is None:
+        title = escape(f"{judged.window.model} {judged.window.folder}")
+        page = (
+            f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+            "</head><body></body></html>"
+        )
+    head, opening, rest = page.partition("<body>")
+    return f"{head}{opening}{_section(judged, body)}{rest}"
+
+
+def _section(judged: Judged, body: Mapping[str, Any]) -> str:
+    window = judged.window
+    tables = "".join(_version_table(item) for item in judged.versions)
+    drawn = "Evidently's drawings below compare a sample of the window with one of the training."
+    return (
+        f'{_STYLE}<div class="mr"><h1>{escape(window.model)}, {window.channel}: '
+        f"{escape(judged.verdict)}</h1>"
+        f"<p>{timestamp(window.start)} to {timestamp(window.end)}, {body['rows']} predictions, "
+        f"revision {judged.revision}, judged {judged.judged_at}</p>"
+        f"{tables or '<p>No predictions in this window.</p>'}<p>{drawn}</p></div>"
+    )
+
+
+def _version_table(item: VersionJudged) -> str:
+    rows = []
+    for kind in KINDS:
+        breach = item.breach(kind)
+        word = {None: "no judgement", True: "worse", False: "fine"}[breach]
+        lines = "<br>".join(escape(line) for line in item.lines(kind))
+        css = ' class="bad"' if breach else ""
+        name = kind.replace("_", " ")
+        rows.append(
+            f"<tr><th>{name}</th><td{css}>{word}</td><td>{escape(item.sentence(kind))}</td>"
+            f"<td>{lines}</td></tr>"
+        )
+    return (
+        f"<h2>Version {escape(item.version)}: {item.rows.rows} rows, {item.rows.refused} refused"
+        f"</h2><table>{''.join(rows)}</table>"
+    )

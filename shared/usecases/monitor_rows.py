@@ -1,0 +1,207 @@
+"""The predictions of a window, per version, with the labels that count by now.
+
+batch: predictions.csv of the scoring runs that finished in the window
+online: lines of the inference log whose time is in the window
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared import documents, paths
+from shared.errors import ObjectNotFound
+from shared.labelled import (
+    LabelFile,
+    fingerprint,
+    hours_between,
+    label_objects,
+    open_summary,
+    read_rows,
+)
+from shared.ports import Bucket, ObjectInfo
+from shared.predicted import BatchRun, batch_runs, online_lines
+from shared.serving.columns import Schema
+from shared.spec.model import Source
+from shared.tabular.records import read_records
+from shared.tabular.window import Gathering, WindowRows
+
+WRITTEN = Source(strip=False)
+ANSWERS = ("score", "label", "model_version", "prediction_id", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """`start` inclusive to `end` exclusive, of one channel of one model."""
+
+    model: str
+    channel: str
+    start: datetime
+    end: datetime
+
+    @property
+    def folder(self) -> str:
+        return window_folder(self.start, self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """The label files that count for a window; none before they are old enough."""
+
+    files: tuple[LabelFile, ...]
+    mature: bool
+    count_from: datetime
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class VersionFacts:
+    """What a version was trained to expect; `reference` is None when it has none."""
+
+    schema: Schema
+    task: str
+    reference: dict[str, Any] | None
+
+    @property
+    def positive(self) -> str | None:
+        return self.reference["positive"] if self.reference else None
+
+
+def window_folder(start: datetime, end: datetime) -> str:
+    return f"{start:%Y%m%dT%H%M%SZ}_{end:%Y%m%dT%H%M%SZ}"
+
+
+def parse_window_folder(folder: str) -> tuple[datetime, datetime]:
+    """Raises ValueError."""
+    start, end = folder.split("_")
+    return tuple(datetime.strptime(text, "%Y%m%dT%H%M%S%z") for text in (start, end))  # type: ignore[return-value]
+
+
+# --- labels --------------------------------------------------------------------------------------
+
+
+def labels_of(
+    window: Window,
+    runs: list[BatchRun],
+    *,
+    now: datetime,
+    delay: timedelta,
+    lake: Bucket,
+    objects: list[ObjectInfo] | None = None,
+) -> Labels:
+    """Label files about the window's predictions, once the window is older than `delay`.
+    `objects` spares the listing."""
+    count_from = window.end + delay
+    if now < count_from:
+        return Labels((), mature=False, count_from=count_from)
+    hours = hours_between(window.start, window.end) if window.channel == "online" else set()
+    score_runs = [run.run_id for run in runs]
+    found = []
+    for info in label_objects(window.model, lake=lake) if objects is None else objects:
+        try:
+            file = open_summary(window.model, info, lake=lake)
+        except ObjectNotFound:
+            continue  # put there by hand: not of a label job, so nobody checked it
+        if file.summary.is_about(score_runs, hours):
+            found.append(file)
+    return Labels(tuple(found), mature=True, count_from=count_from)
+
+
+def _truths(labels: Labels, runs: list[BatchRun], lake: Bucket) -> dict[str, str]:
+    """The label of each prediction; what arrived last wins."""
+    score_runs: set[str | None] = {run.run_id for run in runs} or {None}
+    truths: dict[str, str] = {}
+    for file in labels.files:
+        for row in read_rows(file, lake=lake):
+            if row["matched"] and row["run_id"] in score_runs:
+                truths[row["prediction_id"]] = row["label"]
+    return truths
+
+
+# --- rows ----------------------------------------------------------------------------------------
+
+
+def runs_of(window: Window, *, lake: Bucket) -> list[BatchRun]:
+    """The scoring runs of a batch window; none for an online one."""
+    if window.channel != "batch":
+        return []
+    return batch_runs(window.model, window.start, window.end, lake=lake)
+
+
+def read_window(
+    window: Window, runs: list[BatchRun], labels: Labels, *, lake: Bucket
+) -> list[tuple[VersionFacts, WindowRows]]:
+    """The window's rows per version, the version with most rows first. Raises ObjectNotFound for
+    a version that was never stored."""
+    gathering = _Gatherings(window.model, _truths(labels, runs, lake), lake)
+    for run in runs:
+        _read_run(run, gathering, lake)
+    if window.channel == "online":
+        lines = online_lines(window.model, window.start, window.end, lake=lake)
+        for line in lines:
+            facts, rows = gathering.of(line.version)
+            values = [line.instance.get(name) for name in facts.schema.names]
+            score = None if line.error else line.score
+            rows.add(line.prediction_id, values, score, line.label)
+    return gathering.done()
+
+
+class _Gatherings:
+    """One gathering per version, made when its first row comes."""
+
+    def __init__(self, model: str, truths: Mapping[str, str], lake: Bucket) -> None:
+        self._model, self._truths, self._lake = model, truths, lake
+        self._found: dict[str, tuple[VersionFacts, Gathering]] = {}
+
+    def of(self, version: str) -> tuple[VersionFacts, Gathering]:
+        if version not in self._found:
+            facts = version_facts(self._model, version, lake=self._lake)
+            rows = Gathering(
+                version, facts.schema, facts.task, truths=self._truths, positive=facts.positive
+            )
+            self._found[version] = facts, rows
+        return self._found[version]
+
+    def done(self) -> list[tuple[VersionFacts, WindowRows]]:
+        found = [(facts, rows.done()) for facts, rows in self._found.values()]
+        return sorted(found, key=lambda pair: (-pair[1].rows, pair[1].version))
+
+
+def version_facts(model: str, version: str, *, lake: Bucket) -> VersionFacts:
+    """Raises ObjectNotFound."""
+    about = documents.require(lake, paths.version(model, version, "version.json"))
+    # The package's schema, not the spec's: a short spec leaves the columns to the first training.
+    package = documents.require(lake, paths.package(model, version, "package.json"))
+    reference = documents.read(lake, about["reference"])
+    return VersionFacts(
+        Schema.from_json(package["schema"]),
+        package["task"],
+        reference.body if reference.exists else None,
+    )
+
+
+def _read_run(run: BatchRun, gathering: _Gatherings, lake: Bucket) -> None:
+    """predictions.csv as the score job writes it: UTF-8, commas, the input's columns (one called as
+    an answer is `<name>_input`), then the answers."""
+    facts, rows = gathering.of(run.version)
+    answers = set(ANSWERS) - ({"label"} if facts.task == "regression" else set())
+    with lake.open_reader(run.object) as stream:
+        records = read_records(stream, WRITTEN)
+        header = {name: position for position, name in enumerate(next(records))}
+        features = [
+            header[f"{name}_input" if name in answers else name] for name in facts.schema.names
+        ]
+        score, identity, error = header["score"], header["prediction_id"], header["error"]
+        label = header["label"] if "label" in answers else None
+        for row in records:
+            rows.add(
+                row[identity],
+                [row[position] for position in features],
+                None if row[error] else float(row[score]),
+                None if label is None else row[label],
+            )

@@ -1,0 +1,160 @@
+"""From a window's rows to verdicts per version and alarms per kind. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from shared.documents import timestamp
+from shared.spec.model import Spec
+from shared.tabular.alarms import KINDS, Alarm, Kind, settle
+from shared.tabular.drift import ColumnDrift, Drift, judge_drift
+from shared.tabular.performance import Evidence, Performance, judge_performance
+from shared.tabular.quality import Quality, describe, judge_quality
+from shared.tabular.window import WindowRows
+from shared.usecases.monitor_rows import Labels, VersionFacts, Window
+
+FACTS = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VersionJudged:
+    """All judgements on one version in one window."""
+
+    facts: VersionFacts
+    rows: WindowRows
+    drift: Drift
+    quality: Quality
+    performance: Performance
+
+    @property
+    def version(self) -> str:
+        return self.rows.version
+
+    def breach(self, kind: Kind) -> bool | None:
+        """None where there is no judgement."""
+        if kind == "data_quality":
+            return self.quality.broken
+        if kind == "performance":
+            return self.performance.breach
+        return (
+            None if self.drift.verdict == "insufficient_data" else self.drift.verdict == "drifted"
+        )
+
+    def sentence(self, kind: Kind) -> str:
+        return {
+            "data_quality": self.quality.sentence,
+            "drift": self.drift.sentence,
+            "performance": self.performance.sentence,
+        }[kind]
+
+    def lines(self, kind: Kind) -> list[str]:
+        """Short lines with value and threshold, what matters most first."""
+        if kind == "data_quality":
+            broken = [item for item in self.quality.findings if item.broken]
+            return [describe(item) for item in broken[:FACTS]]
+        if kind == "performance":
+            return _performance_lines(self.performance)
+        moved = [*self.drift.predictions, *self.drift.columns]
+        return [describe_drift(item) for item in moved if item.drifted][: FACTS + 1]
+
+
+def judge_version(
+    facts: VersionFacts, rows: WindowRows, spec: Spec, labels: Labels
+) -> VersionJudged:
+    """Hold one version's rows against its reference."""
+    settings, reference = spec.monitoring, facts.reference
+    if reference is None:
+        lacks = f"version {rows.version} has no reference to compare with"
+        drift = Drift("insufficient_data", rows.rows, 0.0, (), (), lacks)
+        quality = Quality(None, (), lacks)
+    else:
+        drift = judge_drift(
+            reference,
+            rows.columns,
+            rows.scores,
+            rows.labels,
+            threshold=settings.drift_threshold,
+            drift_share=settings.drift_share,
+            min_rows=settings.min_rows,
+        )
+        quality = judge_quality(
+            reference,
+            rows.columns,
+            rows=rows.rows,
+            refused=rows.refused,
+            max_bad_rows=spec.max_bad_rows,
+            min_rows=settings.min_rows,
+        )
+    performance = judge_performance(
+        rows.measured,
+        reference["performance"] if reference else None,
+        Evidence(
+            min_rows=settings.min_rows,
+            min_coverage=settings.min_coverage,
+            min_positives=settings.min_positives,
+            min_effect=settings.min_effect,
+        ),
+        predictions=rows.rows,
+        labelled=rows.labelled,
+    )
+    if not labels.mature:
+        performance = _immature(performance, labels)
+    return VersionJudged(facts, rows, drift, quality, performance)
+
+
+def settle_kinds(
+    versions: Sequence[VersionJudged],
+    past: Mapping[str, Sequence[Alarm]],
+    window: Window,
+    persistence: tuple[int, int],
+) -> dict[Kind, Alarm]:
+    """The alarms of a window. One version in breach is enough; without a judgement on any there is
+    none on the window."""
+    return {
+        kind: settle(
+            window_breach(versions, kind),
+            past[kind],
+            incident_id=f"{window.model}-{window.channel}-{kind}-{window.folder}",
+            window_start=timestamp(window.start),
+            persistence=persistence,
+        )
+        for kind in KINDS
+    }
+
+
+def window_breach(versions: Sequence[VersionJudged], kind: Kind) -> bool | None:
+    judged = [found for item in versions if (found := item.breach(kind)) is not None]
+    return any(judged) if judged else None
+
+
+def spokesman(versions: Sequence[VersionJudged], kind: Kind) -> VersionJudged | None:
+    """The version that an alert of this kind is about: in breach if any is, else judged, else the
+    one with most rows."""
+    for wanted in (True, False, None):
+        for item in versions:
+            if item.breach(kind) is wanted:
+                return item
+    return None
+
+
+def describe_drift(item: ColumnDrift) -> str:
+    """A column as a short line with value and threshold."""
+    value = "too few values" if item.value is None else f"PSI {item.value:.3g}"
+    return f"{item.column}: {value} (threshold {item.threshold:g}), {item.change}"
+
+
+def _performance_lines(found: Performance) -> list[str]:
+    lines = [found.sentence]
+    numbers = f"{found.labelled} labelled rows, {found.coverage:.0%} of the predictions"
+    if found.positives is not None:
+        numbers += f", {found.positives} positive"
+    return [*lines, numbers]
+
+
+def _immature(found: Performance, labels: Labels) -> Performance:
+    from dataclasses import replace
+
+    when = timestamp(labels.count_from)
+    sentence = f"no judgement on performance: labels of this window count from {when} on"
+    return replace(found, breach=None, sentence=sentence)
