@@ -12,8 +12,9 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,7 @@ class MlflowTracker:
         return min(found, key=lambda run: run.info.start_time, default=None)
 
     def _log_candidates(
-        self, experiment: str, parent: str, candidates: tuple[TrackedCandidate, ...] | Any
+        self, experiment: str, parent: str, candidates: Sequence[TrackedCandidate]
     ) -> None:
         known = {
             run.data.tags.get(_NAME)
@@ -118,7 +119,7 @@ def make_model(folder: Path, run_id: str) -> None:
         target = folder / "code" / "shared" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(shared / name, target)
-    needs = [f"{name}=={installed(name)}" for name in ("numpy", "onnxruntime", "pandas")]
+    needs = [_pinned(name) for name in ("numpy", "onnxruntime", "pandas")]
     (folder / "requirements.txt").write_text("\n".join(["mlflow", *needs]) + "\n")
     python = ".".join(map(str, sys.version_info[:3]))
     environment = {"python": python, "dependencies": ["-r requirements.txt"]}
@@ -132,6 +133,14 @@ def make_model(folder: Path, run_id: str) -> None:
     }
     model = {"run_id": run_id, "flavors": {"python_function": flavor}}
     (folder / "MLmodel").write_text(json.dumps(model, indent=1) + "\n")
+
+
+def _pinned(name: str) -> str:
+    """What answers here; pandas is not needed to train, only to load through MLflow."""
+    try:
+        return f"{name}=={installed(name)}"
+    except PackageNotFoundError:
+        return name
 
 
 def _key(name: str) -> str:

@@ -1,8 +1,8 @@
 """Model specs as YAML: text in, `Spec` out, and back. Every complaint names file, line and key.
 
 YAML is read as data only and in a small subset: maps, lists, strings, decimal numbers, true, false
-and null. `yes`, `12:30` and `2026-01-01` stay text, and there are no anchors (so a short text cannot
-become a huge structure), tags or repeated keys. Knows no buckets.
+and null. `yes`, `12:30` and `2026-01-01` stay text, and there are no anchors (so a short text
+cannot become a huge structure), tags or repeated keys. Knows no buckets.
 """
 
 from __future__ import annotations
@@ -23,24 +23,27 @@ MAX_CHARACTERS = 256 * 1024
 MAX_DEPTH = 12
 MAX_PROBLEMS = 8
 
-Path = tuple[str | int, ...]
-Lines = dict[Path, int]
+KeyPath = tuple[str | int, ...]
+Lines = dict[KeyPath, int]
 
 
 class _Loader(yaml.SafeLoader):
     """Plain scalars are text unless they are exactly one of the forms below."""
 
-    yaml_implicit_resolvers: dict[str, Any] = {}  # not the parent's: those know `yes` and dates
+
+_Loader.yaml_implicit_resolvers = {}  # not the parent's: those know `yes` and dates
 
 
 _DIGITS = list("-+.0123456789")
 for _tag, _pattern, _first in (
     ("bool", r"true|false|True|False", list("tfTF")),
     ("null", r"null|~|", ["n", "~", ""]),
-    ("int", r"[-+]?[0-9]+", _DIGITS),
+    ("int", r"[-+]?[0-9]{1,18}", _DIGITS),
     ("float", r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?", _DIGITS),
 ):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first
+    )
 
 
 def load_spec(text: str, name: str) -> Spec:
@@ -54,14 +57,25 @@ def load_spec(text: str, name: str) -> Spec:
 
 def dump_spec(spec: Spec) -> str:
     """YAML of what differs from the defaults; `load_spec` gives the same spec again."""
-    body = spec.model_dump(mode="json", exclude_defaults=True)
+    body = _plain(spec.model_dump(mode="json", exclude_defaults=True))
     if set(body["target"]) == {"column"}:
         body["target"] = body["target"]["column"]
     # None: maps and lists of scalars go on one line, the rest in blocks.
+    nested = any(isinstance(value, dict | list) for value in body.values())
+    flow = None if nested else False
     text: str = yaml.safe_dump(
-        body, sort_keys=False, default_flow_style=None, allow_unicode=True, width=100
+        body, sort_keys=False, default_flow_style=flow, allow_unicode=True, width=100
     )
     return text
+
+
+def _plain(part: Any) -> Any:
+    """17 rather than 17.0."""
+    if isinstance(part, dict):
+        return {key: _plain(value) for key, value in part.items()}
+    if isinstance(part, list):
+        return [_plain(item) for item in part]
+    return int(part) if isinstance(part, float) and part.is_integer() else part
 
 
 # --- text to data --------------------------------------------------------------------------------
@@ -83,8 +97,8 @@ def _read(text: str, name: str) -> tuple[Any, Lines]:
             )
         return _value(node, (), lines, name), lines
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark is not None else "no line"
         raise BadSpec(
             f"{name}, {where}: this is not YAML ({error.problem}). Text that starts with one of "
             f">, |, *, &, %, @ or holds `: ` goes in quotes."
@@ -97,7 +111,7 @@ def _check_events(text: str, name: str) -> None:
     """Refuse what a spec never needs before any structure is built. Raises BadSpec."""
     depth = documents = 0
     for event in yaml.parse(text, Loader=_Loader):
-        line = event.start_mark.line + 1
+        line = event.start_mark.line + 1 if event.start_mark is not None else 0
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise BadSpec(f"{name}, line {line}: anchors and aliases (& and *) are not used here")
         if getattr(event, "tag", None) not in (None, "!"):
@@ -110,7 +124,7 @@ def _check_events(text: str, name: str) -> None:
             raise BadSpec(f"{name}, line {line}: {what}")
 
 
-def _value(node: yaml.Node, path: Path, lines: Lines, name: str) -> Any:
+def _value(node: yaml.Node, path: KeyPath, lines: Lines, name: str) -> Any:
     lines[path] = node.start_mark.line + 1
     if isinstance(node, yaml.MappingNode):
         found: dict[str, Any] = {}
@@ -152,7 +166,7 @@ def _complaint(error: ValidationError, lines: Lines, name: str) -> str:
 
 
 def _problem(item: Any, lines: Lines, name: str) -> str:
-    path: Path = tuple(item["loc"])
+    path: KeyPath = tuple(item["loc"])
     text = str(item["msg"]).removeprefix("Value error, ")
     if not path:  # a rule about the whole spec starts its sentence with the key it is about
         path = tuple(re.split(r"[ ,]", text, maxsplit=1)[0].split("."))
@@ -171,7 +185,7 @@ def _problem(item: Any, lines: Lines, name: str) -> str:
     return f"{where}: {text}{hint}"
 
 
-def _line(path: Path, lines: Lines) -> int:
+def _line(path: KeyPath, lines: Lines) -> int:
     while path not in lines and path:
         path = path[:-1]
     return lines.get(path, 1)
@@ -188,7 +202,7 @@ def _nearest(key: str, known: list[str]) -> str:
     return f"known here: {', '.join(sorted(known))}"
 
 
-def _keys(path: Path) -> list[str]:
+def _keys(path: KeyPath) -> list[str]:
     """Names that are valid under this path of the spec."""
     kind: Any = Spec
     for part in path:

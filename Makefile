@@ -1,0 +1,60 @@
+# Needs Python 3.11 or newer and make; everything else is installed into .venv by the first call.
+#   make demo                             make demo MODEL=california_housing
+#   make test                             make test ARGS="-k spec -x"
+#   make PYTHON=/path/to/python3.12 demo
+
+MODEL ?= adult_income
+ARGS ?=
+PYTHON ?=
+export PYTHON
+
+run := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down test lint types format lock schema bench bundles clean
+
+help: ## show this
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
+
+setup: ## make .venv (every other target does it when needed)
+	@infra/venv/ensure
+
+demo: ## the main job, start to end, explained (MODEL=adult_income or california_housing)
+	@./millrace demo --model $(MODEL) $(ARGS)
+
+up: ## keep the local stack in the foreground
+	@./millrace up $(ARGS)
+
+down: ## stop a local stack from another shell
+	@./millrace down $(ARGS)
+
+test: setup ## all tests with coverage (ARGS="-k spec -x" for some)
+	@$(run) -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+
+lint: setup ## ruff: rules and formatting
+	@$(run) -m ruff check .
+	@$(run) -m ruff format --check .
+
+format: setup ## let ruff rewrite what it can
+	@$(run) -m ruff check --fix-only .
+	@$(run) -m ruff format .
+
+types: setup ## mypy, strict
+	@$(run) -m mypy
+
+bench: setup ## cold starts of the small functions beside an empty one
+	@$(run) tests/bench/cold_start.py $(ARGS)
+
+bundles: setup ## import what is deployed, each in a .venv of its own lock
+	@$(run) -m infra.bundle_check $(ARGS)
+
+lock: setup ## resolve all requirements again (ARGS=--upgrade for newer versions)
+	@$(run) infra/locks/lock.py $(ARGS)
+
+schema: setup ## write shared/spec/spec.schema.json from the model
+	@$(run) -m shared.spec.schema
+
+clean: ## remove .venv, caches and the local stacks' state
+	@if [ -x .venv/bin/python ] && [ -d .millrace ]; then ./millrace down --quiet || true; fi
+	rm -rf .venv .millrace .mypy_cache .ruff_cache .pytest_cache .coverage htmlcov
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

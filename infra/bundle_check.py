@@ -1,0 +1,91 @@
+"""`make bundles`: import every bundle in a .venv made of its own lock, as Google Cloud would.
+
+What works in the development .venv may lack a package in a deployable's lock; this finds it.
+Bundles whose locks are equal share a .venv. No variable of ours is set: importing reads none.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections import defaultdict
+from pathlib import Path
+
+from infra.bundle import REPOSITORY, Kind, build
+
+KINDS: tuple[Kind, ...] = ("functions", "jobs")
+
+
+def main(names: list[str]) -> int:
+    """Check all bundles, or those named. Exit code 1 when one does not import."""
+    with tempfile.TemporaryDirectory(prefix="millrace-bundles-") as scratch:
+        root = Path(scratch)
+        groups: dict[str, list[Path]] = defaultdict(list)
+        for kind in KINDS:
+            for door in sorted((REPOSITORY / kind).iterdir()):
+                if (door / "main.py").is_file() and (not names or door.name in names):
+                    bundle = build(door.name, kind, root / "bundles")
+                    groups[_pins(bundle / "requirements.txt")].append(bundle)
+        bad = [
+            bundle.name
+            for number, bundles in enumerate(groups.values())
+            for bundle in _broken(bundles, root / f"venv-{number}")
+        ]
+    if bad:
+        print(f"These bundles do not import with their own lock: {', '.join(bad)}")
+    return 1 if bad else 0
+
+
+def _broken(bundles: list[Path], home: Path) -> list[Path]:
+    """Those of `bundles`, which share one lock, that cannot be imported."""
+    started = time.monotonic()
+    python = _install(bundles[0] / "requirements.txt", home)
+    names = ", ".join(_name(bundle) for bundle in bundles)
+    print(f"{names}: lock installed in {time.monotonic() - started:.0f} s", flush=True)
+    return [bundle for bundle in bundles if not _imports(bundle, python)]
+
+
+def _install(lock: Path, home: Path) -> Path:
+    """With dependencies resolved, which also proves that the lock is complete."""
+    venv.EnvBuilder(with_pip=False, symlinks=True).create(home)
+    python = home / "bin" / "python"
+    command = [
+        *(sys.executable, "-m", "pip", "--python", os.fspath(python), "install", "-qq"),
+        *("--disable-pip-version-check", "--no-compile", "--require-hashes", "-r", os.fspath(lock)),
+    ]
+    subprocess.run(command, check=True)
+    return python
+
+
+def _imports(bundle: Path, python: Path) -> bool:
+    env = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
+    started = time.monotonic()
+    command = [os.fspath(python), "-c", "import main"]
+    result = subprocess.run(
+        command, cwd=bundle, env=env, capture_output=True, text=True, timeout=120, check=False
+    )
+    seconds = time.monotonic() - started
+    good = result.returncode == 0
+    print(
+        f"  {_name(bundle)}: {'imports in' if good else 'FAILS after'} {seconds:.1f} s", flush=True
+    )
+    if not good:
+        print(result.stderr)
+    return good
+
+
+def _name(bundle: Path) -> str:
+    return bundle.name.rpartition("-")[0]
+
+
+def _pins(lock: Path) -> str:
+    lines = lock.read_text(encoding="utf-8").splitlines()
+    return "\n".join(line for line in lines if not line.startswith("#"))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

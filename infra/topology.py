@@ -1,0 +1,291 @@
+"""The typed, finished form of `topology.yaml`: what exists, who talks to whom, who may do what.
+
+The file is checked by `topology.schema.json` (which refuses unknown keys), defaults are filled in
+once, here, and for one machine the `local` block and the `local_*` keys win. Knows no cloud, no
+adapters and no environment.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+
+FILE = Path(__file__).with_name("topology.yaml")
+SCHEMA = Path(__file__).with_name("topology.schema.json")
+LOCAL_PREFIX = "local_"
+_DECIMAL = re.compile(r"0|-?[1-9][0-9]*")
+
+
+class BadTopology(ValueError):
+    """topology.yaml breaks its schema, or the subset of YAML that Terraform reads the same way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """`notify_topic` is a topology key or None."""
+
+    name: str
+    versioning: bool
+    notify_topic: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What functions and services have in common."""
+
+    name: str
+    purpose: str
+    timeout_seconds: int
+    memory: str
+    cpu: str
+    concurrency: int
+    max_instances: int
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    publishes: tuple[str, ...]
+    secrets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Function(Runtime):
+    """`runs` are jobs it may start; `path` is set when people call it over HTTPS."""
+
+    runs: tuple[str, ...]
+    claim_seconds: int
+    path: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Service(Runtime):
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    cpu: str
+    memory: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Deployed once per size, as `<name>-<size>`."""
+
+    name: str
+    purpose: str
+    timeout_seconds: int
+    max_retries: int
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    publishes: tuple[str, ...]
+    sizes: Mapping[str, Size]
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """Lines to a bucket, one object per batch."""
+
+    bucket: str
+    prefix: str
+    datetime_format: str
+    max_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """`push` is the function it delivers to; else `export` says where it writes."""
+
+    name: str
+    topic: str
+    push: str | None
+    filter: str
+    ack_deadline_seconds: int
+    min_backoff_seconds: int
+    max_backoff_seconds: int
+    max_delivery_attempts: int
+    retention_days: int
+    dead_letter: bool
+    export: Export | None
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    name: str
+    cron: str
+    topic: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """All maps are keyed by topology key."""
+
+    buckets: Mapping[str, Bucket]
+    topics: tuple[str, ...]
+    functions: Mapping[str, Function]
+    services: Mapping[str, Service]
+    jobs: Mapping[str, Job]
+    subscriptions: Mapping[str, Subscription]
+    schedules: Mapping[str, Schedule]
+    claim_seconds: int
+    spec_wait_seconds: int
+
+    def received_by(self, function: str) -> list[Subscription]:
+        """The subscriptions that push to a function."""
+        return [item for item in self.subscriptions.values() if item.push == function]
+
+
+def load(local: bool = False, *, file: Path = FILE) -> Topology:
+    """The topology of Google Cloud, or of one machine. Raises BadTopology."""
+    return finish(read(file), local=local)
+
+
+def read(file: Path = FILE) -> dict[str, Any]:
+    """The checked file as plain maps. Raises BadTopology."""
+    text = file.read_text(encoding="utf-8")
+    _check_subset(text, file)
+    raw: dict[str, Any] = yaml.safe_load(text)
+    validator = Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+    problems = sorted(validator.iter_errors(raw), key=lambda error: list(map(str, error.path)))
+    if problems:
+        lines = [f"at {_place(error.path)}: {error.message}" for error in problems]
+        raise BadTopology(f"{file.name}, " + "; ".join(lines))
+    return raw
+
+
+def _place(path: Iterable[str | int]) -> str:
+    return ".".join(map(str, path)) or "the top"
+
+
+def finish(raw: Mapping[str, Any], *, local: bool = False) -> Topology:
+    """Fill in the defaults. Every value has one origin; the last of these that names it wins:
+    defaults, local block, the entry itself, the entry's `local_*`."""
+    defaults = raw["defaults"]
+    here = raw.get("local", {}) if local else {}
+    common = {
+        "claim_seconds": here.get("claim_seconds", defaults["claim_seconds"]),
+        "spec_wait_seconds": here.get("spec_wait_seconds", defaults["spec_wait_seconds"]),
+    }
+
+    def entries(kind: str, part: str = "") -> dict[str, dict[str, Any]]:
+        base = {**defaults.get(part, {}), **here.get(part, {})}
+        return {
+            name: _entry(name, {**base, **values}, local=local)
+            for name, values in raw[kind].items()
+        }
+
+    return Topology(
+        buckets={name: _bucket(item) for name, item in entries("buckets").items()},
+        topics=tuple(raw["topics"]),
+        functions={
+            name: _function({"claim_seconds": common["claim_seconds"], **item})
+            for name, item in entries("functions", "function").items()
+        },
+        services={name: _service(item) for name, item in entries("services", "function").items()},
+        jobs={name: _job(item) for name, item in entries("jobs").items()},
+        subscriptions={
+            name: _subscription(item)
+            for name, item in entries("subscriptions", "subscription").items()
+        },
+        schedules={name: Schedule(**item) for name, item in entries("schedules").items()},
+        **common,
+    )
+
+
+def _entry(name: str, values: Mapping[str, Any], *, local: bool) -> dict[str, Any]:
+    found = {key: value for key, value in values.items() if not key.startswith(LOCAL_PREFIX)}
+    if local:
+        found |= {
+            key.removeprefix(LOCAL_PREFIX): value
+            for key, value in values.items()
+            if key.startswith(LOCAL_PREFIX)
+        }
+    return {"name": name, **found}
+
+
+def _bucket(item: Mapping[str, Any]) -> Bucket:
+    return Bucket(item["name"], item.get("versioning", False), item.get("notify_topic"))
+
+
+def _runtime(item: Mapping[str, Any]) -> dict[str, Any]:
+    plain = ("name", "purpose", "timeout_seconds", "memory", "cpu", "concurrency", "max_instances")
+    lists = ("reads", "writes", "publishes", "secrets")
+    return {key: item[key] for key in plain} | {key: tuple(item.get(key, ())) for key in lists}
+
+
+def _function(item: Mapping[str, Any]) -> Function:
+    return Function(
+        **_runtime(item),
+        runs=tuple(item.get("runs", ())),
+        claim_seconds=item["claim_seconds"],
+        path=item.get("path"),
+    )
+
+
+def _service(item: Mapping[str, Any]) -> Service:
+    return Service(**_runtime(item), command=tuple(item["command"]))
+
+
+def _job(item: Mapping[str, Any]) -> Job:
+    lists = {key: tuple(item.get(key, ())) for key in ("reads", "writes", "publishes")}
+    return Job(
+        name=item["name"],
+        purpose=item["purpose"],
+        timeout_seconds=item["timeout_seconds"],
+        max_retries=item["max_retries"],
+        sizes={name: Size(**size) for name, size in item["sizes"].items()},
+        **lists,
+    )
+
+
+def _subscription(item: Mapping[str, Any]) -> Subscription:
+    export = {
+        key.removeprefix("export_"): value
+        for key, value in item.items()
+        if key.startswith("export_")
+    }
+    rest = {key: value for key, value in item.items() if not key.startswith("export_")}
+    return Subscription(
+        **{"push": None, "filter": "", "dead_letter": True, **rest},
+        export=Export(**export) if export else None,
+    )
+
+
+def _check_subset(text: str, file: Path) -> None:
+    """Terraform and PyYAML differ on `yes`, `0o17`, `1e3`, dates, bare words and repeated keys, so
+    none of them may stand in the file. Raises BadTopology."""
+    try:
+        for token in yaml.scan(text):
+            if isinstance(token, yaml.AnchorToken | yaml.AliasToken | yaml.TagToken):
+                raise _misfit(file, token, "anchors, aliases and tags are not for this file")
+        _check_node(yaml.compose(text), file)
+    except yaml.YAMLError as error:
+        raise BadTopology(f"{file.name} is no YAML: {error}") from error
+
+
+def _check_node(node: Any, file: Path) -> None:
+    if isinstance(node, yaml.ScalarNode):
+        plain = node.style is None and node.value not in ("true", "false")
+        if plain and not _DECIMAL.fullmatch(node.value):
+            why = f"{node.value!r} must be a quoted string, a decimal integer, true or false"
+            raise _misfit(file, node, why)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _check_node(item, file)
+    elif isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.value in seen:
+                raise _misfit(file, key, "a key stands here twice, or is no plain word")
+            seen.add(key.value)
+            _check_node(value, file)
+
+
+def _misfit(file: Path, where: Any, why: str) -> BadTopology:
+    return BadTopology(f"{file.name}, line {where.start_mark.line + 1}: {why}")

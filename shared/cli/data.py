@@ -1,0 +1,290 @@
+"""init, try, drop: from a file on this disk to a run in the system."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shared import paths
+from shared.cli import contexts, words
+from shared.cli.console import dry_run_option, err, json_option, show_json, shown_command
+from shared.cli.contexts import Context
+from shared.cli.following import (
+    REFUSED,
+    TIMED_OUT,
+    Followed,
+    follow,
+    source_of,
+    wait_for_run,
+)
+from shared.ports import ObjectInfo
+from shared.spec.draft import draft
+from shared.spec.load import dump_spec
+from shared.spec.model import Spec
+from shared.spec.registry import find_spec
+
+FOLDERS = ("train", "score", "labels")
+FORCE = {"millrace-force": "true"}  # metadata that intake reads
+INTAKE_SECONDS = 60.0
+existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+# --- init ----------------------------------------------------------------------------------------
+
+
+@click.command()
+@click.argument("file", type=existing_file)
+@click.option("--target", required=True, metavar="COLUMN", help="What is to be predicted.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Where to write it (default: stdout)."
+)
+@contexts.pass_name
+def init(context_name: str, file: Path, target: str, output: Path | None) -> None:
+    """Draft a model spec from a CSV. Change it as you like, then drop it."""
+    spec, notes = draft(file, target)
+    text = spec_text(for_context(spec, context_name), notes, file.name)
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    output.write_text(text, encoding="utf-8")
+    for note in notes:
+        click.echo(note, err=True)
+    click.echo(f"Written: {output}", err=True)
+
+
+def for_context(spec: Spec, context_name: str) -> Spec:
+    """On one's own machine nobody else is there to approve."""
+    if context_name not in contexts.LOCAL_CONTEXTS:
+        return spec
+    promotion = spec.promotion.model_copy(update={"approval": "auto"})
+    return spec.model_copy(update={"promotion": promotion})
+
+
+def spec_text(spec: Spec, notes: list[str], file_name: str) -> str:
+    head = [f"# Drafted from {file_name}. `expect` is monitored; nothing here refuses a row."]
+    return "\n".join([*head, *(f"# - {note}" for note in notes)]) + "\n" + dump_spec(spec)
+
+
+# --- drop ----------------------------------------------------------------------------------------
+
+
+@click.command()
+@click.argument("file", type=existing_file)
+@click.option("--model", required=True, help="The model's name.")
+@click.option("--as", "folder", type=click.Choice(FOLDERS), help="What the file is for.")
+@click.option("--force", is_flag=True, help="Run even if the same content ran before.")
+@click.option("--wait/--no-wait", default=True, help="Follow the run until it ends.")
+@click.option("--timeout", default=900.0, show_default=True, help="Seconds to wait.")
+@dry_run_option
+@json_option
+@contexts.pass_name
+def drop(
+    context_name: str,
+    *,
+    file: Path,
+    model: str,
+    folder: str | None,
+    force: bool,
+    wait: bool,
+    timeout: float,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Upload FILE for a model and follow what becomes of it.
+
+    A .yaml file is a model spec. Exit code: 0 success, 2 rejected, failed, not promoted or
+    expired, 3 awaiting a person or a turn, 4 timeout.
+    """
+    if not paths.is_model_name(model):
+        raise click.ClickException(f"{model!r} is no model name: use [a-z][a-z0-9_]*")
+    context = contexts.load(context_name)
+    name = _object_name(context, file, model, folder)
+    context.announce(f"upload {file} as {name}")
+    if dry_run:
+        return
+    metadata = FORCE if force else None
+    upload = context.inbox.upload(name, file, content_type=_type_of(name), metadata=metadata)
+    if not wait:
+        _report(context, Followed(model, "", "uploaded", 0), source_of(upload), as_json)
+        return
+    followed = follow_upload(context, model, upload, seconds=timeout, show=printer(as_json))
+    _report(context, followed, source_of(upload), as_json)
+    raise SystemExit(followed.exit_code)
+
+
+def _object_name(context: Context, file: Path, model: str, folder: str | None) -> str:
+    if file.suffix in (".yaml", ".yml") and folder is None:
+        return paths.spec_upload(model)
+    return f"{model}/{folder or guess_folder(context, file, model)}/{file.name}"
+
+
+def _type_of(name: str) -> str:
+    return "application/yaml" if name.startswith("_specs/") else "text/csv"
+
+
+def guess_folder(context: Context, file: Path, model: str) -> str:
+    """What a file is for by its columns: labels name predictions, training files the target."""
+    with file.open("rb") as stream:
+        first = stream.readline(1 << 20).decode("utf-8-sig", "replace")
+    registered = find_spec(model, lake=context.lake)
+    delimiter = registered.spec.source.delimiter if registered else ","
+    cells = [cell.strip() for cell in next(csv.reader(io.StringIO(first), delimiter=delimiter), [])]
+    if "prediction_id" in cells:
+        return "labels"
+    if registered is None:
+        return "train"
+    spec = registered.spec
+    if spec.source.header:
+        return "train" if spec.target.column in cells else "score"
+    return "train" if len(cells) == len(spec.columns) else "score"
+
+
+def follow_upload(
+    context: Context,
+    model: str,
+    upload: ObjectInfo,
+    *,
+    seconds: float,
+    show: Callable[[dict[str, Any]], None],
+) -> Followed:
+    """The run of an upload, followed to where following ends."""
+    source = source_of(upload)
+    run_id = wait_for_run(source, lake=context.lake, seconds=min(seconds, INTAKE_SECONDS))
+    if run_id is None:
+        return Followed(model, "", "not seen by intake yet", TIMED_OUT)
+    return follow(model, run_id, lake=context.lake, seconds=seconds, on_event=show)
+
+
+def printer(quiet: bool) -> Callable[[dict[str, Any]], None]:
+    """Shows each transition as it comes, with its time."""
+    console = err()
+
+    def show(event: dict[str, Any]) -> None:
+        if not quiet:
+            text = words.sentence(event)
+            console.print(f"  {event['at'][11:19]}Z  {text}", markup=False)
+
+    return show
+
+
+def _report(context: Context, followed: Followed, source: str, as_json: bool) -> None:
+    if as_json:
+        show_json(
+            {
+                "context": context.name,
+                "model": followed.model,
+                "run_id": followed.run_id or None,
+                "state": followed.state,
+                "exit_code": followed.exit_code,
+                "source": source,
+                "facts": followed.facts,
+            }
+        )
+        return
+    click.echo(f"{followed.run_id or source}: {followed.state.replace('_', ' ')}")
+    for step in words.next_steps(
+        followed.model,
+        followed.run_id,
+        followed.state,
+        followed.facts,
+        kind="",
+        context=context.name,
+    ):
+        click.echo(f"  {step}")
+
+
+# --- try -----------------------------------------------------------------------------------------
+
+
+@click.command("try")
+@click.argument("file", type=existing_file)
+@click.option("--target", required=True, metavar="COLUMN", help="What is to be predicted.")
+@click.option("--model", help="The model's name (default: from the file's name).")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--timeout", default=900.0, show_default=True, help="Seconds to wait.")
+@dry_run_option
+@contexts.pass_name
+def try_(
+    context_name: str,
+    *,
+    file: Path,
+    target: str,
+    model: str | None,
+    yes: bool,
+    timeout: float,
+    dry_run: bool,
+) -> None:
+    """From a CSV to a first prediction: draft a spec, show it, train, ask."""
+    spec, notes = draft(file, target)
+    spec = for_context(spec, context_name)
+    name = model or model_name(file)
+    text = spec_text(spec, notes, file.name)
+    click.echo(text)
+    context = contexts.load(context_name)
+    context.announce(f"train model {name} on {file}")
+    if dry_run or not (yes or click.confirm("Train with this spec?", default=True, err=True)):
+        return
+    context.inbox.write(paths.spec_upload(name), text.encode(), content_type="application/yaml")
+    upload = context.inbox.upload(f"{name}/train/{file.name}", file, content_type="text/csv")
+    followed = follow_upload(context, name, upload, seconds=timeout, show=printer(False))
+    _report(context, followed, source_of(upload), False)
+    if followed.state == "duplicate":  # tried before: the champion of then answers
+        followed = replace(followed, state="promoted")
+    if followed.state == "promoted":
+        _first_prediction(context, name, spec, file)
+    elif followed.exit_code == REFUSED:
+        click.echo(f"  More: {shown_command('why', followed.run_id, context=context.name)}")
+    raise SystemExit(followed.exit_code)
+
+
+def model_name(file: Path) -> str:
+    """A model name from a file's name: `My Data (2).csv` -> `my_data_2`."""
+    name = re.sub(r"[^a-z0-9]+", "_", file.name.split(".")[0].lower()).strip("_")[:63]
+    return name if paths.is_model_name(name) else f"m_{name}"[:63].rstrip("_")
+
+
+def first_record(spec: Spec, file: Path) -> dict[str, Any]:
+    """The first row of a file as the JSON record the predictor takes."""
+    codec = "utf-8-sig" if spec.source.encoding == "utf-8" else spec.source.encoding
+    with file.open(encoding=codec, newline="") as stream:
+        rows = csv.reader(stream, delimiter=spec.source.delimiter)
+        names = [cell.strip() for cell in next(rows)] if spec.source.header else list(spec.columns)
+        cells = dict(zip(names, (cell.strip() for cell in next(rows)), strict=False))
+    return as_record(spec, cells)
+
+
+def as_record(spec: Spec, cells: Mapping[str, str]) -> dict[str, Any]:
+    """Cells of a file as JSON values: numbers, texts, null for missing ones."""
+    record: dict[str, Any] = {}
+    for name in spec.feature_names():
+        cell = cells.get(name, "")
+        record[name] = None if cell in spec.source.missing else cell
+        if record[name] is not None and spec.columns[name].type == "number":
+            try:
+                number = float(cell.replace(spec.source.decimal, "."))
+            except ValueError:
+                continue  # the predictor says what is wrong with it
+            record[name] = int(number) if number.is_integer() else number
+    return record
+
+
+def _first_prediction(context: Context, model: str, spec: Spec, file: Path) -> None:
+    from shared.cli.predict import ask
+
+    record = first_record(spec, file)
+    url = f"{context.config.predict_url}/models/{model}/predict"
+    body = json.dumps({"instances": [record]}, ensure_ascii=False)
+    quoted = body.replace("'", "'\\''")
+    click.echo("\nIts answer for the first row of the file:")
+    click.echo(json.dumps(ask(context, model, [record])["predictions"][0], indent=1))
+    click.echo(
+        f"\nAsk it yourself:\n  curl -s {url} -H 'Content-Type: application/json' -d '{quoted}'"
+    )

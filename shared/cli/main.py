@@ -1,0 +1,102 @@
+"""The tree of commands. Modules behind it are imported when one of their commands is called, so
+that `--help` answers at once."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+# name: (module, one line for --help); the command is the module's attribute of that name.
+COMMANDS = {
+    "demo": ("demo.command", "The main job, start to end, explained."),
+    "up": ("stack", "Keep the local stack in the foreground."),
+    "down": ("stack", "Stop a stack from another shell."),
+    "try": ("data", "Draft a spec for a CSV, train on it, predict its first row."),
+    "init": ("data", "Draft a model spec from a CSV."),
+    "drop": ("data", "Upload a file and follow what becomes of it."),
+    "status": ("status", "Models, what serves, what runs, what waits."),
+    "why": ("why", "One run on one screen: what happened, what next."),
+    "predict": ("predict", "Ask the predictor."),
+    "approvals": ("decide", "Versions that wait for a person."),
+    "versions": ("decide", "Model versions and how they were decided."),
+    "rollback": ("decide", "Put the previous version back and pin it."),
+    "pin": ("decide", "Hold automation for a model."),
+    "unpin": ("decide", "Let automation go on."),
+    "tick": ("tick", "Publish what Cloud Scheduler would: sweep or monitor."),
+    "dead-letters": ("letters", "Messages that could not be delivered."),
+    "spec": ("specs", "Check a spec file, or show the one in force."),
+    "slack": ("stack", "What the local stack would have posted to Slack."),
+    "logs": ("stack", "Logs of the local stack."),
+    "ui": ("stack", "The address of MLflow."),
+}
+
+
+class Commands(click.Group):
+    """Knows its commands by name; imports one to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        cmd_name: str,
+    ) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"shared.cli.{COMMANDS[cmd_name][0]}")
+        name = cmd_name.replace("-", "_")
+        command = getattr(module, f"{name}_" if name == "try" else name)
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        formatter: click.HelpFormatter,
+    ) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--context",
+    "context_name",
+    default="local",
+    envvar="MILLRACE_CLI_CONTEXT",
+    show_default=True,
+    help="Which installation: local (`make up`) or demo (what `make demo` left).",
+)
+@click.version_option(package_name=None, version="0.1.0", prog_name="millrace")
+@click.pass_context
+def cli(ctx: click.Context, context_name: str) -> None:
+    """Drop a CSV in a bucket, get a validated, trained, promoted, served and watched model.
+
+    Start with `make demo`, or with `make up` and then `./millrace try my.csv --target column`.
+    """
+    ctx.obj = context_name
+
+
+def main() -> None:
+    """Run a command; our own errors become one sentence on stderr and exit code 1."""
+    from shared.errors import MillraceError
+
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its farewells are no news for people
+    try:
+        code = cli.main(standalone_mode=False, prog_name="millrace")
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except click.Abort:
+        click.echo("\nStopped.", err=True)
+        code = 130
+    except BrokenPipeError:  # `millrace logs | head`
+        sys.stderr.close()
+        code = 0
+    except MillraceError as error:
+        click.echo(f"Error: {error}", err=True)
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,93 @@
+"""why: one run on one screen. What happened, and what a person can do next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from shared import documents, paths, runs
+from shared.cli import contexts, words
+from shared.cli.console import json_option, show_json
+from shared.cli.status import run_ids
+from shared.ports import Bucket
+
+
+@click.command()
+@click.argument("run")
+@json_option
+@contexts.pass_name
+def why(context_name: str, run: str, as_json: bool) -> None:
+    """What happened to RUN (a run or version id, or the start of one)."""
+    lake = contexts.load(context_name).lake
+    model, run_id = find_run(run, lake)
+    story = tell(model, run_id, lake, context_name)
+    if as_json:
+        show_json(story)
+        return
+    click.echo(f"{story['kind'] or 'run'} {run_id} of {model}: {story['state'].replace('_', ' ')}")
+    for item in story["inputs"]:
+        click.echo(f"  input    {item}")
+    for name, where in story["objects"].items():
+        click.echo(f"  {name:<8} {where}")
+    click.echo("\nWhat happened")
+    for event in story["events"]:
+        click.echo(f"  {event['at'][:19].replace('T', ' ')}Z  {event['sentence']}")
+    if story["next"]:
+        click.echo("\nWhat next")
+        for step in story["next"]:
+            click.echo(f"  {step}")
+
+
+def find_run(text: str, lake: Bucket) -> tuple[str, str]:
+    """Model and full run id. Raises ClickException when none or several fit."""
+    wanted = text.rpartition("/")[2]
+    models = [folder.split("/")[1] for folder in lake.folders("runs/")]
+    found = [(m, r) for m in models for r in run_ids(m, lake) if r.startswith(wanted)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise click.ClickException(f"there is no run {text!r}; see ./millrace status MODEL")
+    several = ", ".join(f"{model}/{run_id}" for model, run_id in found[:5])
+    raise click.ClickException(f"{text!r} fits {len(found)} runs: {several}")
+
+
+def tell(model: str, run_id: str, lake: Bucket, context_name: str) -> dict[str, Any]:
+    """The story of a run as one document."""
+    history = runs.history(model, run_id, lake=lake)
+    state = runs.fold(history)
+    request = documents.read(lake, paths.run_request(model, run_id)).body
+    kind = str(request.get("kind") or "")
+    inputs = [item["source"] for item in request.get("inputs", [])]
+    inputs = inputs or [str(e["facts"]["source"]) for e in history[:1] if "source" in e["facts"]]
+    facts = dict(state.facts)
+    for event in history:  # a later step may need what an earlier one knew
+        facts = {**event["facts"], **facts}
+    return {
+        "model": model,
+        "run_id": run_id,
+        "kind": kind,
+        "state": state.state,
+        "inputs": inputs,
+        "objects": _objects(model, run_id, lake),
+        "events": [{**event, "sentence": words.sentence(event)} for event in history],
+        "next": words.next_steps(
+            model, run_id, state.state, facts, kind=kind, context=context_name
+        ),
+    }
+
+
+def _objects(model: str, run_id: str, lake: Bucket) -> dict[str, str]:
+    """What the run left in the lake, by what it is."""
+    places = {
+        "data": paths.dataset(model, run_id),
+        "version": paths.version(model, run_id),
+        "scores": paths.predictions(model, run_id),
+        "refused": paths.rejection(model, run_id),
+        "bad rows": paths.quarantine(model, run_id, ""),
+    }
+    return {
+        name: f"gs://{lake.name}/{place}"
+        for name, place in places.items()
+        if next(iter(lake.list(place)), None) is not None
+    }

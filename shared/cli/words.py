@@ -1,0 +1,109 @@
+"""A run's history in words, and what a person can do next. Pure: documents in, sentences out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.cli.console import shown_command
+
+# Transitions that read better as a sentence; {names} are facts of the transition.
+SENTENCES = {
+    "requested": "accepted as a {kind} run",
+    "waiting-spec": "waiting for the model's spec",
+    "waiting-champion": "waiting for a champion to score with",
+    "queued": "waiting for its turn (one training at a time, two others beside it)",
+    "trained": "trained version {version}",
+    "compared": "compared: {sentence}",
+    "comparison-completed": "compared again with today's champion",
+    "scored": "scored {rows} rows ({errors} of them with an error)",
+    "labelled": "recorded {rows} labels, {matched} of them for predictions we made",
+    "rejected": "rejected: {message}",
+    "failed": "failed: {message}",
+    "promoted": "promoted by {by}: {sentence}",
+    "not-promoted": "not promoted ({by}): {sentence}",
+    "approval-requested": "needs a person: {sentence}",
+    "superseded": "superseded: {why}",
+    "expired": "expired: {why}",
+    "duplicate": "{why}",
+    "spec-registered": "spec generation {generation} is in force",
+}
+GOOD = frozenset({"promoted", "scored", "labelled", "spec_registered", "compared", "duplicate"})
+TURNS = frozenset({"queued", "waiting_for_champion", "waiting_for_spec"})
+
+
+class _Facts(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return "-"
+
+
+def sentence(event: Mapping[str, Any]) -> str:
+    """One line for one transition of a history."""
+    name, facts = str(event["name"]), dict(event.get("facts") or {})
+    if name in SENTENCES:
+        return SENTENCES[name].format_map(_Facts(facts))
+    if name.startswith("started-"):
+        again = "" if name == "started-1" else f" again (attempt {name[8:]})"
+        return f"job started{again}: {facts.get('execution', facts.get('job', '-'))}"
+    if isinstance(facts.get("sentence"), str):
+        return str(facts["sentence"])
+    shown = [f"{key} {_short(value)}" for key, value in facts.items() if _is_plain(value)]
+    words = name.replace("-", " ").replace("_", " ")
+    return f"{words}: {', '.join(shown[:4])}" if shown else words
+
+
+def _is_plain(value: object) -> bool:
+    return (
+        isinstance(value, str | int | float) and value not in ("", False) and len(str(value)) < 60
+    )
+
+
+def _short(value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def next_steps(
+    model: str, run_id: str, state: str, facts: Mapping[str, Any], *, kind: str, context: str
+) -> list[str]:
+    """What a person can do about a run in this state, as sentences and commands."""
+
+    def command(*parts: str) -> str:
+        return shown_command(*parts, context=context)
+
+    version = str(facts.get("version") or run_id)
+    promote = f"To serve it all the same: {command('versions', 'promote', model, version)}"
+    look = [f"Look again: {command('why', run_id)}"]
+    log = str(facts.get("execution") or "jobs")
+    steps: dict[str, list[str]] = {
+        "promoted": [f"Ask it: {command('predict', model, '--example')}"],
+        "not_promoted": [f"The champion stays. {promote}"],
+        "awaiting_approval": [
+            f"Say yes: {command('approvals', 'approve', model, version)}",
+            f"or no:   {command('approvals', 'decline', model, version, '--reason', '...')}",
+        ],
+        "rejected": ["Correct the file and drop it again; a new upload is a new run."],
+        "failed": [
+            f"Read the log: {command('logs', log)}",
+            "then drop the file again with --force.",
+        ],
+        "scored": [
+            f"Read it: {facts.get('output', '-')}",
+            f"Judge the windows that are due: {command('tick', 'monitor')}",
+        ],
+        "labelled": [f"Judge the windows they belong to: {command('tick', 'monitor')}"],
+        "duplicate": [f"See that run: {command('why', str(facts.get('same_as', '-')))}"],
+        "waiting_for_spec": [
+            f"Draft one: {command('init', 'FILE', '--target', 'COLUMN', '-o', f'{model}.yaml')}",
+            f"then:      {command('drop', f'{model}.yaml', '--model', model)}",
+        ],
+        "waiting_for_champion": [
+            f"Train one: {command('drop', 'FILE', '--model', model, '--as', 'train')}"
+        ],
+        "expired": [promote] if kind == "train" else ["Drop the file again."],
+        "superseded": ["A later one took its place; nothing to do."],
+        "queued": look,
+        "running": look,
+    }
+    return steps.get(state, [])
