@@ -6,14 +6,18 @@ stdout carries results, stderr what happens on the way.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+LONG = frozenset({"why", "running", "waiting", "approvals", "name"})  # columns that may wrap
+PLAIN_WIDTH = 200  # of tables that go into a pipe or file
+TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(\.\d+)?Z")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")
 dry_run_option = click.option(
@@ -45,10 +49,13 @@ def show_rows(
         return
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for name in rows[0]:
-        table.add_column(str(name).replace("_", " "), overflow="fold")
+        table.add_column(str(name).replace("_", " "), overflow="fold", no_wrap=name not in LONG)
     for row in rows:
         table.add_row(*(cell(value) for value in row.values()))
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=PLAIN_WIDTH)
+    console.print(table)
 
 
 def cell(value: object) -> str:
@@ -60,7 +67,9 @@ def cell(value: object) -> str:
         return f"{value:,.4f}" if abs(value) < 1000 else f"{value:,.0f}"
     if isinstance(value, list | tuple):
         return ", ".join(str(item) for item in value)
-    return str(value).replace("[", "\\[")
+    if isinstance(value, str) and (time := TIME.fullmatch(value)):
+        return f"{time[1]} {time[2]}Z"
+    return escape(str(value))
 
 
 def shown_command(*words: str, context: str = "local") -> str:

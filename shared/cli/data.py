@@ -197,6 +197,7 @@ def _report(context: Context, followed: Followed, source: str, as_json: bool) ->
         followed.facts,
         kind="",
         context=context.name,
+        lake=context.lake.name,
     ):
         click.echo(f"  {step}")
 

@@ -72,7 +72,7 @@ def tell(model: str, run_id: str, lake: Bucket, context_name: str) -> dict[str, 
         "objects": _objects(model, run_id, lake),
         "events": [{**event, "sentence": words.sentence(event)} for event in history],
         "next": words.next_steps(
-            model, run_id, state.state, facts, kind=kind, context=context_name
+            model, run_id, state.state, facts, kind=kind, context=context_name, lake=lake.name
         ),
     }
 

@@ -65,9 +65,17 @@ def _short(value: object) -> str:
 
 
 def next_steps(
-    model: str, run_id: str, state: str, facts: Mapping[str, Any], *, kind: str, context: str
+    model: str,
+    run_id: str,
+    state: str,
+    facts: Mapping[str, Any],
+    *,
+    kind: str,
+    context: str,
+    lake: str,
 ) -> list[str]:
-    """What a person can do about a run in this state, as sentences and commands."""
+    """What a person can do about a run in this state, as sentences and commands. `lake` is the
+    bucket's name."""
 
     def command(*parts: str) -> str:
         return shown_command(*parts, context=context)
@@ -89,7 +97,7 @@ def next_steps(
             "then drop the file again with --force.",
         ],
         "scored": [
-            f"Read it: {facts.get('output', '-')}",
+            f"Read it: gs://{lake}/{facts.get('output', '')}",
             f"Judge the windows that are due: {command('tick', 'monitor')}",
         ],
         "labelled": [f"Judge the windows they belong to: {command('tick', 'monitor')}"],

@@ -13,70 +13,21 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-from infra.local.state import find
 from shared import documents, paths, runs
 from shared.cli.demo.data import cut
 from shared.cli.demo.data import find as find_data
 from shared.cli.demo.settings import for_demo, shipped
 from shared.cli.demo.use_cases import USE_CASES
-from shared.config import Config
 from shared.spec.load import dump_spec
 from shared.wiring import Wiring
+from tests.support.local import kill_everything, start
 
 MODEL = "adult_income"
 LIMIT_SECONDS = 240.0
-UP = (
-    "import sys; from pathlib import Path; from infra.local.stack import Stack\n"
-    "with Stack(Path(sys.argv[1])) as stack: stack.run_until_signalled()"
-)
-
-
-def start(state: Path) -> tuple[subprocess.Popen[bytes], Wiring]:
-    """A stack in a process group of its own, and a client of it."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", UP, str(state)],
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
-        found = find(state)
-        if found and found.pid == process.pid:
-            return process, Wiring(Config.from_env(found.env), clients="google")
-        time.sleep(0.05)
-    raise SystemExit("the stack did not start within 30 s")
-
-
-def descendants(root: int) -> list[int]:
-    """Every living process below `root`, and itself."""
-    parents: dict[int, int] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                stat = (entry / "stat").read_text()
-            except OSError:
-                continue
-            parents[int(entry.name)] = int(stat.rpartition(")")[2].split()[1])
-    found = [root]
-    for pid in found:
-        found += [child for child, parent in parents.items() if parent == pid]
-    return found
-
-
-def kill_all(root: int) -> None:
-    for pid in descendants(root):
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
 
 
 def drop(wiring: Wiring, spec: str, data: Path) -> str:
@@ -108,13 +59,12 @@ def live_twice(spec: str, data: Path, seconds: float) -> bool:
     """One moment; True when the run completed exactly once."""
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder) / "state"
-        process, wiring = start(state)
+        process, wiring = start(state, mlflow=True)
         source = drop(wiring, spec, data)
         time.sleep(seconds)
         before, _ = reached(wiring, source)
-        kill_all(process.pid)
-        process.wait()
-        process, wiring = start(state)
+        kill_everything(process)
+        process, wiring = start(state, mlflow=True)
         try:
             took = wait(wiring, source)
             run_id = documents.require(wiring.lake, paths.claim(source))["run_id"]
@@ -125,7 +75,7 @@ def live_twice(spec: str, data: Path, seconds: float) -> bool:
             events = runs.history(MODEL, run_id, lake=wiring.lake)
             attempts = sum(event["name"].startswith("started-") for event in events)
         finally:
-            process.send_signal(signal.SIGTERM)
+            process.terminate()
             process.wait()
         good = state_now == "promoted" and moves == [run_id] and len(versions) == 1
         print(
@@ -148,9 +98,10 @@ def main() -> int:
         found = find_data(use_case, folder=Path(given) if given else None, cache=Path(folder))
         files = cut(use_case, found.rows, Path(folder) / "files")
         spec = dump_spec(for_demo(shipped(MODEL))[0])
-        draw = random.Random(arguments.seed)  # noqa: S311 - moments, not secrets
+        draw = random.Random(arguments.seed)
         moments = sorted(draw.uniform(0, arguments.longest) for _ in range(arguments.moments))
-        print("| killed after s | had reached | then done in s | attempts | versions | moves | state |")
+        columns = "killed after s | had reached | done in s | attempts | versions | moves | state"
+        print(f"| {columns} |")
         print("|---:|---|---:|---:|---:|---:|---|")
         results = [live_twice(spec, files.train, moment) for moment in moments]
     print(f"{sum(results)} of {len(results)} runs completed exactly once")

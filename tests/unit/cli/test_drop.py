@@ -39,20 +39,20 @@ def test_a_spec_and_a_training_end_with_success(shell: Shell, data: Path, spec: 
 
 
 @pytest.mark.parametrize(
-    ("comparison", "code", "state"),
+    ("comparison", "expected"),
     [
-        ({"eligible": False}, 2, "not promoted"),
-        ({"evidence": "insufficient_evidence", "against": None}, 0, "promoted"),
+        ({"eligible": False}, (2, "not_promoted")),
+        ({"eligible": True}, (0, "promoted")),
     ],
 )
 def test_the_exit_code_follows_the_decision(
-    shell: Shell, data: Path, spec: Path, comparison: dict[str, Any], code: int, state: str
+    shell: Shell, data: Path, spec: Path, comparison: dict[str, Any], expected: tuple[int, str]
 ) -> None:
     """2 when the version is not promoted, 0 when it is."""
     shell("drop", str(spec), "--model", "m")
     shell.comparison = comparison
-    result = shell("drop", str(data), "--model", "m")
-    assert (result.exit_code, state in result.stdout) == (code, True)
+    result = shell("drop", str(data), "--model", "m", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["state"]) == expected
 
 
 def test_an_approval_is_exit_3_and_says_how_to_answer(shell: Shell, data: Path, spec: Path) -> None:

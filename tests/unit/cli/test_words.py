@@ -1,0 +1,90 @@
+"""What people read: history lines, next steps, Slack messages in a terminal, tables."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from shared import runs
+from shared.cli import words
+from shared.cli.console import show_rows
+from shared.cli.demo.timeline import Timeline
+from shared.cli.main import COMMANDS
+from shared.cli.slack_view import plain, show_message
+from shared.drafts import Where
+from shared.events import AutomationNoted
+from shared.messages import message
+
+
+@pytest.mark.parametrize("name", [*runs.TERMINAL, *runs.WAITING, "trained", "requested"])
+def test_every_transition_we_know_is_a_sentence(name: str) -> None:
+    """Also when a fact is missing: a history is always readable."""
+    text = words.sentence({"name": name, "facts": {}})
+    assert text
+    assert "{" not in text
+
+
+def test_a_stage_is_told_with_its_facts() -> None:
+    """Stages name themselves; what did not happen is left out."""
+    facts = {"rows": 26461, "auroc": 0.93216, "cut": False, "object": "x" * 99}
+    text = words.sentence({"name": "tuned-gradient_boosting", "facts": facts})
+    assert text == "tuned gradient boosting: rows 26,461, auroc 0.9322"
+
+
+@pytest.mark.parametrize("state", [*runs.TERMINAL.values(), *runs.WAITING.values(), "running"])
+def test_next_steps_are_commands_that_exist(state: str) -> None:
+    """What we tell people to type is understood when they type it."""
+    steps = words.next_steps("m", "r-1", state, {}, kind="train", context="demo", lake="lake")
+    assert steps or state in ("compared", "spec_registered")
+    for step in steps:
+        for part in step.split("./millrace ")[1:]:
+            parts = part.split()
+            assert parts[:2] == ["--context", "demo"]
+            assert parts[2] in COMMANDS
+
+
+def test_a_slack_message_is_readable_in_a_terminal() -> None:
+    """Header, text, commands and footer, without Slack's marks."""
+    note = AutomationNoted(model="m", source="retrain", subject="i-1", sentence="0 < 500 rows.")
+    out = StringIO()
+    kept = {"received": "2026-01-01T00:00:00Z", "message": message(note, Where("lake", "local"))}
+    show_message(kept, Console(file=out, width=100))
+    assert "a note from retrain" in out.getvalue()
+    assert "0 < 500 rows." in out.getvalue()
+
+
+def test_slack_marks_become_plain_text() -> None:
+    """Links keep their address; stars and backticks go; entities come back."""
+    assert plain("*Now* `a_b` <https://x.y/z|open> 1 &lt; 2 &amp; 3") == (
+        "Now a_b open (https://x.y/z) 1 < 2 & 3"
+    )
+
+
+def test_tables_are_for_people_and_json_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    """The same rows in both; brackets in data are data."""
+    rows = [{"model": "m", "why": "[bold]x", "pinned": True, "value": 0.5, "none": None}]
+    show_rows(rows, as_json=True)
+    assert json.loads(capsys.readouterr().out) == rows
+    show_rows(rows, as_json=False)
+    text = capsys.readouterr().out
+    assert "[bold]x" in text
+    assert "yes" in text
+    show_rows([], as_json=False, empty="Nothing here.")
+    assert capsys.readouterr().out == "Nothing here.\n"
+
+
+def test_the_timeline_is_plain_without_a_terminal() -> None:
+    """A log file gets lines, no control characters, and each step's time."""
+    out = StringIO()
+    timeline = Timeline(1, Console(file=out, width=80))
+    with timeline.step("Do [it]"):
+        timeline.say("said [so]")
+        timeline.happened("happened")
+    text = out.getvalue()
+    assert "1/1  Do [it]" in text
+    assert "said [so]" in text
+    assert "\x1b" not in text
+    assert list(timeline.seconds) == ["Do [it]"]
