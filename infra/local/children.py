@@ -25,8 +25,12 @@ _PASSED_ON = (
 )
 
 
+class Closed(OSError):
+    """Nothing can be started any more: the stack is stopping."""
+
+
 class Children:
-    """Thread-safe. `close` stops whatever still runs."""
+    """Thread-safe. `close` stops whatever still runs, and nothing starts after it."""
 
     def __init__(self, directory: Path) -> None:
         # A list per stack process: the watcher of a killed stack must not read its successor's.
@@ -35,15 +39,19 @@ class Children:
         self._run = directory / "run"
         self._run.mkdir(mode=0o700, exist_ok=True)
         self._lock = threading.Lock()
+        self._closed = False
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         self._started: dict[int, str] = {}
         self.leftovers = [pid for file in lists.glob("*.json") for pid in pids.kill_listed(file)]
-        self._file = lists / f"{uuid.uuid4().hex}.json"
+        self.leftovers += pids.kill_marked(f"{directory.resolve()}|")
+        life = uuid.uuid4().hex
+        self._mark = f"{directory.resolve()}|{life}"
+        self._file = lists / f"{life}.json"
         self._watcher = self._start_watcher()
 
     def _start_watcher(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-m", "infra.local.watcher", str(self._file)],
+            [sys.executable, "-m", "infra.local.watcher", str(self._file), self._mark],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             cwd=ROOT,
@@ -54,11 +62,14 @@ class Children:
     def spawn(
         self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path
     ) -> subprocess.Popen[bytes]:
-        """Start it with exactly `env` on top of the machine's own; output is appended to `log`."""
+        """Start it with exactly `env` on top of the machine's own; output is appended to `log`.
+        Raises Closed, and OSError for a program that is not there."""
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
+        # Under the lock, so that `close` sees every process that was ever started.
+        with self._lock, log.open("ab") as output:
+            if self._closed:
+                raise Closed("the stack is stopping")
             process = self._popen(command, cwd, self._env(env), output)
-        with self._lock:
             self._running[process.pid] = process
             self._started[process.pid] = pids.start_time(process.pid)
             pids.write(self._file, self._started)
@@ -66,7 +77,8 @@ class Children:
 
     def _env(self, env: Mapping[str, str]) -> dict[str, str]:
         # gunicorn puts a control socket there, else into the person's home.
-        return machine_env() | {"XDG_RUNTIME_DIR": str(self._run)} | dict(env)
+        own = {"XDG_RUNTIME_DIR": str(self._run), pids.MARK: self._mark}
+        return machine_env() | own | dict(env)
 
     @staticmethod
     def _popen(
@@ -114,6 +126,7 @@ class Children:
         """Stop everything that still runs, all at the same time. Tasks of jobs had their ten
         seconds before; for the rest five are enough, messages come again."""
         with self._lock:
+            self._closed = True
             running = list(self._running.values())
         for process in running:
             self.terminate(process)

@@ -12,6 +12,8 @@ import signal
 import subprocess
 from pathlib import Path
 
+MARK = "MILLRACE_STACK"
+
 
 def start_time(pid: int) -> str:
     """When the process started, in the system's own words; empty when there is none."""
@@ -55,6 +57,27 @@ def kill_listed(file: Path) -> list[int]:
             kill_group(pid, signal.SIGKILL)
             killed.append(pid)
     file.unlink(missing_ok=True)
+    return killed
+
+
+def kill_marked(mark: str) -> list[int]:
+    """Kill processes whose environment carries a mark that starts like this: one may have been
+    started and not yet listed when its stack was killed. Linux only; elsewhere the list has to
+    do."""
+    killed = []
+    wanted = f"{MARK}={mark}".encode()
+    for entry in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            variables = entry.read_bytes().split(b"\0")
+        except OSError:  # gone, or somebody else's
+            continue
+        pid = int(entry.parent.name)
+        if any(variable.startswith(wanted) for variable in variables) and pid != os.getpid():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+            killed.append(pid)
     return killed
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra.local.children import TERM_SECONDS, Children
+from infra.local.children import TERM_SECONDS, Children, Closed
 from infra.local.pids import kill_group
 from shared.adapters.memory.executions import Executions, StoredExecution
 
@@ -115,21 +115,24 @@ class ExecutionRunner:
         at: tuple[int, int],
     ) -> int:
         folder = job.folder()
-        process = self._children.spawn(
-            [*job.command, *args],
-            cwd=folder,
-            env={
-                **job.env,
-                **execution.env,
-                "PYTHONPATH": str(folder),
-                "CLOUD_RUN_JOB": execution.job,
-                "CLOUD_RUN_EXECUTION": execution.name,
-                "CLOUD_RUN_TASK_INDEX": str(at[0]),
-                "CLOUD_RUN_TASK_ATTEMPT": str(at[1]),
-                "CLOUD_RUN_TASK_COUNT": str(execution.task_count),
-            },
-            log=self._logs / f"{execution.name}-{at[0]}-{at[1]}.log",
-        )
+        try:
+            process = self._children.spawn(
+                [*job.command, *args],
+                cwd=folder,
+                env={
+                    **job.env,
+                    **execution.env,
+                    "PYTHONPATH": str(folder),
+                    "CLOUD_RUN_JOB": execution.job,
+                    "CLOUD_RUN_EXECUTION": execution.name,
+                    "CLOUD_RUN_TASK_INDEX": str(at[0]),
+                    "CLOUD_RUN_TASK_ATTEMPT": str(at[1]),
+                    "CLOUD_RUN_TASK_COUNT": str(execution.task_count),
+                },
+                log=self._logs / f"{execution.name}-{at[0]}-{at[1]}.log",
+            )
+        except Closed:
+            return 1
         with self._lock:
             self._processes.setdefault(execution.name, set()).add(process)
         if self._is_cancelled(execution.name):  # while it was being started

@@ -4,7 +4,7 @@ Its standard input is a pipe that only the stack holds open; the kernel closes i
 ends. (Linux' PR_SET_PDEATHSIG would be no help: it fires when the *thread* that started the child
 ends, it does not reach grandchildren, and macOS has none.)
 
-    python -m infra.local.watcher FILE_WITH_PROCESS_IDS
+    python -m infra.local.watcher FILE_WITH_PROCESS_IDS MARK
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from infra.local.pids import kill_listed
+from infra.local.pids import kill_listed, kill_marked
 
 
 def main() -> None:
-    file = Path(sys.argv[1])
+    file, mark = Path(sys.argv[1]), sys.argv[2]
     while sys.stdin.buffer.read(1):
         pass
     kill_listed(file)
+    kill_marked(mark)
 
 
 if __name__ == "__main__":

@@ -183,7 +183,8 @@ def _freeze(run: Training, outcome: Outcome) -> dict[str, Any]:
     """What the model's first training fixes: the first to write it decides."""
     name = paths.first_training(run.model)
     body = {
-        "salt": paths.digest(f"holdout|{run.model}|{run.version}", 32),
+        # From name and seed, so that the same data and spec split alike in every installation.
+        "salt": paths.digest(f"holdout|{run.model}|{run.spec.training.seed}", 32),
         "labels": list(outcome.labels),
         "run_id": run.version,
     }

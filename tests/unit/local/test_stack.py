@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from infra.local import pids
+from infra.local.children import Children
 from infra.local.stack import AlreadyRunning, Options, Stack, find
 from shared.adapters.google_storage import GoogleBucket, storage_client
 from shared.adapters.rest_pubsub import RestPublisher
@@ -191,3 +192,24 @@ def _command(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
     except OSError:
         return ""
+
+
+def test_a_process_that_was_never_listed_is_found_by_its_mark(tmp_path: Path) -> None:
+    """A stack may be killed between starting a process and listing it: the next start on the
+    same directory ends such a process too, and nobody else's."""
+    ours, other = tmp_path / "ours", tmp_path / "other"
+    sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
+    lost = subprocess.Popen(sleeper, env={pids.MARK: f"{ours.resolve()}|earlier"})
+    stranger = subprocess.Popen(sleeper, env={pids.MARK: f"{other.resolve()}|earlier"})
+    try:
+        children = Children(ours)
+        assert children.leftovers == [lost.pid]
+        assert lost.wait(timeout=10) == -signal.SIGKILL
+        assert stranger.poll() is None
+        children.close()
+        with pytest.raises(OSError, match="stopping"):
+            children.spawn(sleeper, cwd=tmp_path, env={}, log=tmp_path / "log")
+    finally:
+        for process in (lost, stranger):
+            process.kill()
+            process.wait()
