@@ -3,8 +3,9 @@
     approvals/<model>/<version>.json
         {model, version, against, sentence, requested_at, expires_at, decision: null | {...}}
 
-`decision.action` is approve, decline, superseded or expired; the first decision stays. What a
-decision leads to is carried out afterwards and can be repeated.
+`decision.action` is approve, decline, superseded, expired, or promote when a person moved the
+champion past the question; the first decision stays. What a decision leads to is carried out
+afterwards and can be repeated.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ def ask(
     lake: Bucket,
     clock: Clock,
 ) -> Approval:
-    """Ask once; a repeat finds the first question (and maybe its answer). A question that was
-    asked against another champion is asked anew."""
+    """Ask once; a repeat finds the first question (and maybe its answer). A question that is open,
+    or was approved, against another champion is asked anew."""
     now = clock.now()
     body = {
         "model": model,
@@ -63,7 +64,8 @@ def ask(
     if documents.create(lake, name, body):
         return _parse(body, documents.read(lake, name).generation)
     found = documents.read(lake, name)
-    if found.body["against"] != against:
+    answer = (found.body["decision"] or {}).get("action", "approve")
+    if found.body["against"] != against and answer == "approve":
         return _parse(body, documents.swap(lake, name, body, generation=found.generation))
     return _parse(found.body, found.generation)
 

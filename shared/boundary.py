@@ -16,7 +16,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -124,6 +124,21 @@ def log(started: float, outcome: str, good: bool, facts: Mapping[str, Any]) -> N
     sys.stdout.flush()
 
 
+def apart(parts: Iterable[tuple[str, Callable[[], int]]]) -> int:
+    """Do every part, whatever becomes of the others; the sum of what they return comes back.
+    Raises Retryable naming the parts in trouble."""
+    done, trouble = 0, dict[str, Exception]()
+    for name, work in parts:
+        try:
+            done += work()
+        except Exception as error:  # one model's broken object must not stop all models' sweep
+            trouble[name] = error
+    if trouble:
+        told = "; ".join(f"{name}: {type(e).__name__}: {e}" for name, e in trouble.items())
+        raise Retryable(told) from next(iter(trouble.values()))
+    return done
+
+
 # --- jobs ----------------------------------------------------------------------------------------
 
 
@@ -219,8 +234,8 @@ def ask(
             )
         except Rejected as error:
             sentence, status = str(error), 409
-        except Retryable as error:
-            sentence, status = str(error), 503
+        except (InProgress, Retryable) as error:
+            sentence, status = f"{error}; ask again in a moment", 503
         except Exception as error:  # the outcome table's last row
             sentence, status = "something went wrong here; the log has it", 500
             facts |= {"error": str(error), "traceback": traceback.format_exc()}

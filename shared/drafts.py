@@ -4,6 +4,7 @@ happens next or what you can do, links. Pure; `shared.messages` makes Slack's bl
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,6 +31,7 @@ from shared.events import (
     RunRejected,
     ScoringCompleted,
 )
+from shared.routes import FOLDERS
 
 LEADS = {"act now": "Act now", "decide": "Please decide", "know": "For your information"}
 
@@ -110,8 +112,8 @@ _LABEL = (
     "Labels of this period tell whether the drift does any harm:"
 )
 _GO_BACK = (
-    "The retrain guard decides now and says so in a message of its own. To serve the previous "
-    "version meanwhile:"
+    "The retrain guard decides now and says so in a message of its own. If an earlier version "
+    "served better, put it back meanwhile:"
 )
 _ALERTS: dict[type[MonitorAlert], tuple[str, str, Sequence[Sequence[str]]]] = {
     DataQualityBroken: (
@@ -138,10 +140,20 @@ def _data_rejected(event: DataRejected, where: Where) -> Draft:
         sentence=event.message,
         facts=[f"file: {event.source}", f"reason: {event.reason}"],
         next="The original is where it was. Correct it and drop it again:",
-        commands=[where.command("drop", "FILE", "--model", event.model)],
+        commands=[_drop_again(event, where)],
         links=[f"Record: {where.object(paths.rejection(event.model, event.run_id))}"],
         footer=[f"{event.model} run {event.run_id}"],
     )
+
+
+def _drop_again(event: DataRejected, where: Where) -> str:
+    """The drop that was refused, as a command: same file name, same kind."""
+    name = event.source.removeprefix("gs://").partition("/")[2].rpartition("#")[0]
+    parts = name.split("/")
+    file_name = shlex.quote(parts[-1]) if parts[-1] else "FILE"
+    if len(parts) == 3 and parts[1] in FOLDERS:
+        return where.command("drop", file_name, "--model", event.model, "--as", parts[1])
+    return where.command("drop", file_name, "--model", event.model)
 
 
 def _run_rejected(event: RunRejected, where: Where) -> Draft:

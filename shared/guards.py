@@ -14,6 +14,7 @@ from collections import Counter
 from shared.errors import BinaryFile, EmptyFile, HeaderMismatch, UnreadableText
 from shared.routes import Intent
 from shared.spec.model import Spec
+from shared.tabular.records import column_names
 
 HEAD_BYTES = 64 * 1024
 _SIGNATURES = {
@@ -41,7 +42,7 @@ def check_head(head: bytes, size_bytes: int, spec: Spec, intent: Intent) -> None
         if len(rows) == 1 and size_bytes <= HEAD_BYTES:
             raise EmptyFile("the file has a header and no rows")
         if spec.columns:
-            _check_header(rows[0], spec, intent)
+            _check_header(column_names(rows[0]), spec, intent)
     else:
         _check_width(rows[0], spec, intent)
 
@@ -72,7 +73,11 @@ def decode_head(head: bytes, size_bytes: int, spec: Spec) -> str:
 
 def _first_rows(text: str, spec: Spec) -> list[list[str]]:
     """Up to two non-blank records."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=spec.source.delimiter)
+    reader = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=spec.source.delimiter,
+        skipinitialspace=spec.source.strip,
+    )
     rows: list[list[str]] = []
     try:
         for row in reader:

@@ -11,140 +11,18 @@ slot and starting the job costs time, never a run.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from shared import documents, paths, runs
-from shared.documents import timestamp
 from shared.errors import PreconditionFailed, Retryable
-from shared.events import RunEvent, RunFailed
+from shared.events import AutomationNoted, RunEvent, RunFailed, publish
+from shared.lane import Lane, Slot, admit, enqueue, expire, free, next_attempt, read_lane
 from shared.manifests import read_manifest
 from shared.ports import Bucket, Clock, Execution, JobRunner, Publisher
 from shared.runs import RunRequest
 
-BESIDE_CAP = 2
 MAX_ATTEMPTS = 3
-JOBS = {"train": "train", "compare": "train", "score": "score", "label": "label"}
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """A run that has its place; `attempt` counts from 1."""
-
-    run_id: str
-    attempt: int
-    kind: str
-    size: str
-
-    @property
-    def job(self) -> str:
-        return f"{JOBS[self.kind]}-{self.size}"
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    run_id: str
-    kind: str
-    size: str
-    since: str
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """`dropped` are waiting trainings that a later one replaced and whose end is to be noted."""
-
-    train: Slot | None = None
-    beside: tuple[Slot, ...] = ()
-    waiting: tuple[Waiting, ...] = ()
-    dropped: tuple[str, ...] = ()
-
-    @property
-    def slots(self) -> tuple[Slot, ...]:
-        return ((self.train,) if self.train else ()) + self.beside
-
-    @property
-    def run_ids(self) -> set[str]:
-        """Runs with a slot or waiting for one."""
-        return {slot.run_id for slot in self.slots} | {item.run_id for item in self.waiting}
-
-    def knows(self, run_id: str) -> bool:
-        return run_id in self.run_ids or run_id in self.dropped
-
-
-def read_lane(model: str, *, lake: Bucket) -> tuple[Lane, int]:
-    """The lane and its generation (0 when there is none yet)."""
-    found = documents.read(lake, paths.lane(model))
-    if not found.exists:
-        return Lane(), 0
-    body = found.body
-    return (
-        Lane(
-            train=Slot(**body["train"]) if body["train"] else None,
-            beside=tuple(Slot(**slot) for slot in body["beside"]),
-            waiting=tuple(Waiting(**item) for item in body["waiting"]),
-            dropped=tuple(body["dropped"]),
-        ),
-        found.generation,
-    )
-
-
-# --- pure transitions ----------------------------------------------------------------------------
-
-
-def enqueue(lane: Lane, request: RunRequest, now: str) -> Lane:
-    """Add a request. A later training replaces a waiting one, which is dropped."""
-    waiting = lane.waiting
-    dropped: tuple[str, ...] = ()
-    if request.kind == "train":
-        dropped = tuple(item.run_id for item in waiting if item.kind == "train")
-        waiting = tuple(item for item in waiting if item.kind != "train")
-    added = Waiting(request.run_id, request.kind, request.size, now)
-    return replace(lane, waiting=(*waiting, added), dropped=(*lane.dropped, *dropped))
-
-
-def free(lane: Lane, ended: set[str]) -> Lane:
-    """Clear the slots of runs that ended, and forget waiting ones that did."""
-    return replace(
-        lane,
-        train=lane.train if lane.train and lane.train.run_id not in ended else None,
-        beside=tuple(slot for slot in lane.beside if slot.run_id not in ended),
-        waiting=tuple(item for item in lane.waiting if item.run_id not in ended),
-    )
-
-
-def admit(lane: Lane, *, has_champion: bool) -> Lane:
-    """Move waiting runs into free slots, first come first served within their kind of slot.
-    A score run needs a champion to be resolved at its start."""
-    train, beside, waiting = lane.train, list(lane.beside), []
-    for item in lane.waiting:
-        slot = Slot(item.run_id, 1, item.kind, item.size)
-        if JOBS[item.kind] == "train" and train is None:
-            train = slot
-        elif (
-            JOBS[item.kind] != "train"
-            and len(beside) < BESIDE_CAP
-            and (item.kind != "score" or has_champion)
-        ):
-            beside.append(slot)
-        else:
-            waiting.append(item)
-    return replace(lane, train=train, beside=tuple(beside), waiting=tuple(waiting))
-
-
-def next_attempt(lane: Lane, run_id: str) -> Lane:
-    """The same run, one attempt further."""
-
-    def bump(slot: Slot) -> Slot:
-        return replace(slot, attempt=slot.attempt + 1) if slot.run_id == run_id else slot
-
-    return replace(
-        lane,
-        train=bump(lane.train) if lane.train else None,
-        beside=tuple(bump(slot) for slot in lane.beside),
-    )
-
-
-# --- advance -------------------------------------------------------------------------------------
 
 
 def advance(
@@ -159,7 +37,8 @@ def advance(
 ) -> Lane:
     """Bring the lane of a model up to date: take in `request`, free what ended, admit what
     waits, start (or adopt, or start again) what has a slot. `heard` is the run whose outcome
-    message brought us here. Raises Retryable on a lane that changes faster than it can be read."""
+    message brought us here; of all others the outcome must be known as published before their
+    slot is free. Raises Retryable on a lane that changes faster than it can be read."""
 
     for slot in read_lane(model, lake=lake)[0].slots:
         if slot.run_id != heard:
@@ -167,14 +46,18 @@ def advance(
     served = read_manifest(model, lake=lake) is not None
 
     def step(lane: Lane) -> Lane:
-        ended = {run_id for run_id in lane.run_ids if _ended(model, run_id, lake)}
-        lane = free(lane, ended)
+        told = {
+            run_id
+            for run_id in lane.run_ids
+            if run_id == heard or runs.announced(model, run_id, lake=lake)
+        }
+        lane = free(lane, told)
         if request and not lane.knows(request.run_id) and not _ended(model, request.run_id, lake):
-            lane = enqueue(lane, request, timestamp(clock.now()))
-        return admit(lane, has_champion=served)
+            lane = enqueue(lane, request)
+        return admit(expire(lane, clock.now(), has_champion=served), has_champion=served)
 
     lane = _change(model, step, lake)
-    _settle_dropped(model, lane, lake=lake, clock=clock)
+    _settle_dropped(model, lane, lake=lake, publisher=publisher, clock=clock)
     for item in lane.waiting:
         name = "waiting-champion" if item.kind == "score" and not served else "queued"
         runs.note(model, item.run_id, name, lake=lake, clock=clock)
@@ -196,11 +79,13 @@ def _announce(model: str, run_id: str, *, lake: Bucket, publisher: Publisher, cl
         runs.finish(found, lake=lake, publisher=publisher, clock=clock)
 
 
+def _has_outcome(model: str, run_id: str, lake: Bucket) -> bool:
+    return documents.read(lake, paths.run_outcome(model, run_id)).exists
+
+
 def _ended(model: str, run_id: str, lake: Bucket) -> bool:
-    """True when the job gave an outcome, or the run ended without one (superseded, expired)."""
-    if documents.read(lake, paths.run_outcome(model, run_id)).exists:
-        return True
-    return any(
+    """True when the job gave an outcome, or the run left the queue without one."""
+    return _has_outcome(model, run_id, lake) or any(
         documents.read(lake, paths.run_event(model, run_id, name)).exists
         for name in ("superseded", "expired")
     )
@@ -221,11 +106,22 @@ def _change(model: str, step: Callable[[Lane], Lane], lake: Bucket) -> Lane:
     raise Retryable(f"the lane of {model} is contended")
 
 
-def _settle_dropped(model: str, lane: Lane, *, lake: Bucket, clock: Clock) -> None:
+def _settle_dropped(
+    model: str, lane: Lane, *, lake: Bucket, publisher: Publisher, clock: Clock
+) -> None:
     if not lane.dropped:
         return
-    for run_id in lane.dropped:
-        runs.note(model, run_id, "superseded", lake=lake, clock=clock, why="a later training came")
+    for item in lane.dropped:
+        if item.state == "expired":
+            sentence = (
+                f"Scoring {item.run_id} expired: {item.why}. Drop the file again once a version "
+                f"of {model} is promoted."
+            )
+            note = AutomationNoted(
+                model=model, source="launch", subject=item.run_id, sentence=sentence
+            )
+            publish(note, publisher=publisher, clock=clock)
+        runs.note(model, item.run_id, item.state, lake=lake, clock=clock, why=item.why)
     settled = set(lane.dropped)
     _change(
         model,
@@ -248,10 +144,12 @@ def _ensure_started(
     if not found:
         _start(model, slot, lake=lake, jobs=jobs, clock=clock)
         return False
-    if any(execution.state == "running" for execution in found):
+    running = next((execution for execution in found if execution.state == "running"), None)
+    if running:
+        _note_started(model, slot, running.name, lake=lake, clock=clock)
         return False
     # Read after the executions: an execution that ended has written its outcome before.
-    if _ended(model, slot.run_id, lake):
+    if _has_outcome(model, slot.run_id, lake):
         return True
     if slot.attempt < MAX_ATTEMPTS:
         lane = _change(model, lambda now: _bump_once(now, slot), lake)
@@ -290,6 +188,10 @@ def _start(model: str, slot: Slot, *, lake: Bucket, jobs: JobRunner, clock: Cloc
         runs.save_launch(model, slot.run_id, champion, lake=lake, clock=clock)
     env = {"RUN_ID": slot.run_id, "ATTEMPT": str(slot.attempt), "MILLRACE_MODEL": model}
     execution = jobs.run(slot.job, env=env)
+    _note_started(model, slot, execution, lake=lake, clock=clock)
+
+
+def _note_started(model: str, slot: Slot, execution: str, *, lake: Bucket, clock: Clock) -> None:
     name = f"started-{slot.attempt}"
     runs.note(model, slot.run_id, name, lake=lake, clock=clock, execution=execution, job=slot.job)
 

@@ -16,6 +16,7 @@ from shared.errors import AliasMoved, PreconditionFailed
 from shared.ports import Bucket, Clock
 
 KEPT_MOVES = 50
+ROLLBACK = "rollback:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,10 @@ class Move:
     by: str
     at: str
     cause: str
+
+    @property
+    def is_rollback(self) -> bool:
+        return self.cause.startswith(ROLLBACK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +53,22 @@ class Manifest:
     moves: tuple[Move, ...] = ()
     generation: int = field(default=0, compare=False)
 
-    def move_for(self, cause: str) -> Move | None:
-        return next((move for move in self.moves if move.cause == cause), None)
+    def move_to(self, version: str) -> Move | None:
+        """The first of the recent moves that made this version the champion."""
+        return next((move for move in self.moves if move.version == version), None)
+
+    @property
+    def replaced(self) -> str | None:
+        """The version that the champion replaced when it was promoted: where a rollback leads.
+        Rollbacks themselves do not count, so rolling back twice never brings back what was left."""
+        return next(
+            (
+                move.previous
+                for move in reversed(self.moves)
+                if move.version == self.version and not move.is_rollback
+            ),
+            None,
+        )
 
 
 def parse_manifest(body: Mapping[str, Any], generation: int) -> Manifest:

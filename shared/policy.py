@@ -79,7 +79,7 @@ def _challenge(
     if not gain.passed:
         return Verdict("decline", gain.sentence, rules)
     if pinned:
-        sentence = f"{gain.sentence} The model is pinned after a rollback, so a person decides."
+        sentence = f"{gain.sentence} The model is pinned, so a person decides."
         return Verdict("ask", sentence, rules)
     if promotion.approval == "always":
         sentence = f"{gain.sentence} Every version of this model needs an approval."

@@ -9,6 +9,7 @@ from shared.errors import UnknownIntent
 from shared.paths import is_model_name
 
 Intent = Literal["train", "score", "label"]
+FILE_NAME_BYTES = 800  # object names end at 1,024 bytes, and our copies put folders before it
 FOLDERS: dict[str, Intent] = {"train": "train", "score": "score", "labels": "label"}
 EXPECTED = (
     "expected <model>/train/<file>, <model>/score/<file>, <model>/labels/<file> "
@@ -42,6 +43,11 @@ def route(name: str) -> SpecUpload | DataUpload:
             return SpecUpload(model)
         raise UnknownIntent(f"{name!r} is no spec: {EXPECTED}, model names are [a-z][a-z0-9_]*")
     if len(parts) == 3 and parts[1] in FOLDERS and is_model_name(parts[0]) and parts[2]:
+        if len(parts[2].encode()) > FILE_NAME_BYTES:
+            raise UnknownIntent(
+                f"the file's name has {len(parts[2].encode())} bytes, at most {FILE_NAME_BYTES} "
+                f"can be kept; drop it under a shorter name"
+            )
         return DataUpload(parts[0], FOLDERS[parts[1]], parts[2])
     if len(parts) > 3 and parts[1] in FOLDERS:
         raise UnknownIntent(

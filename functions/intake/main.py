@@ -2,7 +2,8 @@
 
 from shared import boundary
 from shared.envelope import Delivery, parse_upload
-from shared.usecases.intake import Intake, take_in
+from shared.usecases.intake import take_in
+from shared.usecases.starting import Intake
 from shared.wiring import Wiring
 
 wiring = Wiring()

@@ -3,7 +3,7 @@
 from shared import boundary, events
 from shared.envelope import Delivery
 from shared.events import RunEvent
-from shared.lanes import Lane
+from shared.lane import Lane
 from shared.usecases import launch
 from shared.wiring import Wiring
 

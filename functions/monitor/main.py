@@ -1,7 +1,7 @@
 """Door of `monitor`: a tick finds due windows, each of which is judged by its own delivery."""
 
 from shared import boundary
-from shared.boundary import Delivery
+from shared.envelope import Delivery
 from shared.events import MonitorDue, WindowDue
 from shared.usecases.monitor import Monitor, judge_window
 from shared.usecases.monitor_due import find_due

@@ -1,8 +1,8 @@
 """Door of `notify`: alerts and outcomes that people care about become Slack messages."""
 
 from shared import boundary
-from shared.boundary import Delivery
 from shared.drafts import DRAFTS
+from shared.envelope import Delivery
 from shared.events import Event
 from shared.usecases.notify import Notify, notify
 from shared.wiring import Wiring

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 from shared import boundary, events
 from shared.boundary import Reply
 from shared.usecases.decisions import parse_decision, take_decision
-from shared.usecases.promote import Promote, decide_version, request_promotion
+from shared.usecases.promote import decide_version, request_promotion, take_failure
+from shared.usecases.settling import Promote
 from shared.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ messages = boundary.function(
         events.ComparisonCompleted: lambda event, _: decide_version(
             event.model, event.version, ports()
         ),
+        events.RunFailed: lambda event, _: take_failure(event, ports()),
+        events.RunRejected: lambda event, _: take_failure(event, ports()),
         events.PromotionRequested: lambda event, _: request_promotion(event, ports()),
     },
     wiring,

@@ -1,7 +1,7 @@
 """Door of `retrain`: drift and performance alerts become a guarded training, or a note."""
 
 from shared import boundary
-from shared.boundary import Delivery
+from shared.envelope import Delivery
 from shared.events import DriftDetected, PerformanceDropped
 from shared.usecases.retrain import RetrainPorts, consider
 from shared.wiring import Wiring

@@ -25,6 +25,11 @@ dry_run_option = click.option(
 )
 
 
+def nothing_done() -> None:
+    """The last word of every dry run."""
+    click.echo("Dry run: nothing was done.", err=True)
+
+
 def out() -> Console:
     return Console(soft_wrap=True, highlight=False)
 

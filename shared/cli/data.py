@@ -1,13 +1,10 @@
-"""init, try, drop: from a file on this disk to a run in the system."""
+"""init and drop: from a file on this disk to a run in the system."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +12,24 @@ import click
 
 from shared import paths
 from shared.cli import contexts, words
-from shared.cli.console import dry_run_option, err, json_option, show_json, shown_command
+from shared.cli.console import (
+    dry_run_option,
+    err,
+    json_option,
+    nothing_done,
+    show_json,
+)
 from shared.cli.contexts import Context
 from shared.cli.following import (
-    REFUSED,
     TIMED_OUT,
     Followed,
+    StackStopped,
     follow,
     source_of,
     wait_for_run,
 )
+from shared.cli.known import did_you_mean
+from shared.errors import ServiceUnavailable
 from shared.ports import ObjectInfo
 from shared.spec.draft import draft
 from shared.spec.load import dump_spec
@@ -32,6 +37,7 @@ from shared.spec.model import Spec
 from shared.spec.registry import find_spec
 
 FOLDERS = ("train", "score", "labels")
+NOT_TEXT = (b"\0", b"\x1f\x8b")  # a binary file, a gzip file
 FORCE = {"millrace-force": "true"}  # metadata that intake reads
 INTAKE_SECONDS = 60.0
 existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -108,15 +114,18 @@ def drop(
     context = contexts.load(context_name)
     name = _object_name(context, file, model, folder)
     context.announce(f"upload {file} as {name}")
+    if not name.startswith("_specs/") and (hint := did_you_mean(model, context.lake)):
+        click.echo(f"Note: the model {model} has no spec yet; {hint}", err=True)
     if dry_run:
+        nothing_done()
         return
     metadata = FORCE if force else None
     upload = context.inbox.upload(name, file, content_type=_type_of(name), metadata=metadata)
     if not wait:
-        _report(context, Followed(model, "", "uploaded", 0), source_of(upload), as_json)
+        report(context, Followed(model, "", "uploaded", 0), source_of(upload), as_json)
         return
     followed = follow_upload(context, model, upload, seconds=timeout, show=printer(as_json))
-    _report(context, followed, source_of(upload), as_json)
+    report(context, followed, source_of(upload), as_json)
     raise SystemExit(followed.exit_code)
 
 
@@ -131,12 +140,10 @@ def _type_of(name: str) -> str:
 
 
 def guess_folder(context: Context, file: Path, model: str) -> str:
-    """What a file is for by its columns: labels name predictions, training files the target."""
-    with file.open("rb") as stream:
-        first = stream.readline(1 << 20).decode("utf-8-sig", "replace")
+    """What a file is for by its columns: labels name predictions, training files the target.
+    Raises ClickException for a file whose first line does not tell."""
     registered = find_spec(model, lake=context.lake)
-    delimiter = registered.spec.source.delimiter if registered else ","
-    cells = [cell.strip() for cell in next(csv.reader(io.StringIO(first), delimiter=delimiter), [])]
+    cells = _first_cells(file, registered.spec.source.delimiter if registered else ",")
     if "prediction_id" in cells:
         return "labels"
     if registered is None:
@@ -147,6 +154,22 @@ def guess_folder(context: Context, file: Path, model: str) -> str:
     return "train" if len(cells) == len(spec.columns) else "score"
 
 
+def _first_cells(file: Path, delimiter: str) -> list[str]:
+    with file.open("rb") as stream:
+        first = stream.readline(1 << 20)
+    text = io.StringIO(first.decode("utf-8-sig", "replace"), newline="")
+    try:
+        cells = next(csv.reader(text, delimiter=delimiter), [])
+    except csv.Error:
+        cells = None
+    if cells is None or any(mark in first for mark in NOT_TEXT):
+        raise click.ClickException(
+            f"{file} does not begin with a line of CSV, so what it is for cannot be seen; "
+            f"name the kind with --as {'|'.join(FOLDERS)}"
+        )
+    return [cell.strip() for cell in cells]
+
+
 def follow_upload(
     context: Context,
     model: str,
@@ -155,12 +178,15 @@ def follow_upload(
     seconds: float,
     show: Callable[[dict[str, Any]], None],
 ) -> Followed:
-    """The run of an upload, followed to where following ends."""
-    source = source_of(upload)
-    run_id = wait_for_run(source, lake=context.lake, seconds=min(seconds, INTAKE_SECONDS))
-    if run_id is None:
-        return Followed(model, "", "not seen by intake yet", TIMED_OUT)
-    return follow(model, run_id, lake=context.lake, seconds=seconds, on_event=show)
+    """The run of an upload, followed to where following ends. Raises StackStopped."""
+    source, run_id = source_of(upload), None
+    try:
+        run_id = wait_for_run(source, lake=context.lake, seconds=min(seconds, INTAKE_SECONDS))
+        if run_id is None:
+            return Followed(model, "", "not seen by intake yet", TIMED_OUT)
+        return follow(model, run_id, lake=context.lake, seconds=seconds, on_event=show)
+    except ServiceUnavailable as error:
+        raise StackStopped(context.name, model, run_id) from error
 
 
 def printer(quiet: bool) -> Callable[[dict[str, Any]], None]:
@@ -175,7 +201,7 @@ def printer(quiet: bool) -> Callable[[dict[str, Any]], None]:
     return show
 
 
-def _report(context: Context, followed: Followed, source: str, as_json: bool) -> None:
+def report(context: Context, followed: Followed, source: str, as_json: bool) -> None:
     if as_json:
         show_json(
             {
@@ -200,92 +226,3 @@ def _report(context: Context, followed: Followed, source: str, as_json: bool) ->
         lake=context.lake.name,
     ):
         click.echo(f"  {step}")
-
-
-# --- try -----------------------------------------------------------------------------------------
-
-
-@click.command("try")
-@click.argument("file", type=existing_file)
-@click.option("--target", required=True, metavar="COLUMN", help="What is to be predicted.")
-@click.option("--model", help="The model's name (default: from the file's name).")
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-@click.option("--timeout", default=900.0, show_default=True, help="Seconds to wait.")
-@dry_run_option
-@contexts.pass_name
-def try_(
-    context_name: str,
-    *,
-    file: Path,
-    target: str,
-    model: str | None,
-    yes: bool,
-    timeout: float,
-    dry_run: bool,
-) -> None:
-    """From a CSV to a first prediction: draft a spec, show it, train, ask."""
-    spec, notes = draft(file, target)
-    spec = for_context(spec, context_name)
-    name = model or model_name(file)
-    text = spec_text(spec, notes, file.name)
-    click.echo(text)
-    context = contexts.load(context_name)
-    context.announce(f"train model {name} on {file}")
-    if dry_run or not (yes or click.confirm("Train with this spec?", default=True, err=True)):
-        return
-    context.inbox.write(paths.spec_upload(name), text.encode(), content_type="application/yaml")
-    upload = context.inbox.upload(f"{name}/train/{file.name}", file, content_type="text/csv")
-    followed = follow_upload(context, name, upload, seconds=timeout, show=printer(False))
-    _report(context, followed, source_of(upload), False)
-    if followed.state == "duplicate":  # tried before: the champion of then answers
-        followed = replace(followed, state="promoted")
-    if followed.state == "promoted":
-        _first_prediction(context, name, spec, file)
-    elif followed.exit_code == REFUSED:
-        click.echo(f"  More: {shown_command('why', followed.run_id, context=context.name)}")
-    raise SystemExit(followed.exit_code)
-
-
-def model_name(file: Path) -> str:
-    """A model name from a file's name: `My Data (2).csv` -> `my_data_2`."""
-    name = re.sub(r"[^a-z0-9]+", "_", file.name.split(".")[0].lower()).strip("_")[:63]
-    return name if paths.is_model_name(name) else f"m_{name}"[:63].rstrip("_")
-
-
-def first_record(spec: Spec, file: Path) -> dict[str, Any]:
-    """The first row of a file as the JSON record the predictor takes."""
-    codec = "utf-8-sig" if spec.source.encoding == "utf-8" else spec.source.encoding
-    with file.open(encoding=codec, newline="") as stream:
-        rows = csv.reader(stream, delimiter=spec.source.delimiter)
-        names = [cell.strip() for cell in next(rows)] if spec.source.header else list(spec.columns)
-        cells = dict(zip(names, (cell.strip() for cell in next(rows)), strict=False))
-    return as_record(spec, cells)
-
-
-def as_record(spec: Spec, cells: Mapping[str, str]) -> dict[str, Any]:
-    """Cells of a file as JSON values: numbers, texts, null for missing ones."""
-    record: dict[str, Any] = {}
-    for name in spec.feature_names():
-        cell = cells.get(name, "")
-        record[name] = None if cell in spec.source.missing else cell
-        if record[name] is not None and spec.columns[name].type == "number":
-            try:
-                number = float(cell.replace(spec.source.decimal, "."))
-            except ValueError:
-                continue  # the predictor says what is wrong with it
-            record[name] = int(number) if number.is_integer() else number
-    return record
-
-
-def _first_prediction(context: Context, model: str, spec: Spec, file: Path) -> None:
-    from shared.cli.predict import ask
-
-    record = first_record(spec, file)
-    url = f"{context.config.predict_url}/models/{model}/predict"
-    body = json.dumps({"instances": [record]}, ensure_ascii=False)
-    quoted = body.replace("'", "'\\''")
-    click.echo("\nIts answer for the first row of the file:")
-    click.echo(json.dumps(ask(context, model, [record])["predictions"][0], indent=1))
-    click.echo(
-        f"\nAsk it yourself:\n  curl -s {url} -H 'Content-Type: application/json' -d '{quoted}'"
-    )

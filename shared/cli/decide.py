@@ -10,8 +10,9 @@ import click
 from shared import approvals as approvals_store
 from shared import documents, paths
 from shared.cli import contexts
-from shared.cli.console import dry_run_option, json_option, show_rows
+from shared.cli.console import dry_run_option, json_option, nothing_done, show_rows
 from shared.cli.contexts import Context
+from shared.cli.known import did_you_mean
 from shared.cli.predict import request
 from shared.manifests import read_manifest
 from shared.ports import Bucket
@@ -35,8 +36,13 @@ def _carry(
     context_name: str, action: str, model: str, version: str, *, reason: str, dry_run: bool
 ) -> None:
     context = contexts.load(context_name)
+    if action == "rollback":  # named, so that a repeat does not roll back further
+        manifest = read_manifest(model, lake=context.lake)
+        version = manifest.version if manifest else ""
     context.announce(f"{action} {model} {version}".rstrip())
-    if not dry_run:
+    if dry_run:
+        nothing_done()
+    else:
         click.echo(decide(context, action, model, version, reason))
 
 
@@ -100,8 +106,9 @@ _decision(versions, "promote", "Let a stored version serve, whatever was decided
 @contexts.pass_name
 def list_versions(context_name: str, model: str, as_json: bool) -> None:
     """All stored versions of a model, newest first."""
-    rows = version_rows(contexts.load(context_name).lake, model)
-    show_rows(rows, as_json=as_json, empty=f"{model} has no versions.")
+    lake = contexts.load(context_name).lake
+    empty = f"{model} has no versions. {did_you_mean(model, lake).capitalize()}".rstrip()
+    show_rows(version_rows(lake, model), as_json=as_json, empty=empty)
 
 
 def version_rows(lake: Bucket, model: str) -> list[dict[str, Any]]:

@@ -11,13 +11,30 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import click
+
 from shared import claims, documents, paths, runs
-from shared.cli import words
-from shared.lanes import read_lane
+from shared.cli import contexts, words
+from shared.cli.console import shown_command
+from shared.lane import read_lane
 from shared.ports import Bucket, ObjectInfo
 
 POLL_SECONDS = 0.4
 SUCCESS, REFUSED, WAITING, TIMED_OUT = 0, 2, 3, 4
+
+
+class StackStopped(click.ClickException):
+    """The stack no longer answers while a run is followed; the run itself is not lost."""
+
+    exit_code = TIMED_OUT
+
+    def __init__(self, context: str, model: str, run_id: str | None) -> None:
+        look = ("why", run_id) if run_id else ("status", model)
+        start = contexts.start_command(context)
+        super().__init__(
+            f"the stack stopped; the run goes on after `{start}`; "
+            f"{shown_command(*look, context=context)}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

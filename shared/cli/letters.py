@@ -12,7 +12,7 @@ import click
 
 from shared import documents
 from shared.cli import contexts
-from shared.cli.console import dry_run_option, json_option, show_rows
+from shared.cli.console import dry_run_option, json_option, nothing_done, show_rows
 from shared.cli.predict import request
 from shared.ports import Bucket
 
@@ -82,6 +82,8 @@ def replay(context_name: str, names: tuple[str, ...], everything: bool, dry_run:
         else:
             failed += 1
             click.echo(f"{name}: {function} answered {status}; it stays parked", err=True)
+    if dry_run:
+        nothing_done()
     raise SystemExit(1 if failed else 0)
 
 

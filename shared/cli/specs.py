@@ -8,9 +8,10 @@ import click
 
 from shared.cli import contexts
 from shared.cli.console import json_option, show_json
+from shared.cli.known import unknown
 from shared.errors import BadSpec
 from shared.spec.load import dump_spec, load_spec
-from shared.spec.registry import find_spec, known_models
+from shared.spec.registry import find_spec
 
 
 @click.group()
@@ -41,8 +42,7 @@ def show(context_name: str, model: str, effective: bool, as_json: bool) -> None:
     lake = contexts.load(context_name).lake
     registered = find_spec(model, lake=lake)
     if registered is None:
-        known = ", ".join(known_models(lake=lake)) or "none"
-        raise click.ClickException(f"{model} has no spec; known models: {known}")
+        raise click.ClickException(unknown(model, lake))
     if as_json or effective:
         show_json(registered.model_dump(mode="json"))
         return

@@ -9,7 +9,8 @@ import click
 from shared import approvals, paths, runs
 from shared.cli import contexts
 from shared.cli.console import json_option, show_json, show_rows
-from shared.lanes import read_lane
+from shared.cli.known import unknown
+from shared.lane import read_lane
 from shared.manifests import read_manifest
 from shared.ports import Bucket
 from shared.spec.registry import find_spec, known_models
@@ -31,8 +32,7 @@ def status(context_name: str, model: str | None, as_json: bool) -> None:
         )
         return
     if find_spec(model, lake=lake) is None and not run_ids(model, lake):
-        known = ", ".join(known_models(lake=lake)) or "none"
-        raise click.ClickException(f"there is no model {model!r}; known: {known}")
+        raise click.ClickException(unknown(model, lake))
     row, recent = model_row(model, lake), run_rows(model, lake)
     if as_json:
         show_json({**row, "runs": recent})

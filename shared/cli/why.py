@@ -8,7 +8,7 @@ import click
 
 from shared import documents, paths, runs
 from shared.cli import contexts, words
-from shared.cli.console import json_option, show_json
+from shared.cli.console import json_option, show_json, shown_command
 from shared.cli.status import run_ids
 from shared.ports import Bucket
 
@@ -63,6 +63,9 @@ def tell(model: str, run_id: str, lake: Bucket, context_name: str) -> dict[str, 
     facts = dict(state.facts)
     for event in history:  # a later step may need what an earlier one knew
         facts = {**event["facts"], **facts}
+    steps = words.next_steps(
+        model, run_id, state.state, facts, kind=kind, context=context_name, lake=lake.name
+    )
     return {
         "model": model,
         "run_id": run_id,
@@ -71,10 +74,33 @@ def tell(model: str, run_id: str, lake: Bucket, context_name: str) -> dict[str, 
         "inputs": inputs,
         "objects": _objects(model, run_id, lake),
         "events": [{**event, "sentence": words.sentence(event)} for event in history],
-        "next": words.next_steps(
-            model, run_id, state.state, facts, kind=kind, context=context_name, lake=lake.name
-        ),
+        "next": [*steps, *_to_read(model, run_id, state.state, lake, context_name)],
     }
+
+
+def _to_read(model: str, run_id: str, state: str, lake: Bucket, context_name: str) -> list[str]:
+    """How to get the run's result, where the next steps do not say it."""
+    name = None if state == "scored" else main_result(model, run_id, lake)
+    if name is None:
+        return []
+    what = name.rpartition("/")[2]
+    return [f"Read {what}: {shown_command('get', run_id, context=context_name)}"]
+
+
+def main_result(model: str, run_id: str, lake: Bucket) -> str | None:
+    """The object a person wants first of a run: predictions, a version's card, the rows or the
+    reason of a refusal."""
+    firsts = (
+        paths.predictions(model, run_id, "predictions.csv"),
+        paths.version(model, run_id, "card.html"),
+    )
+    for name in firsts:
+        if next(iter(lake.list(name)), None) is not None:
+            return name
+    bad_rows = [info.name for info in lake.list(paths.quarantine(model, run_id, ""))]
+    refused = [info.name for info in lake.list(paths.rejection(model, run_id))]
+    found = [*(name for name in bad_rows if name.endswith(".csv")), *bad_rows, *refused]
+    return found[0] if found else None
 
 
 def _objects(model: str, run_id: str, lake: Bucket) -> dict[str, str]:

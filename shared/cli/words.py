@@ -84,6 +84,7 @@ def next_steps(
     promote = f"To serve it all the same: {command('versions', 'promote', model, version)}"
     look = [f"Look again: {command('why', run_id)}"]
     log = str(facts.get("execution") or "jobs")
+    scores = f"gs://{lake}/{facts.get('output', '')}"
     steps: dict[str, list[str]] = {
         "promoted": [f"Ask it: {command('predict', model, '--example')}"],
         "not_promoted": [f"The champion stays. {promote}"],
@@ -97,7 +98,7 @@ def next_steps(
             "then drop the file again with --force.",
         ],
         "scored": [
-            f"Read it: gs://{lake}/{facts.get('output', '')}",
+            f"Read it: {command('get', scores)}",
             f"Judge the windows that are due: {command('tick', 'monitor')}",
         ],
         "labelled": [f"Judge the windows they belong to: {command('tick', 'monitor')}"],

@@ -2,15 +2,7 @@
 
 A number column is float64 with NaN for missing; a category column is an object array of str with
 "" for missing. JSON null, NaN, an absent field, an empty cell and every declared missing marker
-are one and the same missing value. What decides a cell is written once, in `number_of` and
-`category_of`, for texts and JSON values alike:
-
-- number: ints, floats and texts that spell one (`"3"`, `" 3.5 "`, `"1e3"`); booleans, other types,
-  infinities and other texts break the rule. With `decimal: ","` a text has no point.
-- category: text as it is (stripped where the spec strips), with three spellings made one so that
-  forms agree: an integer stored as a float (`3.0`, `"3.0"`, `3`) is `"3"`, a boolean (`true`,
-  `"True"`, `"TRUE"`) is `"true"`, any other JSON number is its shortest decimal text. So two
-  categories that differ only in a fraction of zero are one category.
+are one and the same missing value. What decides a cell is written in `shared.serving.cells`.
 
 Knows nothing of files, HTTP, or how a model encodes values.
 """
@@ -18,7 +10,6 @@ Knows nothing of files, HTTP, or how a model encodes values.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -27,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import InvalidInstances
+from shared.serving.cells import BadCell, CellRules
 from shared.serving.features import Bounds, Feature
 
 if TYPE_CHECKING:  # the spec needs pydantic, which serving does not carry
@@ -34,39 +26,20 @@ if TYPE_CHECKING:  # the spec needs pydantic, which serving does not carry
 
 Columns = dict[str, NDArray[Any]]
 Problem = dict[str, object]
-MISSING = ("", "?", "NA", "N/A", "NaN", "nan", "null", "None")
 
-_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)\.0+")
-_BOOLEANS = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"}
-_MEMO_SIZE = 20_000
 _VALUE_LENGTH = 100
 _PLAIN_NUMBERS = ({float}, {int}, {float, int}, {float, type(None)}, {int, type(None)})
 
 
-class BadCell(ValueError):
-    """A value that a column cannot take; the text is the rule it breaks."""
-
-
 @dataclass(frozen=True)
-class Schema:
-    """The features of a model and how their cells are written.
-
-    Args:
-        missing: Texts that mean "no value", compared after stripping.
-        strip: Whether blanks around texts are removed.
-        decimal: The decimal mark of numbers in texts.
-    """
+class Schema(CellRules):
+    """The features of a model and how their cells are written."""
 
     features: tuple[Feature, ...]
-    missing: tuple[str, ...] = MISSING
-    strip: bool = True
-    decimal: str = "."
-    _memo: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _markers: frozenset[str] = field(init=False, repr=False, compare=False)
     _row: tuple[tuple[str, bool, Bounds | None], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_markers", frozenset(self.missing) | {""})
+        super().__post_init__()
         object.__setattr__(self, "features", tuple(self._canonical(f) for f in self.features))
         row = tuple((f.name, f.kind == "number", f.require or None) for f in self.features)
         object.__setattr__(self, "_row", row)
@@ -92,72 +65,6 @@ class Schema:
     @property
     def names(self) -> list[str]:
         return [feature.name for feature in self.features]
-
-    # --- one value -------------------------------------------------------------------------------
-
-    def number_of(self, value: object) -> float:
-        """The number that a JSON value or a text stands for, NaN for missing. Raises BadCell."""
-        kind = type(value)
-        if kind is str:
-            number = self._number_of_text(str(value))
-        elif value is None:
-            return math.nan
-        elif kind is float or kind is int:
-            try:
-                number = float(value)  # type: ignore[arg-type]  # kind says what it is
-            except OverflowError as error:
-                raise BadCell("must be a number below 1.8e308") from error
-        else:
-            raise BadCell(f"must be a number, got {_json_type(value)}")
-        if number in {math.inf, -math.inf}:
-            raise BadCell("must be a finite number")
-        return number
-
-    def category_of(self, value: object) -> str:
-        """The category that a JSON value or a text stands for, "" for missing. Raises BadCell."""
-        kind = type(value)
-        if kind is str:
-            found = self._memo.get(value)  # type: ignore[call-overload]  # kind says what it is
-            return self._category_of_text(str(value)) if found is None else str(found)
-        if value is None:
-            return ""
-        if kind is bool:
-            return "true" if value else "false"
-        if kind is int:
-            return str(value)
-        if kind is float:
-            number = float(value)  # type: ignore[arg-type]  # kind says what it is
-            if math.isnan(number):
-                return ""
-            return str(int(number)) if number.is_integer() else repr(number)
-        raise BadCell(f"must be a text, got {_json_type(value)}")
-
-    def _number_of_text(self, text: str) -> float:
-        stripped = text.strip() if self.strip else text
-        if stripped in self._markers:
-            return math.nan
-        if self.decimal != ".":
-            # A point could as well group thousands; nobody is helped by a guess.
-            stripped = "." if "." in stripped else stripped.replace(self.decimal, ".")
-        try:
-            if "_" in stripped:  # Python reads 1_000, nobody else does
-                raise ValueError  # noqa: TRY301
-            return float(stripped)
-        except ValueError:
-            raise BadCell("must be a number") from None
-
-    def _category_of_text(self, text: str) -> str:
-        found = text.strip() if self.strip else text
-        if found in self._markers:
-            found = ""
-        elif found in _BOOLEANS:
-            found = _BOOLEANS[found]
-        elif found[-1] == "0" and _WHOLE.fullmatch(found):
-            whole = found.partition(".")[0]
-            found = "0" if whole == "-0" else whole
-        if len(self._memo) < _MEMO_SIZE:
-            self._memo[text] = found
-        return found
 
     # --- one record, the predictor's hot path ----------------------------------------------------
 
@@ -349,8 +256,3 @@ def _problem(row: int, column: str | None, value: object, rule: str) -> Problem:
     elif isinstance(value, float) and not math.isfinite(value):
         value = str(value)  # JSON has no spelling for it
     return {"row": row, "column": column, "value": value, "rule": rule}
-
-
-def _json_type(value: object) -> str:
-    names = {bool: "a boolean", dict: "an object", list: "an array", str: "a text"}
-    return names.get(type(value), "a number")

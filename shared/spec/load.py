@@ -34,6 +34,10 @@ class _Loader(yaml.SafeLoader):
 _Loader.yaml_implicit_resolvers = {}  # not the parent's: those know `yes` and dates
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes every text that YAML at large or we would read as something else, such as `08`."""
+
+
 _DIGITS = list("-+.0123456789")
 for _tag, _pattern, _first in (
     ("bool", r"true|false|True|False", list("tfTF")),
@@ -41,9 +45,10 @@ for _tag, _pattern, _first in (
     ("int", r"[-+]?[0-9]{1,18}", _DIGITS),
     ("float", r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?", _DIGITS),
 ):
-    _Loader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first
-    )
+    for _side in (_Loader, _Dumper):
+        _side.add_implicit_resolver(
+            f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first
+        )
 
 
 def load_spec(text: str, name: str) -> Spec:
@@ -63,8 +68,13 @@ def dump_spec(spec: Spec) -> str:
     # None: maps and lists of scalars go on one line, the rest in blocks.
     nested = any(isinstance(value, dict | list) for value in body.values())
     flow = None if nested else False
-    text: str = yaml.safe_dump(
-        body, sort_keys=False, default_flow_style=flow, allow_unicode=True, width=100
+    text: str = yaml.dump(
+        body,
+        Dumper=_Dumper,
+        sort_keys=False,
+        default_flow_style=flow,
+        allow_unicode=True,
+        width=100,
     )
     return text
 

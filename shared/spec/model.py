@@ -64,7 +64,10 @@ class Source(_Part):
     encoding: Literal["utf-8", "latin-1", "cp1252"] = "utf-8"
     header: bool = True
     strip: bool = True
-    missing: tuple[str, ...] = ("", "?", "NA", "N/A", "NaN", "nan", "null", "None")
+    missing: tuple[str, ...] = (
+        *("", "?", "NA", "N/A", "#N/A", "<NA>"),
+        *("NaN", "nan", "null", "NULL", "None"),
+    )
     decimal: Literal[".", ","] = "."
 
 

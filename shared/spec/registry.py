@@ -3,7 +3,8 @@
     specs/<model>/current.json     the generation in force (swapped)
     specs/<model>/000003.json      every generation (create-only)
 
-The same content registered again keeps its generation.
+The same content registered again keeps its generation. An upload that is older than the one in
+force (events come in any order, and again) changes nothing.
 """
 
 from __future__ import annotations
@@ -50,9 +51,14 @@ def register(model: str, spec: Spec, source: str, *, lake: Bucket, clock: Clock)
     generation = 1
     if current.exists:
         old = RegisteredSpec.model_validate(current.body)
+        if _overtaken(source, old.source):
+            return old
         # Mappings are equal in any order, but columns name the cells of a file without a header.
         if old.spec == spec and list(old.spec.columns) == list(spec.columns):
-            return old
+            if old.source == source:
+                return old
+            new = old.model_copy(update={"source": source})
+            return _swap(new, current.generation, lake)
         generation = old.generation + 1
     new = RegisteredSpec(
         model=model,
@@ -61,15 +67,26 @@ def register(model: str, spec: Spec, source: str, *, lake: Bucket, clock: Clock)
         registered=documents.timestamp(clock.now()),
         source=source,
     )
-    body = new.model_dump(mode="json")
     # A generation object left by a crash before the swap below is overwritten, never in force.
     lake.write(
         paths.spec_generation(model, generation),
-        documents.dumps(body),
+        documents.dumps(new.model_dump(mode="json")),
         content_type="application/json",
     )
+    return _swap(new, current.generation, lake)
+
+
+def _swap(new: RegisteredSpec, generation: int, lake: Bucket) -> RegisteredSpec:
+    model = new.model
     try:
-        documents.swap(lake, paths.spec(model), body, generation=current.generation)
+        documents.swap(lake, paths.spec(model), new.model_dump(mode="json"), generation=generation)
     except PreconditionFailed as error:
         raise AliasMoved(f"another spec for {model} was registered at the same time") from error
     return new
+
+
+def _overtaken(source: str, in_force: str) -> bool:
+    """True when both name the same object and this generation of it is the older one."""
+    name, _, generation = source.rpartition("#")
+    other, _, newer = in_force.rpartition("#")
+    return bool(name) and name == other and int(generation) < int(newer)

@@ -126,14 +126,14 @@ class Judgement:
         if self.champion is None or self.gain is None:
             parts = [f"{mine}; there is no champion yet"]
         else:
-            better = "better" if self.gain.value > 0 else "worse"
+            better = "better" if self.gain.value >= 0 else "worse"
             parts = [
                 f"{mine}, that of the champion {self.against} {self.champion:.3f}: {better} by "
                 f"{abs(self.gain.value):.4f}, and with 95 % confidence "
                 + (
                     f"at least {self.gain.lower:.4f} better"
                     if self.gain.lower > 0
-                    else f"no more than {-self.gain.lower:.4f} worse"
+                    else f"no more than {abs(self.gain.lower):.4f} worse"
                 )
             ]
         if not self.holdout.enough:

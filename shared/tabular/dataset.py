@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from shared.serving.columns import Columns, Schema
 from shared.tabular.reading import Cells, columns_of
+from shared.tabular.records import allow_long_fields, record_writer
 from shared.tabular.targets import Outcome
 
 Side = Literal["fit", "holdout", "reserved"]
@@ -72,7 +73,7 @@ def side_mask(dataset: Dataset, side: Side) -> NDArray[np.bool_]:
 def pack(dataset: Dataset) -> bytes:
     """Gzipped CSV, always with a header, comma and UTF-8, whatever the source had."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
+    writer = record_writer(text)
     writer.writerow([*LEADING, *dataset.cells])
     writer.writerows(
         zip(
@@ -86,6 +87,7 @@ def pack(dataset: Dataset) -> bytes:
 
 def unpack(data: bytes) -> Dataset:
     """The dataset of `pack`."""
+    allow_long_fields()
     text = io.StringIO(gzip.decompress(data).decode(), newline="")
     reader = csv.reader(text)
     names = next(reader)[len(LEADING) :]

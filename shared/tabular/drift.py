@@ -10,6 +10,7 @@ Pure; numpy, and scipy where p-values are made. Bins are those of the reference 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -191,8 +192,7 @@ def pool(before: Counts, now: Counts) -> tuple[Counts, Counts]:
 
 def _levels(profile: Mapping[str, Any], present: NDArray[Any]) -> tuple[Counts, Counts, str]:
     """Counts per reference level, with one last place for everything else, and what moved most."""
-    found, counts = np.unique(present.astype(str), return_counts=True)
-    seen = {str(level): int(count) for level, count in zip(found, counts, strict=True)}
+    seen = Counter(str(value) for value in present.tolist())
     least = MIN_SEEN / profile["present"] if profile["rest"] else 0.0
     levels = {level: share for level, share in profile["levels"].items() if share >= least}
     now = np.array([*(seen.get(level, 0) for level in levels), 0], np.float64)

@@ -1,22 +1,27 @@
 """Column types from the data, for a spec that names none. Pure.
 
-A column is a number when all its known cells are. One whose texts are nearly all different tells a
-model nothing (names, ids, free text) and is left out.
+A column is a number when nearly all its known cells are (the others are typing errors, and their
+rows go to quarantine). One whose texts are nearly all different tells a model nothing (names, ids,
+free text) and is left out, as is one that numbers the rows.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from shared.errors import NotTrainable
-from shared.serving.columns import BadCell, Schema
+from shared.serving.cells import BadCell
+from shared.serving.columns import Schema
 from shared.spec.model import Column, Spec
 from shared.tabular.reading import Cells
 
 # From this share of distinct texts on, a text column is taken for an identifier.
 DISTINCT_SHARE = 0.5
 MIN_DISTINCT = 100
+# Of the cells, and of the different ones.
+NUMBER_SHARE = 0.99
 
 
 def infer_columns(cells: Cells, spec: Spec) -> Spec:
@@ -38,11 +43,23 @@ def _column(texts: Sequence[str], reader: Schema) -> Column:
     distinct = set(known.values()) - {""}
     if len(distinct) < 2:
         return Column(exclude=True)
-    if all(_is_number(text, reader) for text, value in known.items() if value):
-        return Column(type="number")
     filled = sum(1 for text in texts if known[text])
+    odd = {text for text, value in known.items() if value and not _is_number(text, reader)}
+    if len(odd) <= (1 - NUMBER_SHARE) * len(distinct):
+        count = sum(text in odd for text in texts)
+        if count <= (1 - NUMBER_SHARE) * filled:
+            return Column(type="number", exclude=_numbers_rows(texts))
     identifier = len(distinct) > max(MIN_DISTINCT, DISTINCT_SHARE * filled)
     return Column(exclude=identifier)
+
+
+def _numbers_rows(texts: Sequence[str]) -> bool:
+    """Whole numbers, each one more than the one before: where a row stands in the file."""
+    try:
+        numbers = [int(text) for text in texts]
+    except ValueError:
+        return False
+    return all(after == before + 1 for before, after in pairwise(numbers))
 
 
 def _is_number(text: str, reader: Schema) -> bool:

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import BinaryIO
 
 from shared.errors import EmptyFile, HeaderMismatch
-from shared.serving.columns import BadCell, Schema
+from shared.serving.cells import BadCell
+from shared.serving.columns import Schema
 from shared.spec.model import Spec
 from shared.tabular.records import read_records
 
@@ -60,7 +61,8 @@ def check_rows(
 ) -> tuple[list[LabelRow], list[Quarantined]]:
     """Good rows and quarantined ones, each in file order. `known` are the classes of the model, if
     it has any yet. Raises HeaderMismatch, EmptyFile, UnreadableText."""
-    rules = _Rules(spec, Schema.of(spec), known)
+    schema = Schema.of(spec)
+    rules = _Rules(spec, schema, tuple(map(schema.category_of, known)))
     records = read_records(stream, spec.source)
     header = _header(next(records, []), spec)
     good: dict[str, tuple[LabelRow, tuple[str, ...]]] = {}

@@ -3,7 +3,8 @@
 Compared on the holdout and on hostile rows: everything missing, one cell missing, unseen
 categories, numbers exactly at the trees' split points and one float32 beside them, 1e15, integers
 above 2^24. Probabilities may differ by 1e-5, regressions by 1e-5 of max(|value|, the target's
-interquartile range), labels only where the score lies within that of the threshold.
+interquartile range) and never by 1 % of the target's deviation (a target of 1e12 and a bit is not
+served by float32), labels only where the score lies within that of the threshold.
 """
 
 from __future__ import annotations
@@ -23,10 +24,24 @@ from shared.tabular.candidates import Fitted
 from shared.tabular.metrics import Floats
 
 TOLERANCE = 1e-5
+DEVIATION_SHARE = 0.01
 UNSEEN = "\u2622 never seen in training"
 EXTREMES = (1e15, -1e15, float(2**24 + 1), float(2**31 + 1), 0.0, -1.0, 0.5)
 _BASE_ROWS = 40
 _SPLITS_PER_FEATURE = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How far the training target spreads (regression), in the file's own unit."""
+
+    iqr: float
+    deviation: float
+
+    @classmethod
+    def of(cls, target: Floats) -> Spread:
+        quarters = np.percentile(target, [75, 25])
+        return cls(float(quarters[0] - quarters[1]), float(target.std()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +64,13 @@ class Parity:
 
 
 def check(
-    fitted: Fitted, model: LoadedModel, rows: Columns, features: Sequence[Feature], iqr: float
+    fitted: Fitted, model: LoadedModel, rows: Columns, features: Sequence[Feature], spread: Spread
 ) -> Parity:
     """Compare a loaded package with the estimator it was compiled from.
 
     Args:
         rows: The holdout.
-        iqr: Interquartile range of the training target, in the file's own unit (regression).
+        spread: Of the training target (regression).
     """
     base = {name: column[:_BASE_ROWS] for name, column in rows.items()}
     hostile = hostile_rows(base, features, split_points(fitted, model.package.engine))
@@ -64,7 +79,7 @@ def check(
     total = len(next(iter(everything.values())))
     expected = fitted.answer(everything)
     if model.task == "regression":
-        largest = _values(expected * model.package.target.scale, model, everything, iqr)
+        largest = _values(expected * model.package.target.scale, model, everything, spread)
         return Parity(count, total - count, largest, 0, 0)
     largest, differ, near = _classes(expected, model, everything)
     return Parity(count, total - count, largest, differ, near)
@@ -119,10 +134,12 @@ def split_points(fitted: Fitted, engine: Engine) -> dict[str, NDArray[np.float64
     return found
 
 
-def _values(expected: Floats, model: LoadedModel, rows: Columns, iqr: float) -> float:
-    """The largest difference as a share of max(|value|, IQR)."""
+def _values(expected: Floats, model: LoadedModel, rows: Columns, spread: Spread) -> float:
+    """The largest difference as a share of max(|value|, IQR), or of what the deviation allows."""
     found = model.predict(rows).score
-    allowed = np.maximum(np.maximum(np.abs(expected), iqr), np.finfo(np.float64).tiny)
+    allowed = np.maximum(np.abs(expected), spread.iqr)
+    allowed = np.minimum(allowed, spread.deviation * DEVIATION_SHARE / TOLERANCE)
+    allowed = np.maximum(allowed, np.finfo(np.float64).tiny)
     return float((np.abs(found - expected) / allowed).max())
 
 

@@ -17,6 +17,7 @@ look drifted (PSI 0.28) when nothing drifted.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -135,10 +136,9 @@ def number_profile(values: NDArray[Any]) -> dict[str, Any]:
 def category_profile(values: NDArray[Any]) -> dict[str, Any]:
     """Missing share and the shares of the most frequent levels; `rest` is the share of all others,
     0 when `levels` is all there is, `once` that of levels seen exactly once. "" is missing."""
-    levels, counts = np.unique(values.astype(str), return_counts=True)
-    seen = {
-        str(level): int(count) for level, count in zip(levels, counts, strict=True) if level != ""
-    }
+    # Not as an array of texts: that gives every cell the room of the longest.
+    seen = Counter(str(value) for value in values.tolist())
+    del seen[""]
     present = sum(seen.values())
     order = sorted(seen, key=lambda level: (-seen[level], level))
     top = order[:LEVELS]
@@ -188,7 +188,8 @@ def outside_share(values: NDArray[Any], kind: str, expect: Bounds) -> float:
         return float(((values < low) | (values > high)).mean())
     if expect.values is None:
         return 0.0
-    return float((~np.isin(values.astype(str), ["", *expect.values])).mean())
+    known = {"", *expect.values}
+    return sum(value not in known for value in values.tolist()) / len(values)
 
 
 def _target(target: NDArray[Any], task: str, positive: str | None) -> dict[str, Any]:

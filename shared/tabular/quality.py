@@ -8,6 +8,7 @@ Pure, numpy only.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -127,16 +128,16 @@ def _column(feature: Feature, profile: Mapping[str, Any], values: NDArray[Any]) 
     # With more levels than are kept, "not among them" does not mean "new". What training saw once
     # is about as frequent as what it never saw (Good 1953), so that much is expected.
     if feature.kind == "category" and profile["distinct"] <= LEVELS:
-        texts = values.astype(str)
-        unseen = texts[~missing & ~np.isin(texts, list(profile["levels"]))]
-        names, counts = np.unique(unseen, return_counts=True)
-        top = ", ".join(repr(str(name)) for name in names[np.argsort(-counts)][:3])
+        known = {"", *profile["levels"]}
+        unseen = Counter(str(value) for value in values.tolist() if value not in known)
+        often = sorted(unseen, key=lambda level: (-unseen[level], level))
+        top = ", ".join(map(repr, often[:3]))
         found.append(
             _grown(
                 feature.name,
                 "new_category",
                 (float(profile["once"]), before_rows),
-                (len(unseen) / rows, rows),
+                (unseen.total() / rows, rows),
                 growth=NEW_CATEGORY_SHARE,
                 detail=f" ({top})" if top else "",
             )

@@ -7,7 +7,6 @@ with its original cells. Knows no buckets; bounded memory is the reader's busine
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from typing import BinaryIO, cast
 from shared.errors import EmptyFile, HeaderMismatch
 from shared.serving.columns import Columns, Problem, Schema
 from shared.spec.model import Spec
-from shared.tabular.records import read_records
+from shared.tabular.records import column_names, read_records, record_writer
 from shared.tabular.targets import Outcome
 
 Cells = dict[str, list[str]]
@@ -67,7 +66,7 @@ def read_table(stream: BinaryIO, spec: Spec, source: str = "") -> Table:
     if first is None:
         raise EmptyFile("the file holds only blank lines")
     if spec.source.header:
-        names = [cell.strip() for cell in first]
+        names = column_names(first)
     else:
         names, records = spec.file_columns(with_target=True), _chain(first, records)
     _check_names(names, spec)
@@ -142,7 +141,7 @@ def columns_of(cells: Cells, schema: Schema) -> Columns:
 def quarantine_csv(bad: Sequence[BadRow], names: Sequence[str]) -> bytes:
     """Bad rows as a file that a person can mend and drop again: the original cells come last."""
     out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
+    writer = record_writer(out)
     writer.writerow(["quarantine_source", "quarantine_record", "quarantine_reasons", *names])
     for row in bad:
         writer.writerow([row.source, row.record, "; ".join(row.reasons), *row.cells])

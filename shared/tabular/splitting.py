@@ -20,6 +20,8 @@ from shared.tabular.dataset import Side
 NEW_LABELS_SHARE = 0.3
 MIN_ROWS = 150
 MIN_RARER = 50
+# With fewer different rows a table is a list of combinations, and equal rows are draws, not copies.
+MIN_GROUPS = 50
 
 
 def row_keys(columns: Columns, features: Sequence[Feature]) -> list[bytes]:
@@ -90,8 +92,21 @@ def enough_evidence(rows: int, rarer: int | None) -> bool:
     return rows >= MIN_ROWS and (rarer is None or rarer >= MIN_RARER)
 
 
-def folds(rows: int, count: int, seed: int, classes: np.ndarray | None = None) -> np.ndarray:
-    """Fold numbers [rows], shuffled; with `classes` each fold has its share of every class."""
+def folds(
+    rows: int,
+    count: int,
+    seed: int,
+    classes: np.ndarray | None = None,
+    keys: Sequence[bytes] | None = None,
+) -> np.ndarray:
+    """Fold numbers [rows], shuffled; with `classes` each fold has its share of every class. Rows of
+    one key are in one fold: a model that saw a row's double has seen the row."""
+    groups = {key: number for number, key in enumerate(dict.fromkeys(keys or ()))}
+    if keys is not None and len(groups) >= MIN_GROUPS:
+        group = np.array([groups[key] for key in keys], np.intp)
+        first = np.unique(group, return_index=True)[1]
+        different = folds(len(groups), count, seed, None if classes is None else classes[first])
+        return different[group]
     random = np.random.default_rng(seed)
     order = random.permutation(rows)
     if classes is not None:

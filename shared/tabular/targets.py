@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import NotTrainable
-from shared.serving.columns import BadCell, Schema
+from shared.serving.cells import BadCell
+from shared.serving.columns import Schema
 from shared.serving.features import Bounds
 from shared.serving.package import Task
 from shared.spec.model import Spec
@@ -24,6 +25,8 @@ NO_BOUNDS = Bounds()
 MAX_CLASSES = 100
 MIN_ROWS = 50
 MIN_CLASS_ROWS = 10
+# Beyond this no engine keeps its precision, and squares of errors stop being numbers.
+LARGEST_VALUE = 1e30
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +40,15 @@ class Parsed:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How target cells are understood. `labels` are canonical texts, none for regression;
-    `require` is what the spec demands of the target column."""
+    `spelled` are the same as the data spell them, which is how they are answered; `require` is what
+    the spec demands of the target column."""
 
     task: Task
     labels: tuple[str, ...]
     scale: float
     cells: Schema
     require: Bounds = NO_BOUNDS
+    spelled: tuple[str, ...] = ()
 
     def parse(self, texts: Sequence[str]) -> Parsed:
         """Class positions, or values divided by the scale."""
@@ -65,6 +70,8 @@ class Outcome:
                 raise BadCell("the target is missing")
             if rule := self.require.broken_by(number):
                 raise BadCell(rule)
+            if not abs(number / self.scale) <= LARGEST_VALUE:
+                raise BadCell(f"must be within {LARGEST_VALUE:g} times target.scale")
             return number / self.scale
         label = self.cells.category_of(text)
         if not label:
@@ -75,13 +82,19 @@ class Outcome:
 
 
 def outcome_of(
-    spec: Spec, texts: Sequence[str], cells: Schema, known: Sequence[str] = ()
+    spec: Spec,
+    texts: Sequence[str],
+    cells: Schema,
+    known: Sequence[str] = (),
+    spelled: Sequence[str] = (),
 ) -> Outcome:
     """How to read this target. `known` are the labels of the model's first training: a positive
-    class that nobody declared stays what it was then. Raises NotTrainable."""
+    class that nobody declared stays what it was then. `spelled` are spellings to keep, where there
+    are any; else the most frequent ones in `texts` are taken. Raises NotTrainable."""
     require = _require(spec, cells)
     if spec.task == "regression":
         return Outcome("regression", (), spec.target.scale, cells, require)
+    spellings = _Spellings(texts, cells, spelled)
     counts = Counter(cells.category_of(text) for text in texts)
     for label in [found for found in counts if not found or require.broken_by(found)]:
         del counts[label]
@@ -94,8 +107,24 @@ def outcome_of(
                 f"{spec.target.column} has {len(counts)} different values, at most {MAX_CLASSES} "
                 f"classes make sense; is the task regression?"
             )
-        return Outcome("multiclass", tuple(sorted(counts)), 1.0, cells, require)
-    return Outcome("binary", _two(spec, counts, cells, known), 1.0, cells, require)
+        labels = tuple(sorted(counts))
+        return Outcome("multiclass", labels, 1.0, cells, require, spellings.of(labels))
+    two = _two(spec, counts, cells, known)
+    return Outcome("binary", two, 1.0, cells, require, spellings.of(two))
+
+
+class _Spellings:
+    """How the data spell each label: `True` and `TRUE` are one, and people get theirs back."""
+
+    def __init__(self, texts: Sequence[str], cells: Schema, kept: Sequence[str] = ()) -> None:
+        ranked = sorted(Counter(texts).items(), key=lambda item: (-item[1], item[0]))
+        self._known: dict[str, str] = {}
+        for text in (*kept, *(text for text, _ in ranked)):
+            found = text.strip() if cells.strip else text
+            self._known.setdefault(cells.category_of(text), found)
+
+    def of(self, labels: Sequence[str]) -> tuple[str, ...]:
+        return tuple(self._known[label] for label in labels)
 
 
 def check_enough(values: NDArray[np.float64], outcome: Outcome, what: str) -> None:

@@ -7,13 +7,14 @@ that number, so nothing is stopped by anything later.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from shared.errors import NotTrainable
 from shared.serving.encoder import Encoder
 from shared.serving.features import Feature
 from shared.serving.package import Task
@@ -21,7 +22,7 @@ from shared.spec.model import Candidate
 from shared.tabular import candidates, metrics, spaces
 from shared.tabular.dataset import Examples
 from shared.tabular.spaces import Params, Range
-from shared.tabular.splitting import folds
+from shared.tabular.splitting import folds, row_keys
 
 INNER_FOLDS = 4
 
@@ -63,11 +64,29 @@ def one_thread_each() -> AbstractContextManager[Any]:
     return limits
 
 
-def inner_split(rows: Examples, task: Task, seed: int) -> tuple[Examples, Examples]:
-    """Three quarters to fit trials on, one quarter to judge them."""
+def inner_split(
+    rows: Examples, task: Task, seed: int, features: Sequence[Feature]
+) -> tuple[Examples, Examples]:
+    """Three quarters to fit trials on, one quarter to judge them, no row on both sides.
+
+    Raises NotTrainable where equal rows leave a side without a class."""
     classes = None if task == "regression" else rows.target
-    fold = folds(len(rows), INNER_FOLDS, seed, classes)
-    return rows.take(fold != 0), rows.take(fold == 0)
+    fold = folds(len(rows), INNER_FOLDS, seed, classes, row_keys(rows.columns, features))
+    every = 1 if classes is None else len(np.unique(classes))
+    for number in range(INNER_FOLDS):
+        train, judge = rows.take(fold != number), rows.take(fold == number)
+        if classes is None:
+            usable = min(len(train), len(judge)) > 0
+        else:
+            wanted = every if task == "binary" else 1
+            there = len(np.unique(train.target)), len(np.unique(judge.target))
+            usable = there[0] == every and there[1] >= wanted
+        if usable:
+            return train, judge
+    raise NotTrainable(
+        "too many rows are equal in all features: a class has no two different rows to learn from "
+        "and to judge by"
+    )
 
 
 def search(
@@ -116,7 +135,8 @@ def _study(
 ) -> list[Trial]:
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # A trial that its library refuses is recorded by us; optuna would print its whole stack.
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(
         direction="maximize" if task == "binary" else "minimize",
         sampler=optuna.samplers.TPESampler(seed=seed),

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.serving.columns import BadCell, Columns, Schema
+from shared.serving.cells import BadCell
+from shared.serving.columns import Columns, Schema
 from shared.tabular.performance import Measured, worth_measuring
 
 MAX_ROWS = 500_000

@@ -1,6 +1,7 @@
 """What people decide: approve, decline, promote, rollback, pin, unpin.
 
-Each decision is recorded with who made it, then carried out; doing it again is harmless.
+Each decision is recorded with who made it, then carried out; doing it again is harmless. A rollback
+names the champion it leaves, so that a repeat recognises itself.
 """
 
 from __future__ import annotations
@@ -9,15 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from shared import approvals, documents, paths
-from shared.errors import NotAllowed
-from shared.events import ModelPromoted
-from shared.manifests import Manifest, Move, read_manifest, set_pinned
-from shared.usecases.promote import Promote, carry_out, move_to
+from shared.errors import InProgress, NotAllowed
+from shared.manifests import ROLLBACK, Manifest, read_manifest, set_pinned
+from shared.usecases.promote import carry_out, move_to
+from shared.usecases.settling import Promote, record_move
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`by` is the verified caller."""
+    """`by` is the verified caller; `version` is the champion to leave for a rollback."""
 
     model: str
     action: str
@@ -60,7 +61,9 @@ def _answer(decision: Decision, ports: Promote) -> str:
         lake=ports.lake,
         clock=ports.clock,
     )
-    taken = approval.decision or {}
+    taken = approval.decision
+    if taken is None:
+        raise InProgress(f"{decision.version} is asked anew against another champion")
     if taken["action"] != decision.action:
         raise NotAllowed(
             f"{decision.version} was decided already: {taken['action']} by {taken['by']} at "
@@ -72,6 +75,8 @@ def _answer(decision: Decision, ports: Promote) -> str:
         "not_promoted": f"{decision.version} of {decision.model} was declined.",
         "compare_again": f"The champion of {decision.model} changed since this was asked; "
         f"{decision.version} is compared again.",
+        "superseded": f"A newer version took the place of {decision.version}.",
+        "expired": f"The question about {decision.version} has expired.",
     }[outcome]
 
 
@@ -81,34 +86,41 @@ def _promote(decision: Decision, ports: Promote) -> str:
     ).exists:
         raise NotAllowed(f"{decision.model} has no version {decision.version}")
     manifest = read_manifest(decision.model, lake=ports.lake)
+    sentence = f"Promoted by hand: {decision.reason or 'no reason given'}."
     if manifest and manifest.version == decision.version:
+        # Maybe by this very request, which died before it could say so.
+        record_move(decision.model, manifest.moves[-1], sentence, ports)
         return f"{decision.version} is the champion of {decision.model} already."
     revision = manifest.revision if manifest else 0
     cause = f"promote:{decision.version}:{revision}"
     move = move_to(decision.model, decision.version, manifest, ports, by=decision.by, cause=cause)
-    _say(decision, move, f"Promoted by hand: {decision.reason or 'no reason given'}.", ports)
+    record_move(decision.model, move, sentence, ports)
     return f"{decision.version} is the champion of {decision.model} now."
 
 
 def _rollback(decision: Decision, ports: Promote) -> str:
     manifest = _served(decision, ports)
-    if manifest.previous is None:
-        raise NotAllowed(f"{decision.model} has no previous version to go back to")
-    cause = f"rollback:{manifest.revision}"
-    move = move_to(
-        decision.model,
-        manifest.previous,
-        manifest,
-        ports,
-        by=decision.by,
-        cause=cause,
-        pinned=True,
-    )
+    left, move = decision.version or manifest.version, manifest.moves[-1]
+    if manifest.version == left:
+        if manifest.replaced is None:
+            raise NotAllowed(f"{decision.model} has no previous version to go back to")
+        cause = f"{ROLLBACK}{manifest.revision}"
+        move = move_to(
+            decision.model,
+            manifest.replaced,
+            manifest,
+            ports,
+            by=decision.by,
+            cause=cause,
+            pinned=True,
+        )
+    elif not (move.is_rollback and move.previous == left):
+        raise NotAllowed(f"{left} does not serve {decision.model}; {manifest.version} does")
     reason = decision.reason or "no reason given"
-    _say(decision, move, f"Rolled back from {manifest.version}: {reason}.", ports)
+    record_move(decision.model, move, f"Rolled back from {left}: {reason}.", ports)
     return (
-        f"{move.version} serves {decision.model} again instead of {manifest.version}. Automation "
-        f"is held until `millrace unpin {decision.model}`."
+        f"{move.version} serves {decision.model} again instead of {left}. Automation is held until "
+        f"`millrace unpin {decision.model}`."
     )
 
 
@@ -125,20 +137,6 @@ def _served(decision: Decision, ports: Promote) -> Manifest:
     if manifest is None:
         raise NotAllowed(f"{decision.model} has no champion")
     return manifest
-
-
-def _say(decision: Decision, move: Move, sentence: str, ports: Promote) -> None:
-    ports.say(
-        ModelPromoted(
-            model=decision.model,
-            run_id=move.version,
-            version=move.version,
-            previous=move.previous,
-            revision=move.revision,
-            by=decision.by,
-            sentence=sentence,
-        )
-    )
 
 
 ACTIONS: dict[str, Callable[[Decision, Promote], str]] = {

@@ -12,7 +12,7 @@ from typing import Any
 
 from shared import claims, guards, paths, runs
 from shared.claims import Claim
-from shared.errors import BadSpec, InProgress, ObjectNotFound, Rejected
+from shared.errors import BadSpec, ObjectNotFound, Rejected, Retryable
 from shared.events import AutomationNoted
 from shared.ports import ObjectInfo
 from shared.routes import SpecUpload, is_litter, route
@@ -23,6 +23,7 @@ from shared.usecases.starting import Intake, record_refusal, source_of, start_ru
 from shared.usecases.waiting import release, wait_for_spec
 
 UNROUTED = "_unrouted"
+SPEC_BYTES = 1024 * 1024
 
 
 def take_in(upload: ObjectInfo, ports: Intake) -> str:
@@ -48,6 +49,10 @@ def _handle(upload: ObjectInfo, claim: Claim, ports: Intake) -> dict[str, Any]:
     destination = route(upload.name)
     if isinstance(destination, SpecUpload):
         return _take_spec(destination, upload, claim, ports)
+    if claim.attempt > 1:
+        before = runs.state(destination.model, claim.run_id, lake=ports.lake)
+        if before.terminal:  # it went on without us: from the waiting marker, or to its end
+            return {"state": before.state, "model": destination.model}
     registered = find_spec(destination.model, lake=ports.lake)
     registered = registered or _register_from_inbox(destination.model, ports)
     if registered is None:
@@ -76,6 +81,11 @@ def _take_spec(
 
 
 def _register(model: str, upload: ObjectInfo, ports: Intake) -> RegisteredSpec:
+    if upload.size_bytes > SPEC_BYTES:
+        raise BadSpec(
+            f"{upload.name} has {upload.size_bytes} bytes, a spec has at most {SPEC_BYTES}. Was a "
+            f"data file dropped in the place of a spec?"
+        )
     try:
         blob = ports.inbox.read(upload.name, generation=upload.generation)
     except ObjectNotFound as error:
@@ -101,7 +111,7 @@ def _register_from_inbox(model: str, ports: Intake) -> RegisteredSpec | None:
     try:
         upload = ports.inbox.stat(paths.spec_upload(model))
         return _register(model, upload, ports)
-    except (ObjectNotFound, BadSpec, InProgress):
+    except (ObjectNotFound, Rejected, Retryable):
         return None
 
 

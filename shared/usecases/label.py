@@ -9,7 +9,6 @@ monitoring notices by itself.
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import re
@@ -28,6 +27,7 @@ from shared.ports import Bucket, Clock, Publisher
 from shared.predicted import DAY, BatchRun, find_batch_run, find_online
 from shared.spec.registry import read_generation
 from shared.tabular.labels import LabelRow, Quarantined, check_rows
+from shared.tabular.records import record_writer
 
 BATCH_ID = re.compile(r"(\d{8}T\d{6}-[0-9a-f]{8})-([1-9]\d*)")
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -190,7 +190,7 @@ def _keep_bad(model: str, run_id: str, bad: list[Quarantined], lake: Bucket) -> 
     if not bad:
         return
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
+    writer = record_writer(text)
     writer.writerow(["record", "reason", "row"])
     for item in bad:
         writer.writerow([item.record, item.reason, *item.cells])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from shared import runs
 from shared.errors import MalformedMessage, ObjectNotFound
-from shared.events import RunEvent
-from shared.lanes import Lane, advance
+from shared.events import ModelPromoted, RunEvent
+from shared.lane import Lane
+from shared.lanes import advance
 from shared.ports import Bucket, Clock, JobRunner, Publisher
 
 
@@ -26,7 +27,7 @@ def take_request(
 def take_outcome(
     event: RunEvent, *, lake: Bucket, jobs: JobRunner, publisher: Publisher, clock: Clock
 ) -> Lane:
-    """Free the place of a run that ended; a promotion lets waiting scores start."""
-    return advance(
-        event.model, heard=event.run_id, lake=lake, jobs=jobs, publisher=publisher, clock=clock
-    )
+    """Free the place of a run that ended; a promotion lets waiting scores start (and says nothing
+    about the run that made the version: a person may have promoted it before it ended)."""
+    heard = None if isinstance(event, ModelPromoted) else event.run_id
+    return advance(event.model, heard=heard, lake=lake, jobs=jobs, publisher=publisher, clock=clock)

@@ -1,6 +1,6 @@
 """MLflow mirrors what the lake says: versions registered, aliases `champion` and `challenger`.
 
-    mirror/<model>.json   the champion that mirror last wrote to MLflow
+    mirror/<model>.json   the champions that mirror wrote last, or was about to write
 
 An alias that is neither what mirror wrote nor what the manifest says was moved by hand: that
 becomes a PromotionRequested, once per move, never silently undone and never silently followed.
@@ -19,7 +19,11 @@ def mirror_challenger(model: str, version: str, *, registry: Registry | None, la
     """Register a trained version and call it challenger. Raises TrackingUnavailable."""
     if registry is None:
         return "no tracking server"
-    registry.set_alias(model, "challenger", _ensure(model, version, registry, lake))
+    tracked = _ensure(model, version, registry, lake)
+    newest = registry.alias(model, "challenger")
+    if newest and newest > version:  # version ids begin with their time
+        return "a newer one is challenger"
+    registry.set_alias(model, "challenger", tracked)
     return "challenger"
 
 
@@ -30,8 +34,12 @@ def mirror_champion(model: str, *, registry: Registry | None, lake: Bucket) -> s
     if registry is None or manifest is None:
         return "nothing to mirror"
     version = _ensure(model, manifest.version, registry, lake)
+    # Remembered before it is written: what a crash leaves behind must not look like a person's.
+    _remember(model, [*_remembered(model, lake)[-1:], manifest.version], lake)
     registry.set_alias(model, "champion", version)
-    _remember(model, manifest.version, lake)
+    if read_manifest(model, lake=lake) != manifest:
+        return mirror_champion(model, registry=registry, lake=lake)
+    _remember(model, [manifest.version], lake)
     return "champion"
 
 
@@ -49,7 +57,7 @@ def look_for_moved_aliases(
             alias = registry.alias(model, "champion")
             if manifest is None or alias == manifest.version:
                 continue
-            if alias is None or alias == _remembered(model, lake):
+            if alias is None or alias in _remembered(model, lake):
                 mirror_champion(model, registry=registry, lake=lake)
                 continue
         except TrackingUnavailable:
@@ -92,10 +100,11 @@ def _ensure(model: str, version: str, registry: Registry, lake: Bucket) -> Track
     return registry.register(model, version, body.get("tracking_run_id"))
 
 
-def _remember(model: str, version: str, lake: Bucket) -> None:
-    body = documents.dumps({"champion": version})
+def _remember(model: str, versions: list[str], lake: Bucket) -> None:
+    body = documents.dumps({"champions": versions})
     lake.write(paths.mirror(model), body, content_type="application/json")
 
 
-def _remembered(model: str, lake: Bucket) -> str | None:
-    return documents.read(lake, paths.mirror(model)).body.get("champion")
+def _remembered(model: str, lake: Bucket) -> list[str]:
+    found: list[str] = documents.read(lake, paths.mirror(model)).body.get("champions", [])
+    return found

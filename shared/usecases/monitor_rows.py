@@ -25,11 +25,11 @@ from shared.ports import Bucket, ObjectInfo
 from shared.predicted import BatchRun, batch_runs, online_lines
 from shared.serving.columns import Schema
 from shared.spec.model import Source
+from shared.tabular.answers import answer_names, input_position
 from shared.tabular.records import read_records
 from shared.tabular.window import Gathering, WindowRows
 
 WRITTEN = Source(strip=False)
-ANSWERS = ("score", "label", "model_version", "prediction_id", "error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,22 +186,18 @@ def version_facts(model: str, version: str, *, lake: Bucket) -> VersionFacts:
 
 
 def _read_run(run: BatchRun, gathering: _Gatherings, lake: Bucket) -> None:
-    """predictions.csv as the score job writes it: UTF-8, commas, the input's columns (one called as
-    an answer is `<name>_input`), then the answers."""
+    """predictions.csv as the score job writes it: UTF-8, commas, the input's columns, answers."""
     facts, rows = gathering.of(run.version)
-    answers = set(ANSWERS) - ({"label"} if facts.task == "regression" else set())
+    answers = answer_names(facts.task)
     with lake.open_reader(run.object) as stream:
         records = read_records(stream, WRITTEN)
-        header = {name: position for position, name in enumerate(next(records))}
-        features = [
-            header[f"{name}_input" if name in answers else name] for name in facts.schema.names
-        ]
-        score, identity, error = header["score"], header["prediction_id"], header["error"]
-        label = header["label"] if "label" in answers else None
+        header = next(records)
+        features = [input_position(name, header, facts.task) for name in facts.schema.names]
         for row in records:
+            answer = dict(zip(answers, row[-len(answers) :], strict=True))
             rows.add(
-                row[identity],
-                [row[position] for position in features],
-                None if row[error] else float(row[score]),
-                None if label is None else row[label],
+                answer["prediction_id"],
+                ["" if position is None else row[position] for position in features],
+                None if answer["error"] else float(answer["score"]),
+                answer.get("label"),
             )

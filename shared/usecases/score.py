@@ -11,7 +11,6 @@ temporary file before it is uploaded, which on Cloud Run is memory: about the si
 
 from __future__ import annotations
 
-import csv
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -28,7 +27,8 @@ from shared.runs import RunRequest
 from shared.serving.package import LoadedModel, load
 from shared.spec.model import Spec
 from shared.spec.registry import read_generation
-from shared.tabular.records import read_records
+from shared.tabular.answers import written_names
+from shared.tabular.records import column_names, read_records, record_writer
 
 BLOCK_ROWS = 20_000
 _FILE, _SUMMARY = "predictions.csv", "summary.json"
@@ -133,13 +133,11 @@ def load_version(model: str, version: str, *, lake: Bucket, threads: int = 1) ->
 def _write(
     path: Path, blocks: Iterator[_Block], names: Sequence[str], champion: LoadedModel, run_id: str
 ) -> tuple[int, int]:
-    """The scored file; a column of the input that is called as one of ours gets `_input`."""
+    """The scored file; rows and errors come back. Raises EmptyFile."""
     rows = errors = 0
     with path.open("w", encoding="utf-8", newline="") as text:
-        answers = _answer_names(champion)
-        header = [f"{name}_input" if name in answers else name for name in names]
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([*header, *answers])
+        writer = record_writer(text)
+        writer.writerow(written_names(names, champion.task))
         for block in blocks:
             writer.writerows(_answers(block, names, champion, run_id, rows))
             rows += len(block.rows)
@@ -155,7 +153,7 @@ def _open_sheet(records: Iterator[list[str]], spec: Spec, champion: LoadedModel)
     if first is None:
         raise EmptyFile("the file holds only blank lines")
     if spec.source.header:
-        names = [cell.strip() for cell in first]
+        names = column_names(first)
     else:
         # Both widths may fit the spec; the file's own says whether the target is in it.
         without = spec.file_columns(with_target=False)
@@ -188,11 +186,6 @@ def _blocks(sheet: _Sheet, block_rows: int) -> Iterator[_Block]:
                 block.errors[position] = f"has {len(row)} fields, expected {width}"
                 rows[position] = [*row, *[""] * width][:width]
         yield block
-
-
-def _answer_names(champion: LoadedModel) -> list[str]:
-    label = [] if champion.task == "regression" else ["label"]
-    return ["score", *label, "model_version", "prediction_id", "error"]
 
 
 def _answers(

@@ -3,7 +3,9 @@
     guard first bytes -> content claim -> copy to lake -> request.json -> note -> publish
 
 Every step is create-only or repeatable, so doing all of it again for the same run id changes
-nothing. `intake` calls it for an upload, `waiting` for one that waited for its spec.
+nothing. Once request.json is there the run is decided: a repeat looks at neither file nor spec
+again, which may have changed, and only finishes the rest. `intake` calls it for an upload,
+`waiting` for one that waited for its spec.
 """
 
 from __future__ import annotations
@@ -63,6 +65,10 @@ def start_run(
     ports: Intake,
 ) -> dict[str, Any]:
     model, intent = destination.model, destination.intent
+    try:
+        return _request(runs.read_request(model, run_id, lake=ports.lake), ports)
+    except ObjectNotFound:
+        pass
     source = source_of(upload)
     try:
         blob = ports.inbox.read(
@@ -106,10 +112,17 @@ def start_run(
         inputs=(InputRef.of(copy, source),),
     )
     runs.save_request(request, lake=ports.lake)
-    facts = {"source": source, "kind": intent, "size_bytes": copy.size_bytes}
+    return _request(request, ports)
+
+
+def _request(request: RunRequest, ports: Intake) -> dict[str, Any]:
+    """Note and publish what was asked."""
+    model, run_id, kind = request.model, request.run_id, request.kind
+    (copy,) = request.inputs
+    facts = {"source": copy.source, "kind": kind, "size_bytes": copy.size_bytes}
     runs.note(model, run_id, "requested", lake=ports.lake, clock=ports.clock, **facts)
-    ports.say(_REQUESTS[intent](model=model, run_id=run_id))
-    return {"state": "requested", "model": model, "kind": intent}
+    ports.say(_REQUESTS[kind](model=model, run_id=run_id))
+    return {"state": "requested", "model": model, "kind": kind}
 
 
 def _copy_input(

@@ -41,47 +41,47 @@ def wait_for_spec(destination: DataUpload, upload: ObjectInfo, claim: Claim, por
 def release(model: str, registered: RegisteredSpec, ports: Intake) -> None:
     """Start what waits for this model's spec."""
     for info in list(ports.lake.list(f"waiting/{model}/")):
-        marker = _decide(info.name, "released", ports.lake)
-        if marker is None:
-            continue
-        upload = _upload(marker)
-        destination = route(upload.name)
-        if marker["decision"] == "released" and isinstance(destination, DataUpload):
-            try:
-                start_run(destination, upload, marker["run_id"], registered, ports)
-            except Rejected as error:
-                record_refusal(model, upload, marker["run_id"], error, ports)
-            _forget(ports.lake, info.name)
+        _settle(info.name, registered, ports)
 
 
-def settle(ports: Intake, *, wait_seconds: int) -> int:
-    """Release what has a spec by now, refuse what waited longer than `wait_seconds`, finish what
-    was decided before a crash. Returns how many markers were settled."""
-    settled = 0
-    for info in list(ports.lake.list("waiting/")):
-        model = info.name.split("/")[1]
-        registered = find_spec(model, lake=ports.lake)
-        if registered is not None:
-            release(model, registered, ports)
-            settled += 1
-            continue
-        age = (ports.clock.now() - info.created).total_seconds()
-        marker = _decide(info.name, "expired", ports.lake) if age > wait_seconds else None
-        if marker is not None and marker["decision"] == "expired":
-            _refuse(model, marker, wait_seconds, ports)
-            _forget(ports.lake, info.name)
-            settled += 1
-    return settled
+def settle(name: str, ports: Intake, *, wait_seconds: int) -> int:
+    """Release the file of this marker if it has a spec by now, refuse it if it waited longer than
+    `wait_seconds`, finish what was decided before a crash. Returns 1 when it is settled."""
+    marker = documents.read(ports.lake, name)
+    if not marker.exists:
+        return 0
+    registered = find_spec(name.split("/")[1], lake=ports.lake)
+    waited = ports.clock.now() - parse_time(marker.body["since"])
+    if registered is None and waited.total_seconds() <= wait_seconds:
+        return 0
+    return _settle(name, registered, ports)
 
 
-def _refuse(model: str, marker: dict[str, Any], wait_seconds: int, ports: Intake) -> None:
+def _settle(name: str, registered: RegisteredSpec | None, ports: Intake) -> int:
+    """Decide, unless that was done, and carry out whatever was decided."""
+    marker = _decide(name, "released" if registered else "expired", ports.lake)
+    if marker is None or (marker["decision"] == "released" and registered is None):
+        return 0
+    upload = _upload(marker)
+    destination = route(upload.name)
+    try:
+        if marker["decision"] == "expired":
+            raise _no_spec(name.split("/")[1], marker, ports)
+        if registered is not None and isinstance(destination, DataUpload):
+            start_run(destination, upload, marker["run_id"], registered, ports)
+    except Rejected as error:
+        record_refusal(name.split("/")[1], upload, marker["run_id"], error, ports)
+    _forget(ports.lake, name)
+    return 1
+
+
+def _no_spec(model: str, marker: dict[str, Any], ports: Intake) -> UnknownModel:
     waited = f"{ports.clock.now() - parse_time(marker['since'])}".split(".")[0]
     known = ", ".join(known_models(lake=ports.lake)) or "none yet"
-    error = UnknownModel(
-        f"there is no spec for {model!r} (waited {waited}, at least {wait_seconds} s); known "
-        f"models: {known}. Drop _specs/{model}.yaml, then this file again"
+    return UnknownModel(
+        f"there was no spec for {model!r} within {waited}; known models: {known}. Drop "
+        f"_specs/{model}.yaml, then this file again"
     )
-    record_refusal(model, _upload(marker), marker["run_id"], error, ports)
 
 
 def _decide(name: str, decision: str, lake: Bucket) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ import importlib.util
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,6 +24,7 @@ from werkzeug.wrappers import Request
 from shared import boundary, documents, paths, runs
 from shared.adapters.memory import (
     BucketConfig,
+    Faults,
     FixedClock,
     MemoryCloud,
     SubscriptionConfig,
@@ -34,9 +36,11 @@ from shared.config import Config
 from shared.events import TrainingCompleted
 from shared.ports import Bucket, Clock, Execution, JobRunner, Publisher
 from shared.runs import RunRequest
+from tests.support.granting import granted
 
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = ("intake", "launch", "promote", "mirror", "sweep", "deadletter")
+EVERY_FUNCTION = (*FUNCTIONS, "retrain", "notify")
 CONFIG = Config.from_env(
     {
         "MILLRACE_PROJECT": "local",
@@ -44,6 +48,7 @@ CONFIG = Config.from_env(
         "MILLRACE_LAKE": "lake",
         "MILLRACE_IDENTITY": "header",
         "MILLRACE_SPEC_WAIT_SECONDS": "600",
+        "SLACK_WEBHOOK_URL": "https://slack.example/hook",
     }
 )
 SPEC = """
@@ -69,9 +74,15 @@ def load_door(kind: str, name: str) -> ModuleType:
     return module
 
 
+@cache
+def _topology() -> dict[str, Any]:
+    body: dict[str, Any] = yaml.safe_load((ROOT / "infra" / "topology.yaml").read_text())
+    return body
+
+
 def memory_cloud(clock: Clock | None = None) -> MemoryCloud:
     """Buckets, topics and subscriptions of infra/topology.yaml, delivering at once."""
-    topology = yaml.safe_load((ROOT / "infra" / "topology.yaml").read_text())
+    topology = _topology()
     dead = topic_path("local", "dead-letters")
     subscriptions = [
         SubscriptionConfig(
@@ -102,7 +113,12 @@ def memory_cloud(clock: Clock | None = None) -> MemoryCloud:
 class System:
     """`wrap` may put a faulty port in place of one that works, by its name in the wiring."""
 
-    def __init__(self, wrap: Callable[[str, Any], Any] = lambda _, port: port) -> None:
+    def __init__(
+        self,
+        wrap: Callable[[str, Any], Any] = lambda _, port: port,
+        functions: tuple[str, ...] = FUNCTIONS,
+    ) -> None:
+        self.functions = functions
         self.clock = FixedClock()
         self.cloud = memory_cloud(self.clock)
         self.lake: Bucket = self.cloud.lake
@@ -118,12 +134,14 @@ class System:
             "messenger": self.cloud.messenger,
             "clock": self.clock,
         }
-        self.doors = {name: self._door(name) for name in FUNCTIONS}
+        self.doors = {name: self._door(name) for name in self.functions}
 
     def _door(self, name: str) -> ModuleType:
         module = load_door("functions", name)
         module.wiring._given = CONFIG
-        module.wiring.__dict__.update(self.ports)  # stands where cached properties would
+        rights = _topology()["functions"][name]
+        # Stands where cached properties would.
+        module.wiring.__dict__.update(granted(name, rights, self.ports))
         return module
 
     # --- driving ---------------------------------------------------------------------------------
@@ -152,10 +170,16 @@ class System:
         text, status = self.post("promote", json.dumps(body).encode(), "/decide", headers)
         return json.loads(text), status
 
-    def drain(self, *, advance: bool = False, only: tuple[str, ...] = FUNCTIONS) -> None:
+    def drain(
+        self,
+        *,
+        advance: bool = False,
+        only: tuple[str, ...] | None = None,
+        faults: Faults | None = None,
+    ) -> None:
         """Deliver until nothing is due (or, advancing the clock, until nothing waits)."""
-        handlers = {name: self._handler(name) for name in only}
-        self.cloud.drain(handlers, advance=advance)
+        handlers = {name: self._handler(name) for name in only or self.functions}
+        self.cloud.drain(handlers, advance=advance, faults=faults)
 
     def _handler(self, name: str) -> Callable[[dict[str, Any]], int]:
         return lambda body: self.post(name, json.dumps(body).encode())[1]
@@ -233,7 +257,7 @@ class System:
             "jobs": self.cloud.jobs,
             "registry": self.cloud.registry,
         }
-        self.doors = {name: self._door(name) for name in FUNCTIONS}
+        self.doors = {name: self._door(name) for name in self.functions}
 
 
 def store_version(

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from shared import documents, paths, runs
-from tests.support.crashing import Crash, Fuse
+from shared import documents, paths
+from tests.support.crashing import Story, crash_everywhere
 from tests.support.system import CSV, SPEC, System
 
 
@@ -86,40 +86,29 @@ def test_a_hundred_duplicates_of_one_upload_make_one_run() -> None:
 def test_a_crash_at_any_port_call_changes_nothing_in_the_end(after: bool) -> None:
     """Kill the functions at every single port call between upload and promotion: the retry ends
     with one run, one execution per attempt, one decision and one move of the manifest."""
-    at = 0
-    while True:
-        fuse = Fuse(at, after=after)
-        system = System(fuse.wrap)
-        system.drop("_specs/m.yaml", SPEC)
+
+    def tell(story: Story) -> None:
+        story.arm()
+        system = story.system
+        spec = system.drop("_specs/m.yaml", SPEC)
         source = system.drop("m/train/a.csv", CSV)
-        _drain_to_the_end(system)
+        story.drain()
         system.train()
-        _drain_to_the_end(system)
-        if not fuse.blown:
-            break
-        where = f"crash {'after' if after else 'before'} call {at}: {fuse.trail[at]}"
+        story.drain()
+        story.check(spec, source)
         run_id = system.claim(source)["run_id"]
-        assert system.champion() == run_id, where
-        assert runs.state("m", run_id, lake=system.lake).state == "promoted", where
+        assert system.champion() == run_id
+        assert system.state(source) == "promoted"
         manifest = documents.require(system.lake, paths.manifest("m"))
-        assert [move["version"] for move in manifest["moves"]] == [run_id], where
+        assert [move["version"] for move in manifest["moves"]] == [run_id]
         started = [item.env["ATTEMPT"] for item in system.jobs.executions("train-s")]
-        assert started == ["1"], where
+        assert started == ["1"]
         promoted = {item["id"] for item in system.published("ModelPromoted")}
-        assert promoted == {f"ModelPromoted:m:{run_id}:1"}, where
-        at += 1
-    assert at > 50  # the enumeration really walked through the chain
+        assert promoted == {f"ModelPromoted:m:{run_id}:1"}
 
-
-def _drain_to_the_end(system: System) -> None:
-    """Deliver everything; when the process dies, go on with new ones, as the platform would."""
-    try:
-        system.drain(advance=True)
-    except Crash:
-        system.fresh_doors()
-        system.drain(advance=True)
-        system.tick()
-        system.drain(advance=True)
+    assert (
+        crash_everywhere(tell, after=after, reads=True) > 50
+    )  # it really walked through the chain
 
 
 def test_a_hundred_concurrent_deliveries_of_one_upload_make_one_run() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 
@@ -11,6 +12,7 @@ from shared import boundary, documents, paths, runs
 from shared.boundary import Task
 from shared.errors import EmptyFile, HeaderMismatch, TooManyBadRows
 from shared.events import LabelsRecorded, RunRejected
+from shared.tabular.labels import check_rows
 from shared.usecases.label import record_labels
 from tests.support.crashing import Crash, Fuse
 from tests.unit.monitoring.world import DAY, MODEL, World, spec_of
@@ -191,3 +193,12 @@ def _attempt(task: Task, lake: Any, publisher: Any, world: World) -> None:
         publisher=publisher,
         clock=world.clock,
     )
+
+
+def test_a_label_may_be_spelled_otherwise_than_it_is_served() -> None:
+    """`TRUE` is the model's `True`; both are recorded as one label."""
+    spec = spec_of(target={"column": "y", "positive": "True"})
+    text = b"prediction_id,label\na,TRUE\nb,false\nc,maybe\n"
+    rows, bad = check_rows(io.BytesIO(text), spec, ("False", "True"))
+    assert [row.label for row in rows] == ["true", "false"]
+    assert [item.record for item in bad] == [3]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from shared import boundary, runs
+import json
+from typing import Any, cast
+
+from shared import boundary, documents, paths, runs
 from shared.boundary import Task
 from shared.errors import Rejected
-from shared.events import ScoringCompleted
-from tests.support.system import CSV, SPEC, System
+from shared.events import ScoringCompleted, TrainingCompleted, TrainingRequested, encode
+from shared.lanes import advance
+from shared.ports import Bucket
+from shared.usecases import launch
+from tests.support.system import CSV, SPEC, System, store_version
 
 
 def _served() -> System:
@@ -164,3 +170,93 @@ def test_at_most_two_score_runs_stand_beside() -> None:
     system.work(score, "score-s")
     system.drain()
     assert len(system.running("score-s")) == 1
+
+
+def test_the_latest_training_waits_whatever_order_the_requests_come_in() -> None:
+    """Requests are delivered in reverse: the training that was asked for last still wins."""
+    system = System()
+    system.drop("_specs/m.yaml", SPEC)
+    system.drop("m/train/1.csv", CSV)
+    system.drain()
+    sources = []
+    for number in (2, 3):
+        system.clock.advance(1)
+        sources.append(system.drop(f"m/train/{number}.csv", CSV + b"%d,z,no\n" % number))
+        system.drain(only=("intake",))
+    waiting = [system.claim(source)["run_id"] for source in sources]
+    system.drain(only=tuple(name for name in system.functions if name != "launch"))
+    for run_id in (waiting[1], waiting[0], waiting[1]):
+        request = TrainingRequested(model="m", run_id=run_id)
+        launch.take_request(
+            request,
+            lake=system.lake,
+            jobs=system.jobs,
+            publisher=system.publisher,
+            clock=system.clock,
+        )
+    system.drain()
+    assert [system.state(source) for source in sources] == ["superseded", "queued"]
+
+
+def test_a_score_that_waits_for_a_place_does_not_expire() -> None:
+    """With a champion a score run waits its turn for as long as it takes."""
+    system = _served()
+    sources = [system.drop(f"m/score/{n}.csv", b"a,b\n%d,x\n" % n) for n in range(3)]
+    system.drain()
+    assert system.state(sources[2]) == "queued"
+    system.clock.advance(90_000)
+    system.tick()
+    assert system.state(sources[2]) == "queued"
+
+
+def test_a_place_is_free_only_when_its_outcome_is_known_to_be_published() -> None:
+    """The outcome is written while a request moves the lane, and its job dies before publishing
+    it: the slot stays until somebody has published."""
+    system = System()
+    system.drop("_specs/m.yaml", SPEC)
+    source = system.drop("m/train/1.csv", CSV)
+    system.drain()
+    (execution,) = system.running()
+    run_id = execution.env["RUN_ID"]
+    store_version(system.lake, "m", run_id, against=None)
+    event = TrainingCompleted(model="m", run_id=run_id, version=run_id)
+    body = json.loads(encode(event, system.clock.now()))
+    lake = system.cloud.lake
+
+    class Ending:
+        """A lake in which the job ends right after its slot was looked at."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(lake, name)
+
+        def read(self, name: str, **how: Any) -> Any:
+            if name == paths.manifest("m"):
+                documents.create(lake, paths.run_outcome("m", run_id), body)
+            return lake.read(name, **how)
+
+    advance(
+        "m",
+        lake=cast("Bucket", Ending()),
+        jobs=system.jobs,
+        publisher=system.publisher,
+        clock=system.clock,
+    )
+    system.cloud.jobs.end(execution.name, "failed")
+    assert system.published("TrainingCompleted") == []
+    system.tick()
+    assert system.state(source) == "promoted"
+
+
+def test_an_execution_that_was_adopted_is_in_the_history() -> None:
+    """launch died right after the job was started: the run says running, and by which execution."""
+    system = System()
+    system.drop("_specs/m.yaml", SPEC)
+    source = system.drop("m/train/1.csv", CSV)
+    system.drain()
+    run_id = system.claim(source)["run_id"]
+    system.lake.delete(paths.run_event("m", run_id, "started-1"))
+    assert system.state(source) == "requested"
+    system.tick()
+    assert system.state(source) == "running"
+    facts = runs.history("m", run_id, lake=system.lake)[-1]["facts"]
+    assert facts["execution"] == system.running()[0].name

@@ -37,7 +37,12 @@ class World:
     """A lake with a registered spec, a stored champion and a request to score a file."""
 
     def __init__(
-        self, data: bytes, *, package: Package | None = None, source: dict[str, Any] | None = None
+        self,
+        data: bytes,
+        *,
+        package: Package | None = None,
+        source: dict[str, Any] | None = None,
+        columns: dict[str, Any] | None = None,
     ) -> None:
         self.cloud = MemoryCloud(
             buckets=[BucketConfig("lake")], topics=[topic_path("local", "outcomes")]
@@ -46,7 +51,8 @@ class World:
         self.package = package or binary_package()
         model = self.package.model
         task = self.package.task
-        body = {"task": task, "target": "income", "columns": COLUMNS, "source": source or {}}
+        known = {**(columns or {}), **COLUMNS}
+        body = {"task": task, "target": "income", "columns": known, "source": source or {}}
         spec = Spec.model_validate(body)
         found = register(model, spec, "test", lake=self.lake, clock=self.cloud.clock)
         version = version_json(self.package, store(self.package, self.lake))
@@ -290,3 +296,18 @@ def test_a_column_with_one_of_our_names() -> None:
     (row,) = world.rows()
     assert row["score_input"] == "0.7"
     assert float(row["score"]) != 0.7
+
+
+def test_a_cell_with_an_old_line_end_stays_one_row() -> None:
+    """A carriage return alone inside a quoted cell, as old spreadsheets wrote them."""
+    world = World((HEADER + '1,39,0,"a\rb",1\n2,50,1,c,2\n').encode())
+    event = world.score()
+    assert (event.rows, event.errors) == (2, 0)
+    assert [row["city"] for row in world.rows()] == ["a\rb", "c"]
+
+
+def test_an_index_without_a_name_is_a_column_like_others() -> None:
+    """`column_1` in the spec and nothing in the header is one column."""
+    world = World(b",age,gain,city,grade\n0,39,0,K,1\n", columns={"column_1": {"exclude": True}})
+    assert world.score().errors == 0
+    assert world.rows()[0]["column_1"] == "0"

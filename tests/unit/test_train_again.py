@@ -170,8 +170,9 @@ def test_a_new_file_is_compared_on_rows_the_champion_never_fitted(world: World) 
 
 
 def test_rows_that_the_champion_fitted_are_taken_out_of_the_holdout(world: World) -> None:
-    """Should a frozen salt be lost, the comparison still has no row that the champion used."""
-    world.lake.delete(paths.first_training(MODEL))
+    """Should the frozen salt be another, the comparison still has no row that the champion used."""
+    frozen = world.document(paths.first_training(MODEL))
+    world.lake.write(paths.first_training(MODEL), documents.dumps({**frozen, "salt": "other"}))
     world.ask(csv_bytes(rows(400)), AGAIN)
     world.train(AGAIN)
     comparison = world.document(paths.version(MODEL, AGAIN, "comparison.json"))

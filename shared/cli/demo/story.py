@@ -14,12 +14,13 @@ from typing import Any
 from shared import documents, events, paths
 from shared.cli import words
 from shared.cli.contexts import Context
-from shared.cli.data import as_record, follow_upload
+from shared.cli.data import follow_upload
 from shared.cli.demo.data import Cut, write_labels
 from shared.cli.demo.timeline import Timeline
 from shared.cli.demo.use_cases import UseCase
 from shared.cli.demo.watching import DemoFailed, Watcher, Window
 from shared.cli.following import Followed, follow
+from shared.cli.trying import as_record
 from shared.events import MonitorDue, WindowDue
 from shared.ports import ObjectInfo
 from shared.spec.load import dump_spec

@@ -26,6 +26,8 @@ from shared.tabular.splitting import overlap, row_keys
 from shared.usecases.training.prepared import STAGE, Prepared, load_prepared
 from shared.usecases.training.stages import Training
 
+_RECORD = f"{STAGE}.json"
+
 
 @dataclass(frozen=True, slots=True)
 class _Rival:
@@ -80,7 +82,8 @@ def answers_of(model: LoadedModel, prepared: Prepared, cells: Cells) -> Floats:
         return found.score / prepared.outcome.scale
     if found.probabilities is None:
         return found.score
-    order = [model.package.labels.index(label) for label in prepared.outcome.labels]
+    labels = _labels(model)
+    order = [labels.index(label) for label in prepared.outcome.labels]
     return found.probabilities[:, order]
 
 
@@ -164,15 +167,8 @@ def _rival(
     if manifest is None or manifest.version == version:
         return _Rival()
     champion = load_champion(manifest, run.lake)
-    missing = [name for name in champion.schema.names if name not in held]
-    if missing:
-        why = f"it needs {', '.join(missing)}, which the new data do not have"
-        return _Rival(manifest.version, why_not=why)
-    if champion.task != prepared.outcome.task:
-        why = f"it is a {champion.task} model"
-        return _Rival(manifest.version, why_not=why)
-    if not _same_labels(champion, prepared):
-        why = f"its labels are {', '.join(champion.package.labels)}"
+    why = _incomparable(run, manifest.version, champion, prepared, held)
+    if why:
         return _Rival(manifest.version, why_not=why)
     try:
         used = _fitted_cells(run.model, manifest.version, run.lake)
@@ -186,20 +182,42 @@ def _rival(
     return _Rival(manifest.version, answers, free, champion.package.threshold)
 
 
+def _incomparable(
+    run: Training, version: str, champion: LoadedModel, prepared: Prepared, held: Cells
+) -> str:
+    """Why the champion cannot answer for these rows; nothing when it can."""
+    learned = documents.read(run.lake, paths.run_stage(run.model, version, _RECORD)).body
+    if learned and learned["target"] != prepared.target:
+        return f"it predicts {learned['target']}, not {prepared.target}"
+    missing = [name for name in champion.schema.names if name not in held]
+    if missing:
+        return f"it needs {', '.join(missing)}, which the new data do not have"
+    if champion.task != prepared.outcome.task:
+        return f"it is a {champion.task} model"
+    if not _same_labels(champion, prepared):
+        return f"its labels are {', '.join(champion.package.labels)}"
+    return ""
+
+
 def load_champion(manifest: Manifest, lake: Bucket) -> LoadedModel:
     """The model that serves. Raises PackageInvalid."""
     return load(lambda name: lake.read(manifest.package + name).data, manifest.files)
 
 
 def _same_labels(champion: LoadedModel, prepared: Prepared) -> bool:
-    mine, theirs = prepared.outcome.labels, champion.package.labels
+    mine, theirs = prepared.outcome.labels, _labels(champion)
     # The order matters where one of two classes is the positive one.
     return mine == theirs if champion.task == "binary" else set(mine) == set(theirs)
 
 
+def _labels(model: LoadedModel) -> tuple[str, ...]:
+    """A model's labels as they are compared: two files may spell one label differently."""
+    return tuple(map(model.schema.category_of, model.package.labels))
+
+
 def _fitted_cells(model: str, version: str, lake: Bucket) -> Cells:
     """Cells of the rows that a version was fitted on. Raises ObjectNotFound."""
-    record = documents.require(lake, paths.run_stage(model, version, f"{STAGE}.json"))
+    record = documents.require(lake, paths.run_stage(model, version, _RECORD))
     dataset = load_prepared(model, version, record, lake=lake).dataset
     return _side_cells(dataset, "fit")
 

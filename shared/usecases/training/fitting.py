@@ -23,6 +23,7 @@ from shared.spec.model import Candidate
 from shared.tabular import candidates, metrics, parity, splitting, threshold, tuning
 from shared.tabular.compiling import compile_estimator
 from shared.tabular.dataset import Examples
+from shared.tabular.parity import Spread
 from shared.tabular.tuning import Recipe
 from shared.usecases.training.prepared import Prepared
 from shared.usecases.training.stages import Training
@@ -39,7 +40,9 @@ def tune(run: Training, prepared: Prepared) -> list[dict[str, Any]]:
     todo = [name for name in wanted if name not in done]
     if todo:
         fit, _ = prepared.sides()
-        inner = tuning.inner_split(fit, prepared.outcome.task, run.spec.training.seed)
+        inner = tuning.inner_split(
+            fit, prepared.outcome.task, run.spec.training.seed, prepared.schema.features
+        )
         deadline = time.monotonic() + run.spec.training.time_limit.total_seconds()
         tuning.load_libraries()
         with tuning.one_thread_each(), ThreadPoolExecutor(run.workers) as pool:
@@ -128,17 +131,17 @@ def _fit(run: Training, prepared: Prepared, recipe: Recipe) -> dict[str, Any]:
         engine=compile_estimator(fitted),
         # When it was asked for: a retry has to write the same bytes.
         created=run.request.requested_at,
-        labels=prepared.outcome.labels,
+        labels=prepared.outcome.spelled,
         threshold=level,
         target=TargetScale(prepared.outcome.scale),
         metrics=metrics.every(task, holdout.target, fitted.answer(holdout.columns), level),
         example=example_of(fit),
     )
-    iqr = float(np.subtract(*np.percentile(fit.target, [75, 25]))) * prepared.outcome.scale
+    spread = Spread.of(fit.target * prepared.outcome.scale)
     with tempfile.TemporaryDirectory() as folder:
         files = write(package, Path(folder))
         model = load(lambda name: (Path(folder) / name).read_bytes(), files)
-        proof = parity.check(fitted, model, holdout.columns, features, iqr)
+        proof = parity.check(fitted, model, holdout.columns, features, spread)
         if not proof.passed:
             raise PackageInvalid(f"parity: {proof.to_json()}")
         for name in files:
@@ -165,7 +168,13 @@ def choose(run: Training, prepared: Prepared, recipe: Recipe, fit: Examples) -> 
             prepared.outcome.task,
             fit,
             features=prepared.schema.features,
-            fold=splitting.folds(len(fit), training.folds, training.seed, fit.target),
+            fold=splitting.folds(
+                len(fit),
+                training.folds,
+                training.seed,
+                fit.target,
+                splitting.row_keys(fit.columns, prepared.schema.features),
+            ),
             seed=training.seed,
             spread=lambda one, numbers: list(pool.map(one, numbers)),
         )

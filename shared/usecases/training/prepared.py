@@ -74,7 +74,7 @@ def prepare_files(run: Training) -> dict[str, Any]:
     outcome = outcome_of(spec, table.cells[spec.target.column], schema, first.get("labels", ()))
     sifted = sift(table, schema, spec.target.column, outcome)
     keep_bad(run, sifted.bad, table.names, table.total)
-    frozen = _freeze(run, outcome)
+    frozen = first or _first_training(run, outcome)
     keys = row_keys(columns_of(sifted.cells, schema), schema.features)
     rows = len(sifted.record)
     dataset = Dataset(
@@ -84,7 +84,7 @@ def prepare_files(run: Training) -> dict[str, Any]:
         prediction_id=[""] * rows,
         side=random_sides(keys, frozen["salt"], spec.training.holdout),
     )
-    return store_dataset(
+    record = store_dataset(
         run,
         dataset,
         schema,
@@ -93,6 +93,9 @@ def prepare_files(run: Training) -> dict[str, Any]:
         keys=keys,
         quarantined=len(sifted.bad),
     )
+    # Only now: a file that cannot be learned from fixes nothing for those after it.
+    documents.create(run.lake, paths.first_training(run.model), frozen)
+    return record
 
 
 def store_dataset(
@@ -125,6 +128,7 @@ def store_dataset(
         "task": outcome.task,
         "target": target,
         "labels": list(outcome.labels),
+        "spelled": list(outcome.spelled),
         "scale": outcome.scale,
         "holdout_kind": holdout_kind,
         "overlap": sum(overlap(kept, used)),
@@ -140,7 +144,13 @@ def load_prepared(model: str, version: str, record: dict[str, Any], *, lake: Buc
     if hashlib.sha256(data).hexdigest() != record["sha256"]:
         raise PackageInvalid(f"{record['dataset']} of {model} {version} has changed")
     schema = Schema.from_json(record["schema"])
-    outcome = Outcome(record["task"], tuple(record["labels"]), record["scale"], schema)
+    outcome = Outcome(
+        record["task"],
+        tuple(record["labels"]),
+        record["scale"],
+        schema,
+        spelled=tuple(record.get("spelled", record["labels"])),
+    )
     return Prepared(unpack(data), schema, outcome, record["target"], record)
 
 
@@ -179,17 +189,14 @@ def _read(run: Training, position: int) -> Table:
         return read_table(stream, run.spec, item.source)
 
 
-def _freeze(run: Training, outcome: Outcome) -> dict[str, Any]:
-    """What the model's first training fixes: the first to write it decides."""
-    name = paths.first_training(run.model)
-    body = {
+def _first_training(run: Training, outcome: Outcome) -> dict[str, Any]:
+    """What the model's first training fixes for all later ones."""
+    return {
         # From name and seed, so that the same data and spec split alike in every installation.
         "salt": paths.digest(f"holdout|{run.model}|{run.spec.training.seed}", 32),
         "labels": list(outcome.labels),
         "run_id": run.version,
     }
-    documents.create(run.lake, name, body)
-    return documents.require(run.lake, name)
 
 
 def _check_holdout(held: list[float], outcome: Outcome) -> None:

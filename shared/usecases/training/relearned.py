@@ -25,8 +25,11 @@ from shared.ports import Bucket
 from shared.predicted import log_days, read_log_day
 from shared.runs import RetrainCause
 from shared.serving.columns import Schema
+from shared.serving.features import Feature
+from shared.tabular.answers import answer_names, input_position
 from shared.tabular.dataset import Dataset, Side
 from shared.tabular.reading import Cells, Table, columns_of, sift
+from shared.tabular.records import allow_long_fields
 from shared.tabular.splitting import Labelled, labelled_sides, row_keys
 from shared.tabular.targets import outcome_of
 from shared.usecases.training.prepared import (
@@ -91,7 +94,7 @@ def prepare_labelled(run: Training, cause: RetrainCause) -> dict[str, Any]:
         side=[*map(_aged, old.side), *labelled_sides(rows, used)],
     )
     texts = dataset.cells[champion.target]
-    outcome = outcome_of(run.spec, texts, schema, champion.outcome.labels)
+    outcome = outcome_of(run.spec, texts, schema, champion.outcome.labels, champion.outcome.spelled)
     kept = [
         key
         for key, found in zip(old_keys, champion.dataset.prediction_id, strict=True)
@@ -196,18 +199,21 @@ def _cells_of(run: Training, labels: list[Label], schema: Schema) -> dict[str, d
 def _batch_cells(
     run: Training, score_run: str, ids: set[str], schema: Schema
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """Rows of a predictions.csv without an error. A feature named like one of the answers has
-    `_input` behind its name there."""
+    """Rows of a predictions.csv without an error."""
     name = paths.predictions(run.model, score_run, "predictions.csv")
+    task = run.spec.task
+    answers = answer_names(task)
+    allow_long_fields()
     with run.lake.open_reader(name) as stream:
-        for row in csv.DictReader(io.TextIOWrapper(stream, encoding="utf-8", newline="")):
-            if row["prediction_id"] in ids and not row["error"]:
+        reader = csv.reader(io.TextIOWrapper(stream, encoding="utf-8", newline=""))
+        header = next(reader)
+        at = {feature: input_position(feature, header, task) for feature in schema.names}
+        for row in reader:
+            answer = dict(zip(answers, row[-len(answers) :], strict=True))
+            if answer["prediction_id"] in ids and not answer["error"]:
                 yield (
-                    row["prediction_id"],
-                    {
-                        feature: row.get(f"{feature}_input") or row.get(feature) or ""
-                        for feature in schema.names
-                    },
+                    answer["prediction_id"],
+                    {name: "" if place is None else row[place] for name, place in at.items()},
                 )
 
 
@@ -225,16 +231,19 @@ def _online_cells(
                 and not line.get("error")
             ):
                 instance = line.get("instance") or {}
-                cells = {name: _text(instance.get(name), schema) for name in schema.names}
+                cells = {
+                    feature.name: _text(instance.get(feature.name), feature, schema)
+                    for feature in schema.features
+                }
                 yield line["prediction_id"], cells
 
 
-def _text(value: object, schema: Schema) -> str:
+def _text(value: object, feature: Feature, schema: Schema) -> str:
     """A JSON value as the file would have spelled it."""
+    if feature.kind == "category":
+        return schema.category_of(value)
     if value is None:
         return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
     if isinstance(value, float):
         return repr(value).replace(".", schema.decimal)
     return str(value)

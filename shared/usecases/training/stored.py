@@ -43,7 +43,7 @@ def describe(
         fit.columns,
         prepared.schema.features,
         scores=found.score,
-        labels=found.label,
+        labels=_canonical(found.label, prepared),
         targets=[labels[int(value)] for value in holdout.target]
         if labels
         else holdout.target * prepared.outcome.scale,
@@ -62,11 +62,16 @@ def describe(
         metrics=measured,
         target=holdout.target,
         answers=answers,
-        labels=labels,
+        labels=prepared.outcome.spelled,
     )
     _write_cards(run, {"card.html": html_card(card), "card.md": markdown_card(card)})
     facts = {key: round(value, 5) for key, value in measured.items()}
     return {"metrics": measured, "reference": name, "facts": facts}
+
+
+def _canonical(labels: list[str] | None, prepared: Prepared) -> list[str] | None:
+    """Answered labels as monitoring compares them, whatever their spelling."""
+    return labels and [prepared.schema.category_of(label) for label in labels]
 
 
 def _write_cards(run: Training, cards: Mapping[str, str]) -> None:
@@ -116,7 +121,7 @@ def store(
         "candidate": fitted["candidate"],
         "params": fitted["params"],
         "threshold": fitted["threshold"],
-        "labels": list(prepared.outcome.labels),
+        "labels": list(prepared.outcome.spelled),
         "metrics": described["metrics"],
         "package": {"files": fitted["files"], "sha256": fitted["sha256"]},
         "dataset": prepared.record["dataset"],

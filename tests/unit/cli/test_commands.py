@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
-from shared import documents
-from shared.cli import letters
+from shared import documents, paths
+from shared.cli import letters, tick
 from shared.cli.predict import refusal
 from shared.cli.tick import parse_window
 from tests.support.system import CSV, SPEC
@@ -76,20 +76,72 @@ def test_versions_lists_metric_and_decision(served: Shell) -> None:
     )
 
 
-def test_ticks_are_what_the_scheduler_publishes(shell: Shell) -> None:
+def test_ticks_are_what_the_scheduler_publishes(served: Shell) -> None:
     """Sweep and monitor, and a named window as one message for its model."""
-    shell("tick", "sweep")
-    shell("tick", "monitor")
-    window = "2026-01-01T00:00:00Z..2026-01-02T00:00:00Z"
-    shell("tick", "monitor", "--window", window, "--model", "m")
-    assert len(shell.system.published("SweepDue")) == 1
-    assert len(shell.system.published("MonitorDue")) == 1
-    due = shell.system.published("WindowDue")[0]
+    served("tick", "sweep")
+    served("tick", "monitor")
+    window = "2025-01-01T00:00:00Z..2025-01-02T00:00:00Z"
+    served("tick", "monitor", "--window", window, "--model", "m", "--no-wait")
+    assert len(served.system.published("SweepDue")) == 1
+    assert len(served.system.published("MonitorDue")) == 1
+    due = served.system.published("WindowDue")[0]
     assert (due["model"], due["channel"], due["window_end"]) == (
         "m",
         "batch",
-        "2026-01-02T00:00:00Z",
+        "2025-01-02T00:00:00Z",
     )
+
+
+def test_a_tick_says_what_it_judges_and_how_to_judge_now(served: Shell) -> None:
+    """The spec's times per served model, and a line for the newest scores that can be typed."""
+    name = paths.latest_predictions("m")
+    times = {"started": "2025-01-01T00:00:01.5Z", "finished": "2025-01-01T00:00:02Z"}
+    documents.create(served.system.lake, name, times)
+    text = served("tick", "monitor").stdout
+    assert "m: windows of 1d, judged 1h after they close; labels count 7d after" in text
+    window = "2025-01-01T00:00:01Z..2025-01-01T00:00:03Z"
+    assert f"./millrace tick monitor --model m --window {window}" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--model", "m"), "belong together"),
+        (("--window", "2025-01-01T00:00Z..2025-01-02T00:00Z"), "belong together"),
+        (("--model", "m", "--window", "2025-01-01T00:00Z..2999-01-01T00:00Z"), "in the future"),
+        (("--model", "mm", "--window", "2025-01-01T00:00Z..2025-01-02T00:00Z"), "no model 'mm'"),
+    ],
+)
+def test_a_window_nobody_can_judge_is_refused(
+    served: Shell, words: tuple[str, ...], reason: str
+) -> None:
+    """Before anything is published."""
+    result = served("tick", "monitor", *words)
+    assert result.exit_code != 0
+    assert reason in result.stderr
+    assert served.system.published("WindowDue") == []
+
+
+def test_a_named_window_is_followed_to_its_verdict(
+    served: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The verdict and how to read the report; exit code 4 when none comes."""
+    monkeypatch.setattr(tick, "WAIT_SECONDS", 0)
+    monkeypatch.setattr(tick, "AGAIN_SECONDS", 0)
+    window = "2025-01-01T00:00:00Z..2025-01-02T00:00:00Z"
+    words = ("tick", "monitor", "--model", "m", "--window", window)
+    assert served(*words).exit_code == 4
+    folder = paths.reports("m", "batch", "20250101T000000Z_20250102T000000Z")
+    latest = f"{folder}latest.json"
+    body = {"verdict": "insufficient_data", "rows": 12}
+    documents.create(served.system.lake, latest, body)
+    lake = served.system.lake
+    assert tick.wait_for_judgement(latest, 0, lake=lake, seconds=0) == body
+    result = served(*words)
+    assert result.exit_code == 0
+    assert "Judged before" in result.stdout
+    assert "verdict: insufficient data (12 rows)" in result.stdout
+    assert f"./millrace get gs://lake/{folder}report.html" in result.stdout
 
 
 def test_a_dry_run_publishes_and_decides_nothing(served: Shell) -> None:
@@ -99,12 +151,20 @@ def test_a_dry_run_publishes_and_decides_nothing(served: Shell) -> None:
         result = served(*words, "--dry-run")
         assert result.exit_code == 0
         assert "context local" in result.stderr
+        assert result.stderr.endswith("Dry run: nothing was done.\n")
     assert served.system.published("SweepDue") == []
     assert served.system.champion() == before
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a..b", "2026-01-01T00:00Z", "2026-01-02T00:00Z..2026-01-01T00:00Z"]
+    "text",
+    [
+        "",
+        "a..b",
+        "2026-01-01T00:00Z",
+        "2026-01-02T00:00Z..2026-01-01T00:00Z",
+        "2026-01-01T00:00:00.5Z..2026-01-02T00:00Z",
+    ],
 )
 def test_a_window_that_is_none_is_refused(text: str) -> None:
     """With an example of how to write one."""
@@ -152,7 +212,7 @@ def test_spec_check_and_show(served: Shell, tmp_path: Path) -> None:
     assert "did you mean training?" in result.stderr
     assert "target: y" in served("spec", "show", "m").stdout
     assert json.loads(served("spec", "show", "m", "--json").stdout)["generation"] == 1
-    assert "known models: m" in served("spec", "show", "n").output
+    assert "known: m" in served("spec", "show", "n").output
 
 
 def test_predict_refuses_what_is_not_json(served: Shell, tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from shared.cli import contexts
+from shared.errors import ServiceUnavailable
 from tests.support.system import CSV, SPEC
 from tests.unit.cli.conftest import Shell
 
@@ -129,7 +131,54 @@ def test_a_dry_run_uploads_nothing(shell: Shell, spec: Path) -> None:
     result = shell("drop", str(spec), "--model", "m", "--dry-run")
     assert result.exit_code == 0
     assert "_specs/m.yaml" in result.stderr
+    assert result.stderr.endswith("Dry run: nothing was done.\n")
     assert list(shell.system.inbox.list()) == []
+
+
+@pytest.mark.parametrize("data", [b"\x89PNG\0\r\n", b"\x1f\x8b\x08\x08abc", b"a,b\r1,2\r"])
+def test_a_file_that_does_not_tell_its_kind_is_a_sentence(
+    shell: Shell, tmp_path: Path, data: bytes
+) -> None:
+    """Binary, gz and CR-only files: name the kind, then intake judges the file."""
+    path = tmp_path / "bin.csv"
+    path.write_bytes(data)
+    result = shell("drop", str(path), "--model", "m")
+    assert result.exit_code == 1
+    assert "--as train|score|labels" in result.stderr
+    assert list(shell.system.inbox.list()) == []
+
+
+def test_a_mistyped_model_is_asked_about(shell: Shell, data: Path) -> None:
+    """A new model is allowed, so a name like a known one is only a note."""
+    shell.system.drop("_specs/churn.yaml", SPEC)
+    shell.work()
+    for words in (("drop", str(data), "--dry-run", "--model", "chrun"), ("status", "chrun")):
+        assert "did you mean churn?" in shell(*words).stderr
+    assert "did you mean" not in shell("drop", str(data), "--dry-run", "--model", "churn").stderr
+    assert "Did you mean churn?" in shell("versions", "list", "chrun").stdout
+
+
+def test_a_stack_that_stops_meanwhile_is_exit_4(
+    shell: Shell, data: Path, spec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run is not lost: how to go on and where to look."""
+    shell("drop", str(spec), "--model", "m")
+    shell.trains = False
+
+    class Stopped:
+        """The run can no longer be listed; nothing else is asked before."""
+
+        def __getattr__(self, name: str) -> Any:
+            if name == "list":
+                raise ServiceUnavailable("RetryError: Connection refused")
+            return getattr(shell.system.lake, name)
+
+    monkeypatch.setitem(contexts.load("local").wiring.__dict__, "lake", Stopped())
+    result = shell("drop", str(data), "--model", "m", "--as", "train")
+    assert result.exit_code == 4
+    run_id = shell.system.run_ids()[-1]
+    said = f"the stack stopped; the run goes on after `make up`; ./millrace why {run_id}"
+    assert said in result.stderr
 
 
 def test_a_bad_model_name_is_refused_before_anything_is_sent(shell: Shell, data: Path) -> None:

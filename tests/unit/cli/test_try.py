@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from shared.cli.data import as_record, first_record, model_name
+from shared.cli.trying import as_record, first_record, model_name
 from shared.paths import is_model_name
 from shared.spec.draft import draft
 from shared.spec.load import load_spec
 from shared.spec.model import Spec
+from shared.spec.registry import read_spec
 from tests.unit.cli.conftest import Shell
 
 
@@ -54,6 +55,33 @@ def test_try_trains_under_a_name_from_the_file(shell: Shell, data: Path) -> None
     assert shell.system.champion("my_data_2") is not None
     assert "promoted" in result.stdout
     assert "does not answer" in result.output
+
+
+def test_try_keeps_the_spec_in_force(shell: Shell, data: Path) -> None:
+    """A second file trains with the spec that people may have edited, and that is said;
+    --replace-spec is how to want the draft; a dry run says the same."""
+    shell("try", str(data), "--target", "y", "--yes")
+    spec = "task: binary\ntarget: y\ncolumns: {a: {type: number}, b: {}, y: {}}\n"
+    shell.system.drop("_specs/my_data_2.yaml", spec)
+    shell.work()
+    words = ("try", str(data), "--target", "y")
+    for more in (("--dry-run",), ("--yes",)):
+        result = shell(*words, *more)
+        assert "spec generation 2 of my_data_2 is in force and is used" in result.stderr
+        assert read_spec("my_data_2", lake=shell.system.lake).generation == 2
+    assert "in force" not in shell(*words, "--replace-spec", "--dry-run").stderr
+    shell(*words, "--replace-spec", "--yes")
+    assert read_spec("my_data_2", lake=shell.system.lake).generation == 3
+
+
+def test_try_does_not_train_a_model_on_another_target(shell: Shell, data: Path) -> None:
+    """The spec in force predicts y; asked for b, nothing is uploaded."""
+    shell.system.drop("_specs/m.yaml", "task: binary\ntarget: y\n")
+    shell.work()
+    result = shell("try", str(data), "--target", "b", "--model", "m", "--yes")
+    assert result.exit_code == 1
+    assert "predicts y, not b" in result.stderr
+    assert [info.name for info in shell.system.inbox.list()] == ["_specs/m.yaml"]
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,82 @@ def test_a_file_that_cannot_be_drafted_says_why(
 
 def test_a_long_file_is_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the beginning is read, at a line's end, and a note says so."""
-    monkeypatch.setattr("shared.spec.draft.SAMPLE_BYTES", 1000)
+    monkeypatch.setattr("shared.spec.sample.SAMPLE_BYTES", 1000)
     spec, notes = drafted(tmp_path, "a,y\n" + rows(5000, "{mod},é{yes}"))
     assert spec.columns["a"].expect.max == 6
     assert any("Only the first" in note for note in notes)
+
+
+def test_a_decimal_comma_is_found(tmp_path: Path) -> None:
+    """Numbers of a European export are numbers, in the target too."""
+    text = "a;b;y\n" + "".join(f"{i % 9},5{i};c{i % 3};-{i},{i % 10}5\n" for i in range(60))
+    spec, notes = drafted(tmp_path, text)
+    assert (spec.task, spec.source.decimal, spec.source.delimiter) == ("regression", ",", ";")
+    assert spec.columns["a"].type == "number"
+    assert (spec.columns["a"].expect.min, spec.columns["a"].expect.max) == (0.50, 8.58)
+    assert any("decimal comma" in note for note in notes)
+    assert load_spec(dump_spec(spec), "m.yaml") == spec
+
+
+def test_commas_that_may_group_thousands_are_no_decimal_commas(tmp_path: Path) -> None:
+    """`1,234` is left alone rather than read as a little more than one."""
+    text = "a,y\n" + rows(40, '"{mod},234",{yes}')
+    spec, _ = drafted(tmp_path, text)
+    assert spec.source.decimal == "."
+    assert spec.columns["a"].type == "category"
+
+
+def test_a_column_without_a_name_is_called_by_its_place(tmp_path: Path) -> None:
+    """An index that was written along (pandas does) has an empty header."""
+    spec, notes = drafted(tmp_path, ",a,y\n" + rows(40, "{i},{mod},{yes}"))
+    assert list(spec.columns) == ["column_1", "a", "y"]
+    assert spec.columns["column_1"].exclude
+    assert any("numbers the rows" in note for note in notes)
+
+
+@pytest.mark.parametrize("marker", ["NULL", "#N/A", "n.a.", "#DIV/0!"])
+def test_markers_of_databases_and_spreadsheets_are_missing(tmp_path: Path, marker: str) -> None:
+    """A column of numbers stays one, and no row of it is refused later."""
+    text = "a,y\n" + "".join(
+        f"{marker if i % 5 == 0 else i / 3},{'yes' if i % 4 else 'no'}\n" for i in range(200)
+    )
+    spec, _ = drafted(tmp_path, text)
+    assert spec.columns["a"].type == "number"
+    assert marker in spec.source.missing
+
+
+def test_a_text_that_stands_in_many_rows_makes_no_column_of_numbers(tmp_path: Path) -> None:
+    """One spelling among hundreds of numbers, but in every third row."""
+    text = "a,b,y\n" + "".join(
+        f"{'closed' if i % 3 == 0 else i / 7},{i % 5},{'yes' if i % 4 else 'no'}\n"
+        for i in range(600)
+    )
+    assert drafted(tmp_path, text)[0].columns["a"].type == "category"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_line_ends_and_blanks_before_quotes_are_read_as_in_training(
+    tmp_path: Path, end: str
+) -> None:
+    """No cell is torn where training would not tear it."""
+    text = "a, b, y\n" + rows(40, '{mod}, "u, v{mod}", {yes}')
+    spec, notes = drafted(tmp_path, text.replace("\n", end))
+    assert list(spec.columns) == ["a", "b", "y"]
+    assert spec.columns["b"].expect.values == tuple(f"u, v{n}" for n in range(7))
+    assert not any("quarantined" in note for note in notes)
+
+
+def test_an_open_quote_is_said(tmp_path: Path) -> None:
+    """A field without an end is no CSV."""
+    with pytest.raises(BadSpec, match="quote"):
+        drafted(tmp_path, "a,y\n" + rows(10, "{i},{yes}") + '"' + "x" * 1_100_000)
+
+
+def test_codes_with_leading_zeros_survive_the_spec_file(tmp_path: Path) -> None:
+    """`08` is a number to some readers of YAML and a text to others; in a draft it is a text."""
+    text = "shop,y\n" + "".join(
+        f"{'0' + str(i % 10) if i % 2 else 'web'},{'yes' if i % 4 else 'no'}\n" for i in range(200)
+    )
+    spec, _ = drafted(tmp_path, text)
+    assert spec.columns["shop"].expect.values == ("01", "03", "05", "07", "09", "web")
+    assert load_spec(dump_spec(spec), "m.yaml") == spec

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shared.errors import NotTrainable
 from shared.serving.columns import Schema
 from shared.serving.features import Feature
 from shared.serving.package import LoadedModel, Package, TargetScale, load, write
@@ -16,7 +17,7 @@ from shared.spec.model import Candidate
 from shared.tabular import candidates, parity, spaces, tuning
 from shared.tabular.compiling import compile_estimator
 from shared.tabular.dataset import Examples
-from shared.tabular.parity import UNSEEN, hostile_rows, split_points
+from shared.tabular.parity import UNSEEN, Spread, hostile_rows, split_points
 
 FEATURES = (Feature("n", "number"), Feature("big", "number"), Feature("c", "category"))
 CANDIDATES: tuple[Candidate, ...] = ("linear", "random_forest", "gradient_boosting", "xgboost")
@@ -73,7 +74,9 @@ def test_a_compiled_candidate_passes_on_hostile_rows(
         params = spaces.FIRST[candidate]
     fitted = candidates.fit(candidate, params, task, rows, features=FEATURES, seed=0)
     package = _package(fitted)
-    found = parity.check(fitted, _served(package, tmp_path), rows.columns, FEATURES, 100.0)
+    found = parity.check(
+        fitted, _served(package, tmp_path), rows.columns, FEATURES, Spread.of(rows.target)
+    )
     assert found.passed, found
     assert found.rows == 400
     assert found.hostile > 15
@@ -95,7 +98,7 @@ def test_a_package_that_answers_otherwise_does_not_pass(tmp_path: Path) -> None:
         for count in (20, 21)
     )
     served = _served(_package(other), tmp_path / "other")
-    assert not parity.check(one, served, rows.columns, FEATURES, 1.0).passed
+    assert not parity.check(one, served, rows.columns, FEATURES, Spread(1.0, 1.0)).passed
 
 
 def test_hostile_rows_hit_the_split_points(tmp_path: Path) -> None:
@@ -122,7 +125,7 @@ def test_hostile_rows_hit_the_split_points(tmp_path: Path) -> None:
 def test_a_search_starts_with_the_hand_set_recipe_and_repeats_itself() -> None:
     """Same seed, same trials; XGBoost's number of trees is part of the recipe."""
     rows = _rows("binary")
-    inner = tuning.inner_split(rows, "binary", 0)
+    inner = tuning.inner_split(rows, "binary", 0, FEATURES)
     later = time.monotonic() + 60
     first, again = (
         tuning.search("xgboost", "binary", inner, FEATURES, trials=3, seed=1, deadline=later)
@@ -138,9 +141,37 @@ def test_a_search_starts_with_the_hand_set_recipe_and_repeats_itself() -> None:
 
 def test_the_time_limit_ends_a_search_and_is_recorded() -> None:
     """One trial is always made; `cut` marks a version that another machine may not repeat."""
-    inner = tuning.inner_split(_rows("binary"), "binary", 0)
+    inner = tuning.inner_split(_rows("binary"), "binary", 0, FEATURES)
     found = tuning.search(
         "linear", "binary", inner, FEATURES, trials=5, seed=1, deadline=time.monotonic()
     )
     assert len(found.trials) == 1
     assert found.cut
+
+
+def test_float32_that_swallows_the_target_does_not_pass(tmp_path: Path) -> None:
+    """1e12 and a bit: within 1e-5 of the value, and yet all that was learned is lost."""
+    rows = _rows("regression")
+    far = Examples(rows.columns, rows.target + 1e12)
+    params = {**spaces.FIRST["gradient_boosting"], "n_estimators": 20}
+    fitted = candidates.fit(
+        "gradient_boosting", params, "regression", far, features=FEATURES, seed=0
+    )
+    served = _served(_package(fitted), tmp_path / "trees")
+    assert not parity.check(fitted, served, rows.columns, FEATURES, Spread.of(far.target)).passed
+    linear = candidates.fit(
+        "linear", spaces.FIRST["linear"], "regression", far, features=FEATURES, seed=0
+    )
+    served = _served(_package(linear), tmp_path / "linear")
+    assert parity.check(linear, served, rows.columns, FEATURES, Spread.of(far.target)).passed
+
+
+def test_a_class_of_copies_cannot_be_judged() -> None:
+    """All rows of a class are one row: whatever fits it has seen what would judge it."""
+    rows = _rows("binary")
+    columns = {name: column.copy() for name, column in rows.columns.items()}
+    copies = rows.target == 1
+    for column in columns.values():
+        column[copies] = column[copies][0]
+    with pytest.raises(NotTrainable, match="equal in all features"):
+        tuning.inner_split(Examples(columns, rows.target), "binary", 0, FEATURES)

@@ -8,7 +8,7 @@ from sklearn import metrics as reference
 
 from shared.serving.features import Feature
 from shared.tabular import baseline, metrics
-from shared.tabular.bootstrap import paired_gain
+from shared.tabular.bootstrap import Gain, paired_gain
 from shared.tabular.comparison import (
     FalseAlarms,
     Judgement,
@@ -181,6 +181,10 @@ def test_sentences_say_what_was_found() -> None:
         "overlap": 0,
         "removed": 3,
     }
+    equal = Judgement("v2", "binary", rows, 0.9, None, [], "v1", 0.9, Gain(0.0, -0.0))
+    assert "better by 0.0000, and with 95 % confidence no more than 0.0000 worse" in (
+        equal.sentence()
+    )
     why = Judgement("v2", "binary", rows, 0.9, None, [], "v1", why_not="its labels are a, b")
     assert why.evidence == "not_comparable"
     assert "its labels are a, b" in why.sentence()

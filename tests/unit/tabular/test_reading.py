@@ -19,6 +19,7 @@ from shared.tabular.reading import Sifted, Table, quarantine_csv, read_table, si
 from shared.tabular.targets import outcome_of
 
 HEADERLESS = {"header": False, "missing": ["?"]}
+CELLS = Schema(())
 
 
 def _spec(source: dict[str, Any] | None = None, **changes: Any) -> Spec:
@@ -130,6 +131,53 @@ def test_types_come_from_the_data_when_the_spec_names_none() -> None:
         infer_columns({"same": ["1"], "y": ["a"]}, spec)
 
 
+def test_a_few_typing_errors_do_not_make_a_column_of_texts() -> None:
+    """Their rows are quarantined, and the column is not lost; row numbers tell nothing."""
+    cells = {
+        "row": [str(number) for number in range(7, 307)],
+        "amount": ["12o" if number == 5 else str(number / 3) for number in range(300)],
+        "mixed": ["x" if number % 3 == 0 else str(number / 3) for number in range(300)],
+        "y": ["yes" if number % 3 else "no" for number in range(300)],
+    }
+    spec = infer_columns(cells, Spec.model_validate({"task": "binary", "target": "y"}))
+    assert spec.feature_names() == ["amount"]
+    assert spec.columns["amount"].type == "number"
+
+
+def test_quarantined_rows_come_back_as_they_were() -> None:
+    """A line end of old inside a cell does not tear the row in two."""
+    table = _read('n,c,y\nx,"a\rb",yes\n', _spec())
+    sifted = sift(table, Schema.of(_spec()), "y", outcome_of(_spec(), ["yes", "no"], CELLS))
+    kept = read_table(io.BytesIO(quarantine_csv(sifted.bad, table.names)), _spec())
+    assert kept.cells["c"] == ["a\rb"]
+    assert kept.total == 1
+
+
+def test_a_column_without_a_name_is_called_by_its_place() -> None:
+    """As in a drafted spec."""
+    assert _read(",n,c,y\n1,2,x,yes\n", _spec()).names == ("column_1", "n", "c", "y")
+
+
+def test_labels_are_answered_as_the_data_spell_them() -> None:
+    """`True` and `TRUE` are one label, called by its most frequent spelling or the one kept."""
+    texts = ["True"] * 5 + ["TRUE"] * 3 + ["False"] * 9
+    found = outcome_of(_spec(), texts, CELLS)
+    assert found.labels == ("false", "true")
+    assert found.spelled == ("False", "True")
+    kept = outcome_of(_spec(), texts, CELLS, ("false", "true"), ("no?", "TRUE"))
+    assert kept.spelled == ("False", "TRUE")
+    counts = outcome_of(_spec(task="multiclass"), ["2.0", "1.0", "1.0"], CELLS)
+    assert (counts.labels, counts.spelled) == (("1", "2"), ("1.0", "2.0"))
+
+
+def test_a_target_beyond_all_measure_is_a_bad_row() -> None:
+    """One cell of 1e200 is a typing error, not the end of the training."""
+    spec = _spec(task="regression")
+    found = outcome_of(spec, [], CELLS).parse(["1", "1e200", "-1e31"])
+    assert set(found.problems) == {1, 2}
+    assert "target.scale" in found.problems[1]
+
+
 def test_the_rarer_class_is_positive_until_the_model_has_one() -> None:
     """Without a declaration the rarer class is positive; later trainings keep the first choice."""
     spec = _spec()
@@ -146,7 +194,7 @@ def test_the_rarer_class_is_positive_until_the_model_has_one() -> None:
 def test_a_dataset_is_the_same_bytes_and_comes_back_whole() -> None:
     """Cells may hold anything, columns may have any name, ours included."""
     dataset = Dataset(
-        {"side": ["a,b", '"', "\n"], "record": ["", "1", "\u2622"]},
+        {"side": ["a,b", '"', "\n"], "record": ["a\rb", "1", "\u2622\r"]},
         [1, 2, 3],
         ["file", "file", "labels"],
         ["", "", "p-1"],

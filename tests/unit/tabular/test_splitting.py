@@ -100,3 +100,19 @@ def test_evidence_needs_rows_and_some_of_the_rarer_class() -> None:
     assert enough_evidence(150, 50)
     assert not enough_evidence(149, None)
     assert not enough_evidence(5000, 49)
+
+
+def test_equal_rows_are_in_one_fold() -> None:
+    """Out of fold means that no copy of the row was fitted; without copies nothing changes."""
+    classes = np.arange(300) % 3 == 0
+    alone = [str(number).encode() for number in range(300)]
+    assert (folds(300, 4, 7, classes, alone) == folds(300, 4, 7, classes)).all()
+    found = folds(1500, 4, 7, np.tile(classes, 5), alone * 5)
+    assert (found.reshape(5, 300) == found[:300]).all()
+    assert np.bincount(found).tolist() == [375] * 4
+
+
+def test_a_table_of_few_combinations_is_not_grouped() -> None:
+    """Equal rows are draws there: a fold without one of ten combinations would judge nonsense."""
+    keys = [str(number % 10).encode() for number in range(400)]
+    assert (folds(400, 4, 7, None, keys) == folds(400, 4, 7)).all()

@@ -1,0 +1,97 @@
+"""get: bring one object to this disk, by its name or by the run that made it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import click
+
+from shared.cli import contexts
+from shared.cli.console import shown_command
+from shared.cli.contexts import Context
+from shared.cli.why import find_run, main_result
+from shared.errors import ObjectNotFound
+from shared.ports import Bucket
+
+ADDRESS = re.compile(r"gs://([^/]+)/(.+?)(?:#(\d+))?")
+SHOWN = 10
+
+
+@click.command()
+@click.argument("name")
+@click.option("-o", "--output", metavar="FILE", help="Where to write it; - is stdout.")
+@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+@contexts.pass_name
+def get(context_name: str, name: str, output: str | None, force: bool) -> None:
+    """Write an object to a file, by default under its own name in this folder.
+
+    NAME is gs://BUCKET/OBJECT, an object's name in the lake, or a run id: then it is the
+    predictions of a score run, the card of a trained version, or the bad rows of a rejected run.
+    """
+    context = contexts.load(context_name)
+    bucket, found, generation = find_object(context, name)
+    if output == "-":
+        with bucket.open_reader(found, generation=generation) as stream:
+            shutil.copyfileobj(stream, click.get_binary_stream("stdout"))
+        return
+    base = found.rpartition("/")[2]
+    target = Path(output or base)
+    if target.is_dir():
+        target = target / base
+    if target.exists() and not force:
+        raise click.ClickException(f"{target} exists; name another with -o, or give --force")
+    part = target.with_name(f"{target.name}.part")
+    try:
+        info = bucket.download(found, part, generation=generation)
+        part.replace(target)
+    except OSError as error:
+        raise click.ClickException(f"{target} cannot be written: {error.strerror}") from error
+    finally:
+        part.unlink(missing_ok=True)
+    click.echo(f"{target}: {info.size_bytes:,} bytes of gs://{bucket.name}/{found}", err=True)
+
+
+def find_object(context: Context, text: str) -> tuple[Bucket, str, int | None]:
+    """Bucket, object and generation (None: the live one) of what a person named.
+    Raises ClickException when it does not exist."""
+    bucket, name, generation = context.lake, text, None
+    if address := ADDRESS.fullmatch(text):
+        bucket, name = _bucket(context, address[1]), address[2]
+        generation = int(address[3]) if address[3] else None
+    elif text.startswith("gs://"):
+        raise click.ClickException(f"{text} names no object; write gs://{bucket.name}/OBJECT")
+    elif "/" not in text:
+        return bucket, _result_of_run(context, text), None
+    try:
+        bucket.stat(name, generation=generation)
+    except ObjectNotFound as error:
+        raise click.ClickException(f"{error}{_beneath(bucket, name)}") from error
+    return bucket, name, generation
+
+
+def _bucket(context: Context, name: str) -> Bucket:
+    known = {bucket.name: bucket for bucket in (context.lake, context.inbox)}
+    if name not in known:
+        raise click.ClickException(
+            f"there is no bucket {name} in context {context.name}; known: {', '.join(known)}"
+        )
+    return known[name]
+
+
+def _result_of_run(context: Context, text: str) -> str:
+    model, run_id = find_run(text, context.lake)
+    name = main_result(model, run_id, context.lake)
+    if name is None:
+        look = shown_command("why", run_id, context=context.name)
+        raise click.ClickException(f"run {run_id} left nothing to read (yet); see {look}")
+    return name
+
+
+def _beneath(bucket: Bucket, name: str) -> str:
+    """What a folder holds, when a folder was named."""
+    names = [info.name for info in bucket.list(f"{name.rstrip('/')}/")]
+    lines = [f"\n  gs://{bucket.name}/{found}" for found in names[:SHOWN]]
+    more = f"\n  and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"; it is a folder with{''.join(lines)}{more}" if names else ""

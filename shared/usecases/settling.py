@@ -1,0 +1,201 @@
+"""How a version's story ends: decision.json, what is published, the last note of its run.
+
+    decision.json (create-only) -> close its question -> publish -> note
+
+decision.json is written once per version, whatever ended it: promoted, not_promoted, superseded or
+expired. A repeat finds it, or the move in the manifest that was made before a crash (or by a
+person), and only finishes the rest. The note comes last: who finds it knows that all is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared import approvals, documents, paths, runs
+from shared.approvals import Approval
+from shared.documents import timestamp
+from shared.events import AutomationNoted, Event, ModelNotPromoted, ModelPromoted, publish
+from shared.manifests import Manifest, Move
+from shared.ports import Bucket, Clock, Publisher
+
+# The last transition of a version's run, by what decision.json says.
+NOTES = {
+    "promoted": "promoted",
+    "not_promoted": "not-promoted",
+    "superseded": "superseded",
+    "expired": "expired",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Promote:
+    """The ports of promotion, and how long its claims live."""
+
+    lake: Bucket
+    publisher: Publisher
+    clock: Clock
+    claim_seconds: int
+
+    def say(self, event: Event) -> None:
+        publish(event, publisher=self.publisher, clock=self.clock)
+
+    def note(self, model: str, run_id: str, name: str, /, **facts: object) -> None:
+        runs.note(model, run_id, name, lake=self.lake, clock=self.clock, **facts)
+
+
+def finish(model: str, version: str, manifest: Manifest | None, ports: Promote) -> str | None:
+    """Finish what was decided about a version before; None when nothing was."""
+    settled = documents.read(ports.lake, paths.version(model, version, "decision.json"))
+    if settled.exists:
+        return _announce(settled.body, ports)
+    moved = manifest.move_to(version) if manifest else None
+    if moved is None:
+        return None
+    return settle_promotion(model, version, moved, ports, sentence="")
+
+
+def carried_out(approval: Approval, ports: Promote) -> bool:
+    """True when the version is decided and everybody has been told."""
+    model, version = approval.model, approval.version
+    settled = documents.read(ports.lake, paths.version(model, version, "decision.json"))
+    if not settled.exists or approval.pending:
+        return False
+    name = NOTES[settled.body["action"]]
+    return documents.read(ports.lake, paths.run_event(model, version, name)).exists
+
+
+def record_move(model: str, move: Move, sentence: str, ports: Promote) -> None:
+    """Publish a move that a person made; it settles a version that was not decided yet."""
+    settled = documents.read(ports.lake, paths.version(model, move.version, "decision.json"))
+    if not settled.exists:
+        settle_promotion(model, move.version, move, ports, sentence=sentence)
+    elif settled.body.get("revision") == move.revision:
+        _announce(settled.body, ports)
+    else:
+        _say_promoted(model, move, sentence, ports)
+
+
+def settle_refusal(
+    model: str,
+    version: str,
+    ports: Promote,
+    *,
+    by: str,
+    sentence: str,
+    rules: object = (),
+    action: str = "not_promoted",
+) -> str:
+    """Record that the champion stays."""
+    body = {
+        "model": model,
+        "version": version,
+        "action": action,
+        "by": by,
+        "at": timestamp(ports.clock.now()),
+        "sentence": sentence,
+        "rules": rules,
+    }
+    return _settle(body, ports)
+
+
+def settle_promotion(
+    model: str, version: str, move: Move, ports: Promote, *, sentence: str, rules: object = ()
+) -> str:
+    body = {
+        "model": model,
+        "version": version,
+        "action": "promoted",
+        "by": move.by,
+        "at": move.at,
+        "sentence": sentence or "Promoted; the facts are in comparison.json.",
+        "rules": rules,
+        "previous": move.previous,
+        "revision": move.revision,
+    }
+    return _settle(body, ports)
+
+
+def _settle(body: dict[str, Any], ports: Promote) -> str:
+    name = paths.version(body["model"], body["version"], "decision.json")
+    documents.create(ports.lake, name, body)
+    return _announce(documents.require(ports.lake, name), ports)
+
+
+def _announce(body: Mapping[str, Any], ports: Promote) -> str:
+    """Publish and note a settled decision; the note is the last step."""
+    model, version, action = body["model"], body["version"], str(body["action"])
+    _close_question(body, ports)
+    facts = {"version": version, "by": body["by"], "sentence": body["sentence"]}
+    if action == "promoted":
+        supersede(model, version, ports)
+        move = Move(body["revision"], version, body["previous"], body["by"], body["at"], "")
+        _say_promoted(model, move, body["sentence"], ports)
+        facts["previous"] = body["previous"]
+    elif action == "not_promoted":
+        ports.say(ModelNotPromoted(model=model, run_id=version, **facts))
+    elif action == "expired":
+        ports.say(_expired(model, version, body["sentence"]))
+    ports.note(model, version, NOTES[action], **facts)
+    return action
+
+
+def _say_promoted(model: str, move: Move, sentence: str, ports: Promote) -> None:
+    ports.say(
+        ModelPromoted(
+            model=model,
+            run_id=move.version,
+            version=move.version,
+            previous=move.previous,
+            revision=move.revision,
+            by=move.by,
+            sentence=sentence,
+        )
+    )
+
+
+def _expired(model: str, version: str, why: str) -> AutomationNoted:
+    return AutomationNoted(
+        model=model,
+        source="promote",
+        subject=f"approval-{version}",
+        sentence=f"The approval of {version} expired: {why}. To promote it after all: "
+        f"millrace versions promote {model} {version}",
+    )
+
+
+def _close_question(body: Mapping[str, Any], ports: Promote) -> None:
+    """A version that was decided some other way waits for nobody."""
+    approval = approvals.find(body["model"], body["version"], lake=ports.lake)
+    if approval and approval.pending:
+        action = "promote" if body["action"] == "promoted" else "decline"
+        reason = str(body["sentence"])
+        approvals.decide(
+            approval, action, by=body["by"], reason=reason, lake=ports.lake, clock=ports.clock
+        )
+
+
+def supersede(model: str, version: str, ports: Promote) -> None:
+    """A newer question, or a newer champion, ends the pending questions about older versions."""
+    for approval in approvals.every(model, lake=ports.lake):
+        if approval.version < version and approval.pending:
+            decided = approvals.decide(
+                approval,
+                "superseded",
+                by="policy",
+                reason=f"{version} is newer",
+                lake=ports.lake,
+                clock=ports.clock,
+            )
+            # A person may have answered in the same moment: then the answer is carried out.
+            if (decided.decision or {}).get("action") == "superseded":
+                reason = f"{version} is newer"
+                settle_refusal(
+                    model,
+                    approval.version,
+                    ports,
+                    by="policy",
+                    sentence=reason,
+                    action="superseded",
+                )
