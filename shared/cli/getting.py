@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import click
@@ -16,6 +15,7 @@ from shared.errors import ObjectNotFound
 from shared.ports import Bucket
 
 ADDRESS = re.compile(r"gs://([^/]+)/(.+?)(?:#(\d+))?")
+CHUNK_BYTES = 1 << 20
 SHOWN = 10
 
 
@@ -34,7 +34,8 @@ def get(context_name: str, name: str, output: str | None, force: bool) -> None:
     bucket, found, generation = find_object(context, name)
     if output == "-":
         with bucket.open_reader(found, generation=generation) as stream:
-            shutil.copyfileobj(stream, click.get_binary_stream("stdout"))
+            while chunk := stream.read(CHUNK_BYTES):
+                click.echo(chunk, nl=False)
         return
     base = found.rpartition("/")[2]
     target = Path(output or base)

@@ -135,11 +135,11 @@ def test_a_dry_run_uploads_nothing(shell: Shell, spec: Path) -> None:
     assert list(shell.system.inbox.list()) == []
 
 
-@pytest.mark.parametrize("data", [b"\x89PNG\0\r\n", b"\x1f\x8b\x08\x08abc", b"a,b\r1,2\r"])
+@pytest.mark.parametrize("data", [b"\x89PNG\0\r\n", b"\x1f\x8b\x08\x08abc", b'a,b"\0\r1,2\r'])
 def test_a_file_that_does_not_tell_its_kind_is_a_sentence(
     shell: Shell, tmp_path: Path, data: bytes
 ) -> None:
-    """Binary, gz and CR-only files: name the kind, then intake judges the file."""
+    """Binary and gz files: name the kind, then intake judges the file."""
     path = tmp_path / "bin.csv"
     path.write_bytes(data)
     result = shell("drop", str(path), "--model", "m")
