@@ -163,10 +163,12 @@ class ModelNotPromoted(_Outcome):
 
 @dataclass(frozen=True, kw_only=True)
 class ApprovalRequested(_Outcome):
-    """A version waits for a person; `sentence` says why."""
+    """A version waits for a person; `sentence` says why. Against another champion the question
+    is another one."""
 
-    KEY: ClassVar[tuple[str, ...]] = ("model", "run_id", "version")
+    KEY: ClassVar[tuple[str, ...]] = ("model", "run_id", "version", "against")
     version: str
+    against: str | None = None
     sentence: str
 
 

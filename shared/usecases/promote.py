@@ -142,7 +142,13 @@ def _ask(model: str, version: str, manifest: Manifest | None, sentence: str, por
         return carry_out(approval, ports)
     supersede(model, version, ports)
     ports.say(
-        ApprovalRequested(model=model, run_id=version, version=version, sentence=approval.sentence)
+        ApprovalRequested(
+            model=model,
+            run_id=version,
+            version=version,
+            against=approval.against,
+            sentence=approval.sentence,
+        )
     )
     ports.note(model, version, "approval-requested", sentence=approval.sentence)
     return "asked"
