@@ -1,8 +1,8 @@
 """The messages that travel: past-tense facts, one frozen class each, and their JSON form.
 
 Every body carries `type`, `time`, its fields and an `id` made of the identifying fields (`KEY`), so
-that a message published twice after a crash is recognisably the same one. The list of topics and
-publishers is in design order; `infra/topology.yaml` says who receives what. Knows no transport.
+that a message published twice after a crash is recognisably the same one. `infra/topology.yaml`
+says who publishes and who receives what. Knows no transport.
 """
 
 from __future__ import annotations
@@ -11,13 +11,10 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Literal, cast, get_type_hints
+from typing import Any, ClassVar, cast, get_type_hints
 
 from shared.errors import MalformedMessage, UnknownMessageType
 from shared.ports import Clock, Publisher
-
-Asks = Literal["act now", "decide", "know"]
-Channel = Literal["batch", "online"]
 
 
 @dataclass(frozen=True, kw_only=True)

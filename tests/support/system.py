@@ -21,15 +21,13 @@ import yaml
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
+from infra import topology as topologies
+from infra.local import assemble
 from shared import boundary, documents, paths, runs
 from shared.adapters.memory import (
-    BucketConfig,
     Faults,
     FixedClock,
     MemoryCloud,
-    SubscriptionConfig,
-    subscription_path,
-    topic_path,
 )
 from shared.boundary import Task
 from shared.config import Config
@@ -82,32 +80,7 @@ def _topology() -> dict[str, Any]:
 
 def memory_cloud(clock: Clock | None = None) -> MemoryCloud:
     """Buckets, topics and subscriptions of infra/topology.yaml, delivering at once."""
-    topology = _topology()
-    dead = topic_path("local", "dead-letters")
-    subscriptions = [
-        SubscriptionConfig(
-            name=subscription_path("local", name),
-            topic=topic_path("local", item["topic"]),
-            push=item["push"],
-            filter=item.get("filter", ""),
-            ack_deadline_seconds=60,
-            min_backoff_seconds=10,
-            max_backoff_seconds=600,
-            dead_letter_topic=dead if item.get("dead_letter", True) else None,
-            max_delivery_attempts=20,
-        )
-        for name, item in topology["subscriptions"].items()
-        if "push" in item
-    ]
-    return MemoryCloud(
-        buckets=[
-            BucketConfig("inbox", versioning=True, notify_topic=topic_path("local", "uploads")),
-            BucketConfig("lake"),
-        ],
-        topics=[topic_path("local", name) for name in topology["topics"]],
-        subscriptions=subscriptions,
-        clock=clock or FixedClock(),
-    )
+    return assemble.memory_cloud(topologies.load(), clock or FixedClock())
 
 
 class System:
