@@ -4,6 +4,7 @@
 #   make PYTHON=/path/to/python3.12 demo
 
 MODEL ?= adult_income
+BENCH ?= cold_start validate memory
 ARGS ?=
 PYTHON ?=
 export PYTHON
@@ -11,7 +12,7 @@ export PYTHON
 run := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test lint types format lock schema bench bundles clean
+.PHONY: help setup demo up down test lint types format lock schema docs bench bundles clean
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -42,14 +43,17 @@ format: setup ## let ruff rewrite what it can
 types: setup ## mypy, strict
 	@$(run) -m mypy
 
-bench: setup ## cold starts of the small functions beside an empty one
-	@$(run) tests/bench/cold_start.py $(ARGS)
+bench: setup ## cold starts, rows validated per second, memory (BENCH="validate" for one)
+	@for name in $(BENCH); do $(run) tests/bench/$$name.py $(ARGS) || exit 1; done
 
 bundles: setup ## import what is deployed, each in a .venv of its own lock
 	@$(run) -m infra.bundle_check $(ARGS)
 
 lock: setup ## resolve all requirements again (ARGS=--upgrade for newer versions)
 	@$(run) infra/locks/lock.py $(ARGS)
+
+docs: setup ## write infra/docs/reasons.md from the code
+	@$(run) -m infra.docs.reasons
 
 schema: setup ## write shared/spec/spec.schema.json from the model
 	@$(run) -m shared.spec.schema

@@ -3,6 +3,9 @@
     approvals/<model>/<version>.json
         {model, version, against, sentence, requested_at, expires_at, decision: null | {...}}
 
+A spec whose protected keys changed waits in the same way: `version` is then `spec-<generation>`
+and `against` the generation that it would replace.
+
 `decision.action` is approve, decline, superseded, expired, or promote when a person moved the
 champion past the question; the first decision stays. What a decision leads to is carried out
 afterwards and can be repeated.
@@ -10,6 +13,7 @@ afterwards and can be repeated.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,6 +24,8 @@ from shared.documents import timestamp
 from shared.errors import PreconditionFailed
 from shared.events import parse_time
 from shared.ports import Bucket, Clock
+
+_SPEC = re.compile(r"spec-(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,12 @@ class Approval:
     @property
     def pending(self) -> bool:
         return self.decision is None
+
+    @property
+    def spec_generation(self) -> int | None:
+        """The spec that waits, None where a version does."""
+        match = _SPEC.fullmatch(self.version)
+        return int(match[1]) if match else None
 
 
 def ask(

@@ -33,6 +33,7 @@ from shared.events import (
 )
 from shared.routes import FOLDERS
 
+SPEC_FACTS = 20  # changes that a message lists
 LEADS = {"act now": "Act now", "decide": "Please decide", "know": "For your information"}
 
 
@@ -151,19 +152,30 @@ def _drop_again(event: DataRejected, where: Where) -> str:
     name = event.source.removeprefix("gs://").partition("/")[2].rpartition("#")[0]
     parts = name.split("/")
     file_name = shlex.quote(parts[-1]) if parts[-1] else "FILE"
-    if len(parts) == 3 and parts[1] in FOLDERS:
-        return where.command("drop", file_name, "--model", event.model, "--as", parts[1])
+    kind = ("--as", parts[1]) if len(parts) > 2 and parts[1] in FOLDERS else ()
+    if len(parts) == 3 and kind:
+        return where.command("drop", file_name, "--model", event.model, *kind)
+    if len(parts) == 4 and kind:
+        # A batch that was closed takes no more files.
+        closed = event.reason in ("BatchClosed", "SourceMissing")
+        files, batch = ("FILE...", "NAME") if closed else (file_name, shlex.quote(parts[2]))
+        return where.command("drop", files, "--model", event.model, "--batch", batch, *kind)
     return where.command("drop", file_name, "--model", event.model)
 
 
 def _run_rejected(event: RunRejected, where: Where) -> Draft:
+    following = "Correct the file and drop it again; a new upload is a new run."
+    commands = [["why", event.run_id]]
+    if event.reason == "TooManyBadRows":
+        following = "Correct the file and drop it again, or correct only the rows in quarantine:"
+        commands = [["quarantine", "show", event.run_id], ["quarantine", "export", event.run_id]]
     return Draft(
         asks="act now",
         title=f"a run of {event.model} was rejected",
         sentence=event.message,
         facts=[f"reason: {event.reason}"],
-        next="Correct the file and drop it again; a new upload is a new run.",
-        commands=[where.command("why", event.run_id)],
+        next=following,
+        commands=[where.command(*words) for words in commands],
         footer=[f"{event.model} run {event.run_id}"],
     )
 
@@ -215,6 +227,8 @@ def _model_not_promoted(event: ModelNotPromoted, where: Where) -> Draft:
 
 def _approval_requested(event: ApprovalRequested, where: Where) -> Draft:
     answer = (event.model, event.version)
+    if event.version.startswith("spec-"):
+        return _spec_approval_requested(event, where)
     return Draft(
         asks="decide",
         title=f"a version of {event.model} waits for you",
@@ -227,6 +241,24 @@ def _approval_requested(event: ApprovalRequested, where: Where) -> Draft:
         ],
         links=[_card(event.model, event.version, where)],
         footer=[f"{event.model} run {event.run_id}"],
+    )
+
+
+def _spec_approval_requested(event: ApprovalRequested, where: Where) -> Draft:
+    new, answer = event.version.removeprefix("spec-"), (event.model, event.version)
+    more = len(event.facts) - SPEC_FACTS
+    return Draft(
+        asks="decide",
+        title=f"a changed spec of {event.model} waits for you",
+        sentence=event.sentence,
+        facts=[*event.facts[:SPEC_FACTS], *([f"and {more} more"] if more > 0 else [])],
+        next="Look at all of it, then say yes or no to all of it:",
+        commands=[
+            where.command("spec", "diff", event.model, str(event.against), new),
+            where.command("approvals", "approve", *answer, "--reason", '"..."'),
+            where.command("approvals", "decline", *answer, "--reason", '"..."'),
+        ],
+        footer=[f"{event.model} spec generation {new}", f"in force: {event.against}"],
     )
 
 

@@ -13,9 +13,11 @@ class MillraceError(Exception):
 
 
 class Rejected(MillraceError):
-    """This input can never work, whoever delivers it and however often."""
+    """This input can never work, whoever delivers it and however often. `advice` is what a person
+    does about a file or spec that meets it; empty where neither can."""
 
     reason = "Rejected"
+    advice = ""
 
     def __init__(self, message: str, *, reason: str | None = None) -> None:
         super().__init__(message)
@@ -44,9 +46,39 @@ class UnknownMessageType(Rejected):
 class UnknownIntent(Rejected):
     """An object name that leads nowhere: not `<model>/train|score|labels/<file>`, no spec."""
 
+    advice = "Drop into `<model>/train/`, `score/` or `labels/`, a spec into `_specs/<model>.yaml`."
+
 
 class UnknownModel(Rejected):
     """A file for a model that has no spec, after waiting for one."""
+
+    advice = "Drop the model's spec, then the file again; look at the spelling of the folder."
+
+
+class UnknownSource(Rejected):
+    """A file whose place in a batch names none of the model's sources, or that has no batch."""
+
+    advice = "Drop into `<model>/train/<batch>/<source>.<ext>`, with a source the spec names."
+
+
+class BatchClosed(Rejected):
+    """A file that came after its batch had been closed, with or without its source."""
+
+    advice = "Drop all sources again under a new batch name."
+
+
+class SourceMissing(Rejected):
+    """A batch that waited for one of its sources as long as the spec allows."""
+
+    advice = "Drop all sources again under a new batch name, or raise `wait_hours`."
+
+
+class BadReplay(Rejected):
+    """Corrected rows that lead to no training of this model, or to several."""
+
+    advice = (
+        "Correct the rows that `./millrace quarantine export` wrote, its first columns as they are."
+    )
 
 
 # --- files and rows -----------------------------------------------------------------------------
@@ -55,33 +87,68 @@ class UnknownModel(Rejected):
 class EmptyFile(Rejected):
     """An object of zero bytes, or one with a header and no rows."""
 
+    advice = "Look whether the export went wrong, then drop it again."
+
 
 class BinaryFile(Rejected):
     """Bytes that are not text: NUL bytes, or the signature of an archive or office document."""
+
+    advice = "Export it as CSV, JSON, JSON lines or Parquet; of compressions only gzip is read."
 
 
 class UnreadableText(Rejected):
     """Text that cannot be decoded in the declared (or detected) encoding."""
 
+    advice = "Save it as UTF-8, or name its `source.encoding` in the spec."
+
 
 class HeaderMismatch(Rejected):
     """Columns that are missing, extra, renamed or duplicated compared with the spec."""
+
+    advice = "Rename the columns in the file, or drop a changed spec first."
 
 
 class TooManyBadRows(Rejected):
     """More rows break the spec than `max_bad_rows` allows; all of them are in quarantine."""
 
+    advice = "Correct the quarantined rows and replay them, or raise `max_bad_rows`."
+
 
 class NotTrainable(Rejected):
     """Data that cannot give a model: one class, too few rows, no usable column."""
+
+    advice = "Drop a file with more rows, of every class, or look whether `target` is right."
+
+
+class DataStopped(Rejected):
+    """Prepared data that a check with the policy `stop` objects to; the message names the check
+    and the line of the spec that answers it."""
+
+    advice = "Add the line that the message names to the spec, drop the spec, then the file."
 
 
 class BadSpec(Rejected):
     """A model spec that does not parse or breaks a rule; the message names file, line and key."""
 
+    advice = "Correct the line; `./millrace spec check FILE` says the same before you drop it."
+
+
+class BadSql(Rejected):
+    """A spec's SQL that is no single SELECT, fails, wants too much, or gives a key twice."""
+
+    advice = "Correct `sql` in the spec: one SELECT over the sources, one row per key."
+
+
+class BadSource(Rejected):
+    """A source of several that cannot be joined: no key column, no cut-off, no such date."""
+
+    advice = "Correct the key, `as_of` or `time` of the source in the spec, or its file."
+
 
 class NoCandidate(Rejected):
     """No candidate could be fitted and compiled to a package that passes parity."""
+
+    advice = "Look whether a column has enormous values, or allow more `training.candidates`."
 
 
 # --- storage and coordination -------------------------------------------------------------------
@@ -147,3 +214,15 @@ class InvalidInstances(MillraceError):
     def __init__(self, problems: list[dict[str, object]]) -> None:
         super().__init__(f"{len(problems)} problem(s) in the input")
         self.problems = problems
+
+
+class FeaturesTooOld(MillraceError):
+    """A look-up in a feature snapshot older than the model's `max_age`, where the spec says
+    `too_old: refuse`."""
+
+    def __init__(self, source: str, as_of: str, max_age_seconds: float, instead: str) -> None:
+        super().__init__(
+            f"what is known of {source} is as of {as_of}, older than max_age "
+            f"({max_age_seconds:g} seconds): send {instead}, or train again on newer files"
+        )
+        self.source, self.as_of = source, as_of

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, ClassVar, cast, get_type_hints
 
@@ -161,12 +161,13 @@ class ModelNotPromoted(_Outcome):
 @dataclass(frozen=True, kw_only=True)
 class ApprovalRequested(_Outcome):
     """A version waits for a person; `sentence` says why. Against another champion the question
-    is another one."""
+    is another one. A spec waits as version `spec-<generation>`; `facts` are its changes."""
 
     KEY: ClassVar[tuple[str, ...]] = ("model", "run_id", "version", "against")
     version: str
     against: str | None = None
     sentence: str
+    facts: list[str] = field(default_factory=list)
 
 
 # --- alerts --------------------------------------------------------------------------------------
@@ -310,7 +311,7 @@ def decode(body: dict[str, Any]) -> Event:
     for item in dataclasses.fields(cls):
         if item.name in body:
             values[item.name] = _value(cls, item.name, hints[item.name], body[item.name])
-        elif item.default is dataclasses.MISSING:
+        elif item.default is item.default_factory is dataclasses.MISSING:
             raise MalformedMessage(f"{name} lacks the field {item.name!r}")
     return cls(**values)
 

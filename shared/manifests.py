@@ -131,6 +131,8 @@ def move_champion(
             "package": paths.package(model, version_id),
             "sha256": package["sha256"],
             "files": package["files"],
+            # For people: the predictor finds its snapshots, with their hashes, in the package.
+            "features": version.get("features", []),
         },
         "previous": previous,
         "pinned": pinned,

@@ -33,6 +33,16 @@ def spec_generation(model: str, generation: int) -> str:
     return f"specs/{model}/{generation:06d}.json"
 
 
+def spec_question(generation: int) -> str:
+    """The name of the question about a generation, where versions have their id."""
+    return f"spec-{generation}"
+
+
+def spec_decision(model: str, generation: int) -> str:
+    """How the question about a generation ended: the last thing that is written about it."""
+    return f"specs/{model}/{generation:06d}-decision.json"
+
+
 def first_training(model: str) -> str:
     """What a model's first training fixes for all later ones: the holdout's salt, the labels."""
     return f"specs/{model}/holdout.json"
@@ -57,6 +67,31 @@ def lane(model: str) -> str:
 
 def waiting(model: str, key: str) -> str:
     return f"waiting/{model}/{digest(key, 32)}.json"
+
+
+# --- batches of several sources ------------------------------------------------------------------
+
+
+def batch_arrivals(model: str, intent: str, batch: str) -> str:
+    """The folder of all files that came for a batch."""
+    return f"batches/{model}/{intent}/{batch}/arrivals/"
+
+
+def batch_arrival(model: str, intent: str, batch: str, source: str, upload: str) -> str:
+    """One file of one source, newer generations later; `upload` is gs://bucket/name#generation."""
+    generation = upload.rpartition("#")[2]
+    name = f"{source}/{generation:0>20}-{digest(upload, 8)}.json"
+    return batch_arrivals(model, intent, batch) + name
+
+
+def batch_closed(model: str, intent: str, batch: str) -> str:
+    """What was decided about a batch, once."""
+    return f"batches/{model}/{intent}/{batch}/closed.json"
+
+
+def batch_open(model: str, intent: str, batch: str) -> str:
+    """There while a batch waits or is being closed: closed ones are never looked at again."""
+    return f"batches-open/{model}/{intent}/{batch}.json"
 
 
 # --- inputs and runs -----------------------------------------------------------------------------
@@ -108,6 +143,11 @@ def quarantine(model: str, run_id: str, file_name: str) -> str:
 
 def dataset(model: str, run_id: str, file_name: str = "") -> str:
     return f"datasets/{model}/{run_id}/{file_name}"
+
+
+def features(model: str, version_id: str, file_name: str = "") -> str:
+    """What joined sources say about each key, as of the training: immutable."""
+    return f"features/{model}/{version_id}/{file_name}"
 
 
 # --- versions and serving ------------------------------------------------------------------------

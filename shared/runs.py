@@ -33,15 +33,21 @@ TERMINAL = {
     "failed": "failed",
     "superseded": "superseded",
     "expired": "expired",
+    "declined": "declined",
     "duplicate": "duplicate",
+    "joined-batch": "joined",
 }
 # Transitions that wait for something a person may want to know about.
 WAITING = {
     "waiting-spec": "waiting_for_spec",
+    "waiting-sources": "waiting_for_sources",
     "waiting-champion": "waiting_for_champion",
     "queued": "queued",
     "approval-requested": "awaiting_approval",
 }
+CORRECTED = "corrected"  # the role of mended rows among a run's inputs
+# Links that others leave in a history; they say nothing about where the run stands.
+REPLAYED_BY = "replayed-by-"
 FINISHED_AS = {
     "TrainingCompleted": "trained",
     "ComparisonCompleted": "comparison-completed",
@@ -54,7 +60,8 @@ FINISHED_AS = {
 
 @dataclass(frozen=True, slots=True)
 class InputRef:
-    """An accepted input: its copy in the lake and where it came from."""
+    """An accepted input: its copy in the lake and where it came from. `role` is the name of the
+    source it belongs to (models with several), or `corrected`: mended rows of a quarantine."""
 
     object: str
     generation: int
@@ -62,10 +69,13 @@ class InputRef:
     size_bytes: int
     md5: str | None
     crc32c: str
+    role: str = ""
 
     @classmethod
-    def of(cls, copy: ObjectInfo, source: str) -> InputRef:
-        return cls(copy.name, copy.generation, source, copy.size_bytes, copy.md5, copy.crc32c)
+    def of(cls, copy: ObjectInfo, source: str, role: str = "") -> InputRef:
+        """The reference of a copy in the lake."""
+        found = (copy.name, copy.generation, source, copy.size_bytes, copy.md5, copy.crc32c)
+        return cls(*found, role)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +90,9 @@ class RetrainCause:
 @dataclass(frozen=True, slots=True)
 class RunRequest:
     """`version` and `against` are for comparisons only; `retrain` for the loop's own trainings,
-    which have no `inputs` of their own but continue the champion's dataset."""
+    which have no `inputs` of their own but continue the champion's dataset. `replays` is the run
+    whose quarantined rows were mended: its inputs come first, then those with role `corrected`;
+    of two corrections of a row the later input has the last word."""
 
     model: str
     run_id: str
@@ -94,6 +106,7 @@ class RunRequest:
     version: str | None = None
     against: str | None = None
     retrain: RetrainCause | None = None
+    replays: str | None = None
 
     @classmethod
     def of(cls, body: dict[str, Any]) -> RunRequest:
@@ -129,6 +142,10 @@ def read_request(model: str, run_id: str, *, lake: Bucket) -> RunRequest:
     return RunRequest.of(documents.require(lake, paths.run_request(model, run_id)))
 
 
+def has_request(model: str, run_id: str, *, lake: Bucket) -> bool:
+    return documents.read(lake, paths.run_request(model, run_id)).exists
+
+
 def note(
     model: str, run_id: str, name: str, /, *, lake: Bucket, clock: Clock, **facts: object
 ) -> None:
@@ -148,6 +165,7 @@ def history(model: str, run_id: str, *, lake: Bucket) -> list[dict[str, Any]]:
 
 def fold(events: list[dict[str, Any]]) -> RunState:
     """The state after these transitions. A terminal one wins over any later note."""
+    events = [event for event in events if not event["name"].startswith(REPLAYED_BY)]
     if not events:
         return RunState("unknown", terminal=False, since="")
     ends = [event for event in events if event["name"] in TERMINAL]

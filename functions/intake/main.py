@@ -16,6 +16,7 @@ def use_case(delivery: Delivery) -> str:
         publisher=wiring.publisher,
         clock=wiring.clock,
         claim_seconds=wiring.config.claim_seconds,
+        context=wiring.config.context,
     )
     return take_in(parse_upload(delivery), ports)
 

@@ -14,7 +14,7 @@ wiring = Wiring()
 def use_case(_: SweepDue, __: Delivery) -> Swept:
     config, lake, publisher, clock = wiring.config, wiring.lake, wiring.publisher, wiring.clock
     return sweep(
-        Intake(wiring.inbox, lake, publisher, clock, config.claim_seconds),
+        Intake(wiring.inbox, lake, publisher, clock, config.claim_seconds, config.context),
         Promote(lake, publisher, clock, config.claim_seconds),
         wiring.jobs,
         spec_wait_seconds=config.spec_wait_seconds,

@@ -7,10 +7,12 @@ needs numpy, pandas and onnxruntime and gets the predictor's answers. Imports no
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.serving.package import LoadedModel, load
+from shared.serving.resolving import Resolver
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,22 +21,40 @@ if TYPE_CHECKING:
 CODE = (
     "__init__.py",
     "errors.py",
+    "expressions.py",
+    "paths.py",
+    "regex_trees.py",
+    "regexes.py",
+    "rules.py",
     "adapters/__init__.py",
     "adapters/mlflow_pyfunc.py",
     "serving/__init__.py",
+    "serving/aggregate_functions.py",
+    "serving/aggregate_rows.py",
+    "serving/aggregates.py",
+    "serving/cells.py",
     "serving/columns.py",
     "serving/encoder.py",
     "serving/engine.py",
     "serving/features.py",
+    "serving/forms.py",
     "serving/package.py",
+    "serving/problems.py",
+    "serving/resolving.py",
+    "serving/snapshot.py",
+    "serving/times.py",
 )
 
 
 class ServedModel:
-    """What MLflow calls: a frame (or records) in, a frame with `score` and `label` out."""
+    """What MLflow calls: a frame (or records) in, a frame with `score` and `label` out. Columns of
+    joined sources are given, or computed from rows in the record; the lake's snapshots are not
+    here, so a key alone is refused."""
 
     def __init__(self, model: LoadedModel) -> None:
         self._model = model
+        sources = model.package.sources
+        self._resolver = Resolver(model.schema, sources, {}) if sources else None
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:  # noqa: ARG002  # MLflow's signature
         """Raises InvalidInstances."""
@@ -43,7 +63,10 @@ class ServedModel:
         if isinstance(model_input, pd.DataFrame):
             known = model_input.astype(object).where(model_input.notna(), None)
             model_input = known.to_dict("records")
-        found = self._model.predict_records(list(model_input))
+        records = list(model_input)
+        if self._resolver is not None:
+            records = self._resolver.resolve(records, datetime.now(UTC)).records
+        found = self._model.predict_records(records)
         answers: dict[str, Any] = {"score": found.score}
         if found.label is not None:
             answers["label"] = found.label

@@ -17,6 +17,10 @@ from rich.table import Table
 
 LONG = frozenset({"why", "running", "waiting", "approvals", "name"})  # columns that may wrap
 PLAIN_WIDTH = 200  # of tables that go into a pipe or file
+# Control characters, line and paragraph separators, marks that turn the direction, surrogates.
+STEERING = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(\.\d+)?Z")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")
@@ -30,6 +34,22 @@ def nothing_done() -> None:
     click.echo("Dry run: nothing was done.", err=True)
 
 
+def safe(text: str, *, lines: bool = False) -> str:
+    """Text from data or people as a terminal may have it: what would steer the terminal or turn
+    the direction of writing is shown as an escape. `lines` keeps line breaks."""
+    return STEERING.sub(lambda found: _kept_or_escaped(found[0], lines), text)
+
+
+def _kept_or_escaped(character: str, lines: bool) -> str:
+    kept = lines and character in "\n\t"
+    return character if kept else character.encode("unicode_escape").decode()
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a line or several."""
+    click.echo(safe(text, lines=True), err=err)
+
+
 def out() -> Console:
     return Console(soft_wrap=True, highlight=False)
 
@@ -39,7 +59,13 @@ def err() -> Console:
 
 
 def show_json(body: object) -> None:
-    click.echo(json.dumps(body, indent=1, ensure_ascii=False, default=str))
+    text = json.dumps(body, indent=1, ensure_ascii=False, default=str)
+    # Such characters stand within strings only, where JSON has an escape for them.
+    click.echo(STEERING.sub(lambda found: _json_escape(found[0]), text))
+
+
+def _json_escape(character: str) -> str:
+    return character if character == "\n" else f"\\u{ord(character):04x}"
 
 
 def show_rows(
@@ -71,10 +97,10 @@ def cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:,.4f}" if abs(value) < 1000 else f"{value:,.0f}"
     if isinstance(value, list | tuple):
-        return ", ".join(str(item) for item in value)
+        return escape(safe(", ".join(str(item) for item in value)))
     if isinstance(value, str) and (time := TIME.fullmatch(value)):
         return f"{time[1]} {time[2]}Z"
-    return escape(str(value))
+    return escape(safe(str(value)))
 
 
 def shown_command(*words: str, context: str = "local") -> str:

@@ -17,6 +17,7 @@ import click
 
 from infra.local.addresses import Addresses
 from infra.local.state import find
+from shared.cli.console import say
 from shared.config import Config
 from shared.ports import Bucket, Clock, Publisher
 from shared.wiring import Wiring
@@ -72,7 +73,7 @@ class Context:
 
     def announce(self, what: str) -> None:
         """Every changing command says first where it changes something."""
-        click.echo(f"context {self.name} (bucket {self.config.inbox}): {what}", err=True)
+        say(f"context {self.name} (bucket {self.config.inbox}): {what}", err=True)
 
 
 def state_folder(name: str) -> Path:

@@ -1,22 +1,22 @@
-"""init and drop: from a file on this disk to a run in the system."""
+"""drop: from a file on this disk to a run in the system."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
 from shared import paths
-from shared.cli import contexts, words
+from shared.cli import batching, contexts, words
 from shared.cli.console import (
     dry_run_option,
     err,
     json_option,
     nothing_done,
+    say,
     show_json,
 )
 from shared.cli.contexts import Context
@@ -29,63 +29,51 @@ from shared.cli.following import (
     wait_for_run,
 )
 from shared.cli.known import did_you_mean
+from shared.cli.peeking import FOLDERS, guess_folder
 from shared.errors import ServiceUnavailable
 from shared.ports import ObjectInfo
-from shared.spec.draft import draft
-from shared.spec.load import dump_spec
-from shared.spec.model import Spec
-from shared.spec.registry import find_spec
 
-FOLDERS = ("train", "score", "labels")
-NOT_TEXT = (b"\0", b"\x1f\x8b")  # a binary file, a gzip file
 FORCE = {"millrace-force": "true"}  # metadata that intake reads
 INTAKE_SECONDS = 60.0
 existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-# --- init ----------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """What --as says: what the files are for, and which file is which source."""
+
+    folder: str | None
+    named: dict[str, Path]
+
+
+def _kinds(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> Kinds:
+    folders = [value for value in values if "=" not in value]
+    wrong = [value for value in folders if value not in FOLDERS]
+    if wrong or len(folders) > 1:
+        raise click.BadParameter(
+            f"{(wrong or folders)[-1]!r} is none of {', '.join(FOLDERS)}, of which one can be "
+            f"given, nor SOURCE=FILE"
+        )
+    named = {}
+    for value in values:
+        source, given, file = value.partition("=")
+        if given:
+            named[source] = existing_file.convert(file, None, None)
+    return Kinds(folders[0] if folders else None, named)
 
 
 @click.command()
-@click.argument("file", type=existing_file)
-@click.option("--target", required=True, metavar="COLUMN", help="What is to be predicted.")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Where to write it (default: stdout)."
-)
-@contexts.pass_name
-def init(context_name: str, file: Path, target: str, output: Path | None) -> None:
-    """Draft a model spec from a CSV. Change it as you like, then drop it."""
-    spec, notes = draft(file, target)
-    text = spec_text(for_context(spec, context_name), notes, file.name)
-    if output is None:
-        click.echo(text, nl=False)
-        return
-    output.write_text(text, encoding="utf-8")
-    for note in notes:
-        click.echo(note, err=True)
-    click.echo(f"Written: {output}", err=True)
-
-
-def for_context(spec: Spec, context_name: str) -> Spec:
-    """On one's own machine nobody else is there to approve."""
-    if context_name not in contexts.LOCAL_CONTEXTS:
-        return spec
-    promotion = spec.promotion.model_copy(update={"approval": "auto"})
-    return spec.model_copy(update={"promotion": promotion})
-
-
-def spec_text(spec: Spec, notes: list[str], file_name: str) -> str:
-    head = [f"# Drafted from {file_name}. `expect` is monitored; nothing here refuses a row."]
-    return "\n".join([*head, *(f"# - {note}" for note in notes)]) + "\n" + dump_spec(spec)
-
-
-# --- drop ----------------------------------------------------------------------------------------
-
-
-@click.command()
-@click.argument("file", type=existing_file)
+@click.argument("files", nargs=-1, type=existing_file, metavar="FILE...")
 @click.option("--model", required=True, help="The model's name.")
-@click.option("--as", "folder", type=click.Choice(FOLDERS), help="What the file is for.")
+@click.option(
+    "--as",
+    "kinds",
+    multiple=True,
+    callback=_kinds,
+    metavar=f"{'|'.join(FOLDERS)}|SOURCE=FILE",
+    help="What the files are for; or, in a batch, the file of a source.",
+)
+@click.option("--batch", help="The name of the batch that files of several sources belong to.")
 @click.option("--force", is_flag=True, help="Run even if the same content ran before.")
 @click.option("--wait/--no-wait", default=True, help="Follow the run until it ends.")
 @click.option("--timeout", default=900.0, show_default=True, help="Seconds to wait.")
@@ -95,9 +83,10 @@ def spec_text(spec: Spec, notes: list[str], file_name: str) -> str:
 def drop(
     context_name: str,
     *,
-    file: Path,
+    files: tuple[Path, ...],
     model: str,
-    folder: str | None,
+    kinds: Kinds,
+    batch: str | None,
     force: bool,
     wait: bool,
     timeout: float,
@@ -106,27 +95,61 @@ def drop(
 ) -> None:
     """Upload FILE for a model and follow what becomes of it.
 
-    A .yaml file is a model spec. Exit code: 0 success, 2 rejected, failed, not promoted or
-    expired, 3 awaiting a person or a turn, 4 timeout.
+    A .yaml file is a model spec. For a model of several sources name a batch and drop the file of
+    each source, named after it: drop customers.csv orders.json.gz --model m --batch 2026-11. Exit
+    code: 0 success, 2 rejected, failed, not promoted or expired, 3 awaiting a person, a turn or
+    other files, 4 timeout.
     """
     if not paths.is_model_name(model):
         raise click.ClickException(f"{model!r} is no model name: use [a-z][a-z0-9_]*")
     context = contexts.load(context_name)
-    name = _object_name(context, file, model, folder)
-    context.announce(f"upload {file} as {name}")
-    if not name.startswith("_specs/") and (hint := did_you_mean(model, context.lake)):
-        click.echo(f"Note: the model {model} has no spec yet; {hint}", err=True)
+    names = _object_names(context, model, files, kinds, batch)
+    for name, file in names.items():
+        context.announce(f"upload {file} as {name}")
+    if not any(name.startswith("_specs/") for name in names) and (
+        hint := did_you_mean(model, context.lake)
+    ):
+        say(f"Note: the model {model} has no spec yet; {hint}", err=True)
     if dry_run:
         nothing_done()
         return
-    metadata = FORCE if force else None
-    upload = context.inbox.upload(name, file, content_type=_type_of(name), metadata=metadata)
+    uploads = [
+        context.inbox.upload(
+            name, file, content_type=_type_of(name), metadata=FORCE if force else None
+        )
+        for name, file in names.items()
+    ]
+    source = ", ".join(source_of(upload) for upload in uploads)
     if not wait:
-        report(context, Followed(model, "", "uploaded", 0), source_of(upload), as_json)
+        report(context, Followed(model, "", "uploaded", 0), source, as_json)
         return
-    followed = follow_upload(context, model, upload, seconds=timeout, show=printer(as_json))
-    report(context, followed, source_of(upload), as_json)
+    show = printer(as_json)
+    if batch is None:
+        followed = follow_upload(context, model, uploads[0], seconds=timeout, show=show)
+    else:
+        followed = batching.follow_batch(context, model, uploads, seconds=timeout, show=show)
+    report(context, followed, source, as_json)
     raise SystemExit(followed.exit_code)
+
+
+def _object_names(
+    context: Context, model: str, files: tuple[Path, ...], kinds: Kinds, batch: str | None
+) -> dict[str, Path]:
+    """Where in the inbox each file goes."""
+    if batch is not None:
+        found = batching.files_by_source(files, kinds.named)
+        if not found:
+            raise click.UsageError("name at least one FILE of the batch")
+        return batching.object_names(context, model, batch, found, kinds.folder)
+    if kinds.named or len(files) > 1:
+        raise click.ClickException(
+            "several files make one run only as a batch: name it with --batch NAME, or drop them "
+            "one by one"
+        )
+    if not files:
+        raise click.UsageError("name the FILE to drop")
+    (file,) = files
+    return {_object_name(context, file, model, kinds.folder): file}
 
 
 def _object_name(context: Context, file: Path, model: str, folder: str | None) -> str:
@@ -136,38 +159,10 @@ def _object_name(context: Context, file: Path, model: str, folder: str | None) -
 
 
 def _type_of(name: str) -> str:
-    return "application/yaml" if name.startswith("_specs/") else "text/csv"
-
-
-def guess_folder(context: Context, file: Path, model: str) -> str:
-    """What a file is for by its columns: labels name predictions, training files the target.
-    Raises ClickException for a file whose first line does not tell."""
-    registered = find_spec(model, lake=context.lake)
-    cells = _first_cells(file, registered.spec.source.delimiter if registered else ",")
-    if "prediction_id" in cells:
-        return "labels"
-    if registered is None:
-        return "train"
-    spec = registered.spec
-    if spec.source.header:
-        return "train" if spec.target.column in cells else "score"
-    return "train" if len(cells) == len(spec.columns) else "score"
-
-
-def _first_cells(file: Path, delimiter: str) -> list[str]:
-    with file.open("rb") as stream:
-        first = stream.readline(1 << 20)
-    text = io.StringIO(first.decode("utf-8-sig", "replace"), newline="")
-    try:
-        cells = next(csv.reader(text, delimiter=delimiter), [])
-    except csv.Error:
-        cells = None
-    if cells is None or any(mark in first for mark in NOT_TEXT):
-        raise click.ClickException(
-            f"{file} does not begin with a line of CSV, so what it is for cannot be seen; "
-            f"name the kind with --as {'|'.join(FOLDERS)}"
-        )
-    return [cell.strip() for cell in cells]
+    """CSV is text; of anything else (JSON, Parquet, gzip) the name says enough."""
+    if name.startswith("_specs/"):
+        return "application/yaml"
+    return "text/csv" if name.endswith((".csv", ".tsv", ".txt")) else "application/octet-stream"
 
 
 def follow_upload(
@@ -215,7 +210,7 @@ def report(context: Context, followed: Followed, source: str, as_json: bool) -> 
             }
         )
         return
-    click.echo(f"{followed.run_id or source}: {followed.state.replace('_', ' ')}")
+    say(f"{followed.run_id or source}: {followed.state.replace('_', ' ')}")
     for step in words.next_steps(
         followed.model,
         followed.run_id,
@@ -225,4 +220,4 @@ def report(context: Context, followed: Followed, source: str, as_json: bool) -> 
         context=context.name,
         lake=context.lake.name,
     ):
-        click.echo(f"  {step}")
+        say(f"  {step}")

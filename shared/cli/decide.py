@@ -48,7 +48,7 @@ def _carry(
 
 @click.group()
 def approvals() -> None:
-    """Versions that wait for a person."""
+    """Versions and specs that wait for a person."""
 
 
 @approvals.command("list")
@@ -88,8 +88,8 @@ def _decision(group: click.Group, action: str, text: str) -> None:
         _carry(context_name, action, model, version, reason=reason, dry_run=dry_run)
 
 
-_decision(approvals, "approve", "Let a waiting version serve.")
-_decision(approvals, "decline", "Keep the champion.")
+_decision(approvals, "approve", "Let a waiting version serve, or a spec (spec-3) come into force.")
+_decision(approvals, "decline", "Keep the champion, or the spec in force.")
 
 
 @click.group()

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from shared.cli import contexts
-from shared.cli.console import shown_command
+from shared.cli.console import say, shown_command
 from shared.cli.contexts import Context
 from shared.cli.why import find_run, main_result
 from shared.errors import ObjectNotFound
@@ -51,7 +51,7 @@ def get(context_name: str, name: str, output: str | None, force: bool) -> None:
         raise click.ClickException(f"{target} cannot be written: {error.strerror}") from error
     finally:
         part.unlink(missing_ok=True)
-    click.echo(f"{target}: {info.size_bytes:,} bytes of gs://{bucket.name}/{found}", err=True)
+    say(f"{target}: {info.size_bytes:,} bytes of gs://{bucket.name}/{found}", err=True)
 
 
 def find_object(context: Context, text: str) -> tuple[Bucket, str, int | None]:

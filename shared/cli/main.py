@@ -14,21 +14,22 @@ COMMANDS = {
     "demo": ("demo.command", "The main job, start to end, explained."),
     "up": ("stack", "Keep the local stack in the foreground."),
     "down": ("stack", "Stop a stack from another shell."),
-    "try": ("trying", "Draft a spec for a CSV, train on it, predict its first row."),
-    "init": ("data", "Draft a model spec from a CSV."),
-    "drop": ("data", "Upload a file and follow what becomes of it."),
+    "try": ("trying", "Draft a spec for a file, train on it, predict its first row."),
+    "init": ("initing", "Draft a model spec from a file."),
+    "drop": ("data", "Upload a file, or a batch of several, and follow what becomes of it."),
     "get": ("getting", "Bring a result to this disk: a run's, or any object."),
     "status": ("status", "Models, what serves, what runs, what waits."),
     "why": ("why", "One run on one screen: what happened, what next."),
+    "quarantine": ("quarantine", "Rows that could not be used: look, correct, replay."),
     "predict": ("predict", "Ask the predictor."),
-    "approvals": ("decide", "Versions that wait for a person."),
+    "approvals": ("decide", "Versions and specs that wait for a person."),
     "versions": ("decide", "Model versions and how they were decided."),
     "rollback": ("decide", "Put the previous version back and pin it."),
     "pin": ("decide", "Hold automation for a model."),
     "unpin": ("decide", "Let automation go on."),
     "tick": ("tick", "Publish what Cloud Scheduler would: sweep or monitor."),
     "dead-letters": ("letters", "Messages that could not be delivered."),
-    "spec": ("specs", "Check a spec file, or show the one in force."),
+    "spec": ("specs", "Check a spec file, show the one in force, compare, plan."),
     "slack": ("stack", "What the local stack would have posted to Slack."),
     "logs": ("stack", "Logs of the local stack."),
     "ui": ("stack", "The address of MLflow."),
@@ -81,6 +82,12 @@ def cli(ctx: click.Context, context_name: str) -> None:
     ctx.obj = context_name
 
 
+def _safe(text: str) -> str:
+    from shared.cli.console import safe  # not above: `--help` needs no tables
+
+    return safe(text, lines=True)
+
+
 def main() -> None:
     """Run a command; our own errors become one sentence on stderr and exit code 1."""
     from shared.errors import MillraceError
@@ -88,8 +95,11 @@ def main() -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its farewells are no news for people
     try:
         code = cli.main(standalone_mode=False, prog_name="millrace")
-    except click.ClickException as error:
+    except click.UsageError as error:
         error.show()
+        code = error.exit_code
+    except click.ClickException as error:
+        click.echo(_safe(f"Error: {error.format_message()}"), err=True)
         code = error.exit_code
     except click.Abort:
         click.echo("\nStopped.", err=True)
@@ -98,6 +108,6 @@ def main() -> None:
         sys.stderr.close()
         code = 0
     except MillraceError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(_safe(f"Error: {error}"), err=True)
         code = 1
     sys.exit(code if isinstance(code, int) else 0)

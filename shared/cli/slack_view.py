@@ -12,6 +12,8 @@ from rich.panel import Panel
 from rich.rule import Rule
 from rich.text import Text
 
+from shared.cli.console import safe
+
 WIDTH = 96
 LINK = re.compile(r"<((?:https?|file)[^|>]*)\|([^>]*)>")
 ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
@@ -68,4 +70,4 @@ def plain(text: str) -> str:
     text = re.sub(r"```\n?|`", "", text)
     for entity, character in ENTITIES:
         text = text.replace(entity, character)
-    return text
+    return safe(text, lines=True)

@@ -8,6 +8,7 @@ import click
 
 from shared import approvals, paths, runs
 from shared.cli import contexts
+from shared.cli.batching import open_batches
 from shared.cli.console import json_option, show_json, show_rows
 from shared.cli.known import unknown
 from shared.lane import read_lane
@@ -55,7 +56,10 @@ def model_row(model: str, lake: Bucket) -> dict[str, Any]:
         "promoted_at": manifest.promoted_at if manifest else None,
         "pinned": manifest.pinned if manifest else False,
         "running": [f"{slot.kind} {slot.run_id}" for slot in lane.slots],
-        "waiting": [f"{item.kind} {item.run_id}" for item in lane.waiting],
+        "waiting": [
+            *(f"{item.kind} {item.run_id}" for item in lane.waiting),
+            *open_batches(model, lake=lake),
+        ],
         "approvals": pending,
     }
 

@@ -1,43 +1,55 @@
-"""try: from a CSV to a model and its first prediction."""
+"""try: from a file to a model and its first prediction."""
 
 from __future__ import annotations
 
-import csv
 import json
-import re
+import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from shared import paths
 from shared.cli import contexts
-from shared.cli.console import dry_run_option, nothing_done, shown_command
+from shared.cli.console import dry_run_option, nothing_done, say, shown_command
 from shared.cli.contexts import Context
-from shared.cli.data import existing_file, follow_upload, for_context, printer, report, spec_text
-from shared.cli.following import REFUSED, source_of
+from shared.cli.data import existing_file, follow_upload, printer, report
+from shared.cli.drafting import ask_draft, model_name, wish_options, wishes_of, words_of
+from shared.cli.following import REFUSED, Followed, source_of
 from shared.cli.predict import ask
-from shared.spec.draft import draft
+from shared.serving.cells import BadCell, CellRules
+from shared.spec.draft import Wishes, spec_text
 from shared.spec.load import dump_spec
 from shared.spec.model import RegisteredSpec, Spec
 from shared.spec.registry import find_spec
+
+TYPES = {
+    ".gz": "application/gzip",
+    ".json": "application/json",
+    ".jsonl": "application/jsonl",
+    ".ndjson": "application/jsonl",
+    ".parquet": "application/vnd.apache.parquet",
+}
 
 
 @click.command("try")
 @click.argument("file", type=existing_file)
 @click.option("--target", required=True, metavar="COLUMN", help="What is to be predicted.")
 @click.option("--model", help="The model's name (default: from the file's name).")
+@wish_options
 @click.option(
     "--replace-spec", is_flag=True, help="Put the draft in the place of the spec in force."
 )
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-@click.option("--timeout", default=900.0, show_default=True, help="Seconds to wait.")
+@click.option("--timeout", default=1800.0, show_default=True, help="Seconds to wait.")
 @dry_run_option
 @contexts.pass_name
 def try_(
     context_name: str,
+    /,
     *,
     file: Path,
     target: str,
@@ -46,21 +58,22 @@ def try_(
     timeout: float,
     replace_spec: bool,
     dry_run: bool,
+    **steering: Any,
 ) -> None:
-    """From a CSV to a first prediction: draft a spec, show it, train, ask.
+    """From a file to a first prediction: draft a spec, show it, train, ask.
 
     A model that has a spec keeps it, unless --replace-spec is given.
     """
     context = contexts.load(context_name)
     name = model or model_name(file)
+    wishes = wishes_of(steering)
     in_force = None if replace_spec else find_spec(name, lake=context.lake)
     if in_force is not None:
-        spec, text = _kept(in_force, target, name), dump_spec(in_force.spec)
+        spec, text = _kept(in_force, target, name, wishes), dump_spec(in_force.spec)
     else:
-        spec, notes = draft(file, target)
-        spec = for_context(spec, context_name)
-        text = spec_text(spec, notes, file.name)
-    click.echo(text)
+        found = ask_draft(file, target, wishes, ask=not (yes or dry_run), context_name=context_name)
+        spec, text = found.spec, spec_text(found.spec, found.notes, file.name)
+    say(text)
     context.announce(f"train model {name} on {file}")
     if dry_run:
         nothing_done()
@@ -68,19 +81,49 @@ def try_(
     if not (yes or click.confirm("Train with this spec?", default=True, err=True)):
         return
     if in_force is None:
-        context.inbox.write(paths.spec_upload(name), text.encode(), content_type="application/yaml")
-    _train(context, name, spec, file, timeout)
+        _drop_spec(context, name, text, timeout)
+    followed = _train(context, name, file, timeout)
+    if followed.state == "promoted":
+        _first_prediction(context, name, spec, file)
+    elif followed.exit_code == REFUSED:
+        say(f"  More: {shown_command('why', followed.run_id, context=context.name)}")
+        _say_leaks(context, followed, file, target, wishes)
+    raise SystemExit(followed.exit_code)
 
 
-def _kept(in_force: RegisteredSpec, target: str, model: str) -> Spec:
-    """The spec in force, which is said. Raises ClickException when it predicts something else."""
+def _drop_spec(context: Context, model: str, text: str, timeout: float) -> None:
+    """Put the draft in force before the file is sent, so that it is trained with this spec and no
+    older one. Ends the command when that takes a person."""
+    name = paths.spec_upload(model)
+    upload = context.inbox.write(name, text.encode(), content_type="application/yaml")
+    followed = follow_upload(context, model, upload, seconds=timeout, show=printer(False))
+    if followed.exit_code:
+        report(context, followed, source_of(upload), False)
+        raise SystemExit(followed.exit_code)
+    where = f"gs://{context.config.inbox}/{name}"
+    get = shown_command("get", where, "-o", f"{model}.yaml", context=context.name)
+    say(f"  The draft is {where}; to change it: {get}, then drop it.", err=True)
+
+
+def _kept(in_force: RegisteredSpec, target: str, model: str, wishes: Wishes) -> Spec:
+    """The spec in force, which is said. Raises ClickException when it predicts something else or
+    the draft was to be steered."""
     number, known = in_force.generation, in_force.spec.target.column
+    if in_force.spec.sources:
+        raise click.ClickException(
+            f"{model} is made of several sources; drop the files of a batch one by one instead"
+        )
+    if wishes != Wishes():
+        raise click.ClickException(
+            f"spec generation {number} of {model} is in force, so nothing is drafted; "
+            "--replace-spec puts a draft in its place"
+        )
     if known != target:
         raise click.ClickException(
             f"spec generation {number} of {model} is in force and predicts {known}, not {target}; "
             "choose another --model, or --replace-spec to put the draft in its place"
         )
-    click.echo(
+    say(
         f"spec generation {number} of {model} is in force and is used; "
         "--replace-spec puts the draft in its place",
         err=True,
@@ -88,47 +131,65 @@ def _kept(in_force: RegisteredSpec, target: str, model: str) -> Spec:
     return in_force.spec
 
 
-def _train(context: Context, name: str, spec: Spec, file: Path, timeout: float) -> NoReturn:
-    upload = context.inbox.upload(f"{name}/train/{file.name}", file, content_type="text/csv")
+def _train(context: Context, name: str, file: Path, timeout: float) -> Followed:
+    kind = TYPES.get(file.suffix.lower(), "text/csv")
+    upload = context.inbox.upload(f"{name}/train/{file.name}", file, content_type=kind)
     followed = follow_upload(context, name, upload, seconds=timeout, show=printer(False))
     report(context, followed, source_of(upload), False)
-    if followed.state == "duplicate":  # tried before: the champion of then answers
-        followed = replace(followed, state="promoted")
-    if followed.state == "promoted":
-        _first_prediction(context, name, spec, file)
-    elif followed.exit_code == REFUSED:
-        click.echo(f"  More: {shown_command('why', followed.run_id, context=context.name)}")
-    raise SystemExit(followed.exit_code)
+    # Tried before: the champion of then answers.
+    return replace(followed, state="promoted") if followed.state == "duplicate" else followed
 
 
-def model_name(file: Path) -> str:
-    """A model name from a file's name: `My Data (2).csv` -> `my_data_2`."""
-    name = re.sub(r"[^a-z0-9]+", "_", file.name.split(".")[0].lower()).strip("_")[:63]
-    return name if paths.is_model_name(name) else f"m_{name}"[:63].rstrip("_")
+def _say_leaks(
+    context: Context, followed: Followed, file: Path, target: str, wishes: Wishes
+) -> None:
+    """The next command after a training that stopped because a column settles the target."""
+    findings = [
+        finding
+        for event in followed.events
+        for finding in (event.get("facts") or {}).get("findings", [])
+        if finding.get("level") == "stop" and finding.get("name") == "leakage"
+    ]
+    columns = tuple(dict.fromkeys(name for finding in findings for name in finding["columns"]))
+    if not columns:
+        return
+    which = f"{', '.join(columns)} {'is' if len(columns) == 1 else 'are'}"
+    for when, changed in (
+        ("only afterwards", replace(wishes, not_available=(*wishes.not_available, *columns))),
+        ("when a prediction is asked for", replace(wishes, allow_leak=columns)),
+    ):
+        words = ["try", shlex.quote(str(file)), "--target", shlex.quote(target)]
+        words += ["--model", followed.model, *words_of(changed), "--replace-spec"]
+        command = shown_command(*words, context=context.name)
+        say(f"  If {which} known {when}:\n    {command}")
 
 
 def first_record(spec: Spec, file: Path) -> dict[str, Any]:
-    """The first row of a file as the JSON record the predictor takes."""
-    codec = "utf-8-sig" if spec.source.encoding == "utf-8" else spec.source.encoding
-    with file.open(encoding=codec, newline="") as stream:
-        rows = csv.reader(stream, delimiter=spec.source.delimiter)
-        names = [cell.strip() for cell in next(rows)] if spec.source.header else list(spec.columns)
-        cells = dict(zip(names, (cell.strip() for cell in next(rows)), strict=False))
-    return as_record(spec, cells)
+    """The first row of a file that the predictor takes, as the JSON record it takes."""
+    from shared.tabular.sampling import first_cells  # pyarrow is slow to import
+
+    records = [as_record(spec, cells) for cells in first_cells(file, spec)]
+    numbers = [name for name in spec.feature_names() if spec.columns[name].type == "number"]
+    clean = (record for record in records if not any(type(record[n]) is str for n in numbers))
+    return next(clean, records[0])
 
 
 def as_record(spec: Spec, cells: Mapping[str, str]) -> dict[str, Any]:
     """Cells of a file as JSON values: numbers, texts, null for missing ones."""
+    source = spec.main_source
+    rules = CellRules(missing=source.missing, strip=source.strip, decimal=source.decimal)
     record: dict[str, Any] = {}
     for name in spec.feature_names():
-        cell = cells.get(name, "")
-        record[name] = None if cell in spec.source.missing else cell
-        if record[name] is not None and spec.columns[name].type == "number":
+        cell = cells.get(name, "").strip()
+        record[name] = None if cell in source.missing else cell
+        if record[name] is not None and spec.all_columns[name].type == "number":
             try:
-                number = float(cell.replace(spec.source.decimal, "."))
-            except ValueError:
+                number = rules.number_of(cell)
+            except BadCell:
                 continue  # the predictor says what is wrong with it
             record[name] = int(number) if number.is_integer() else number
+            if math.isnan(number):
+                record[name] = None
     return record
 
 
@@ -136,9 +197,9 @@ def _first_prediction(context: Context, model: str, spec: Spec, file: Path) -> N
     record = first_record(spec, file)
     url = f"{context.config.predict_url}/models/{model}/predict"
     body = json.dumps({"instances": [record]}, ensure_ascii=False)
-    quoted = body.replace("'", "'\\''")
-    click.echo("\nIts answer for the first row of the file:")
-    click.echo(json.dumps(ask(context, model, [record])["predictions"][0], indent=1))
-    click.echo(
-        f"\nAsk it yourself:\n  curl -s {url} -H 'Content-Type: application/json' -d '{quoted}'"
+    say("\nIts answer for the first row of the file:")
+    say(json.dumps(ask(context, model, [record])["predictions"][0], indent=1))
+    say(
+        f"\nAsk it yourself:\n  curl -s {shlex.quote(url)} -H 'Content-Type: application/json' "
+        f"-d {shlex.quote(body)}"
     )

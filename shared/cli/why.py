@@ -8,7 +8,8 @@ import click
 
 from shared import documents, paths, runs
 from shared.cli import contexts, words
-from shared.cli.console import json_option, show_json, shown_command
+from shared.cli.batching import waits_for
+from shared.cli.console import json_option, safe, say, show_json, shown_command
 from shared.cli.status import run_ids
 from shared.ports import Bucket
 
@@ -25,18 +26,22 @@ def why(context_name: str, run: str, as_json: bool) -> None:
     if as_json:
         show_json(story)
         return
-    click.echo(f"{story['kind'] or 'run'} {run_id} of {model}: {story['state'].replace('_', ' ')}")
+    say(f"{story['kind'] or 'run'} {run_id} of {model}: {story['state'].replace('_', ' ')}")
     for item in story["inputs"]:
-        click.echo(f"  input    {item}")
+        say(f"  input    {safe(item)}")
+    if story["replays"]:
+        say(f"  replays  {story['replays']}, with corrected rows")
+    for other in story["replayed_by"]:
+        say(f"  replayed {other}")
     for name, where in story["objects"].items():
-        click.echo(f"  {name:<8} {where}")
+        say(f"  {name:<8} {where}")
     click.echo("\nWhat happened")
     for event in story["events"]:
-        click.echo(f"  {event['at'][:19].replace('T', ' ')}Z  {event['sentence']}")
+        say(f"  {event['at'][:19].replace('T', ' ')}Z  {event['sentence']}")
     if story["next"]:
         click.echo("\nWhat next")
         for step in story["next"]:
-            click.echo(f"  {step}")
+            say(f"  {step}")
 
 
 def find_run(text: str, lake: Bucket) -> tuple[str, str]:
@@ -66,15 +71,28 @@ def tell(model: str, run_id: str, lake: Bucket, context_name: str) -> dict[str, 
     steps = words.next_steps(
         model, run_id, state.state, facts, kind=kind, context=context_name, lake=lake.name
     )
+    # The next steps of a run with too many bad rows say it already.
+    mendable = kind == "train" and facts.get("reason") != "TooManyBadRows"
     return {
         "model": model,
         "run_id": run_id,
         "kind": kind,
         "state": state.state,
         "inputs": inputs,
+        "replays": request.get("replays"),
+        "replayed_by": [
+            event["facts"]["run_id"]
+            for event in history
+            if event["name"].startswith(runs.REPLAYED_BY)
+        ],
         "objects": _objects(model, run_id, lake),
         "events": [{**event, "sentence": words.sentence(event)} for event in history],
-        "next": [*steps, *_to_read(model, run_id, state.state, lake, context_name)],
+        "next": [
+            *([waiting] if (waiting := waits_for(history, lake=lake)) else []),
+            *steps,
+            *_to_read(model, run_id, state.state, lake, context_name),
+            *(_to_mend(model, run_id, lake, context_name) if mendable else []),
+        ],
     }
 
 
@@ -87,6 +105,16 @@ def _to_read(model: str, run_id: str, state: str, lake: Bucket, context_name: st
     return [f"Read {what}: {shown_command('get', run_id, context=context_name)}"]
 
 
+def _to_mend(model: str, run_id: str, lake: Bucket, context_name: str) -> list[str]:
+    """How to correct rows in quarantine."""
+    summary = documents.read(lake, paths.quarantine(model, run_id, "summary.json"))
+    if not summary.exists:
+        return []
+    count = summary.body.get("quarantined", 0)
+    look = shown_command("quarantine", "show", run_id, context=context_name)
+    return [f"{count:,} rows are in quarantine; to look, correct and replay them: {look}"]
+
+
 def main_result(model: str, run_id: str, lake: Bucket) -> str | None:
     """The object a person wants first of a run: predictions, a version's card, the rows or the
     reason of a refusal."""
@@ -97,7 +125,9 @@ def main_result(model: str, run_id: str, lake: Bucket) -> str | None:
     for name in firsts:
         if next(iter(lake.list(name)), None) is not None:
             return name
+    first = paths.quarantine(model, run_id, "rows.csv")  # before those of joined sources
     bad_rows = [info.name for info in lake.list(paths.quarantine(model, run_id, ""))]
+    bad_rows.sort(key=lambda name: name != first)
     refused = [info.name for info in lake.list(paths.rejection(model, run_id))]
     found = [*(name for name in bad_rows if name.endswith(".csv")), *bad_rows, *refused]
     return found[0] if found else None

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from shared.cli.console import shown_command
+from shared.cli.console import safe, shown_command
+from shared.runs import REPLAYED_BY
 
 # Transitions that read better as a sentence; {names} are facts of the transition.
 SENTENCES = {
     "requested": "accepted as a {kind} run",
     "waiting-spec": "waiting for the model's spec",
+    "waiting-sources": "waiting for the other files of batch {batch}",
+    "joined-batch": "{why}",
     "waiting-champion": "waiting for a champion to score with",
     "queued": "waiting for its turn (one training at a time, two others beside it)",
     "trained": "trained version {version}",
@@ -25,11 +29,14 @@ SENTENCES = {
     "approval-requested": "needs a person: {sentence}",
     "superseded": "superseded: {why}",
     "expired": "expired: {why}",
+    "declined": "declined by {by}: {why}",
     "duplicate": "{why}",
     "spec-registered": "spec generation {generation} is in force",
 }
-GOOD = frozenset({"promoted", "scored", "labelled", "spec_registered", "compared", "duplicate"})
-TURNS = frozenset({"queued", "waiting_for_champion", "waiting_for_spec"})
+GOOD = frozenset(
+    {"promoted", "scored", "labelled", "spec_registered", "compared", "duplicate", "joined"}
+)
+TURNS = frozenset({"queued", "waiting_for_champion", "waiting_for_spec", "waiting_for_sources"})
 
 
 class _Facts(dict[str, Any]):
@@ -38,8 +45,16 @@ class _Facts(dict[str, Any]):
 
 
 def sentence(event: Mapping[str, Any]) -> str:
-    """One line for one transition of a history."""
+    """One line for one transition of a history, safe to print."""
+    return safe(_sentence(event))
+
+
+def _sentence(event: Mapping[str, Any]) -> str:
     name, facts = str(event["name"]), dict(event.get("facts") or {})
+    if name == "requested" and facts.get("replays"):
+        return f"accepted as a train run that replays corrected rows of {facts['replays']}"
+    if name.startswith(REPLAYED_BY):
+        return f"its corrected rows were replayed: run {facts.get('run_id', '-')}"
     if name in SENTENCES:
         return SENTENCES[name].format_map(_Facts(facts))
     if name.startswith("started-"):
@@ -64,6 +79,10 @@ def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def _shell(text: object) -> str:
+    return shlex.quote(safe(str(text)))
+
+
 def next_steps(
     model: str,
     run_id: str,
@@ -84,6 +103,10 @@ def next_steps(
     promote = f"To serve it all the same: {command('versions', 'promote', model, version)}"
     look = [f"Look again: {command('why', run_id)}"]
     log = str(facts.get("execution") or "jobs")
+    mend = [
+        f"Look at the bad rows: {command('quarantine', 'show', run_id)}",
+        f"or correct only them:  {command('quarantine', 'export', run_id)}",
+    ]
     scores = f"gs://{lake}/{facts.get('output', '')}"
     steps: dict[str, list[str]] = {
         "promoted": [f"Ask it: {command('predict', model, '--example')}"],
@@ -92,7 +115,10 @@ def next_steps(
             f"Say yes: {command('approvals', 'approve', model, version)}",
             f"or no:   {command('approvals', 'decline', model, version, '--reason', '...')}",
         ],
-        "rejected": ["Correct the file and drop it again; a new upload is a new run."],
+        "rejected": [
+            *(mend if facts.get("reason") == "TooManyBadRows" else []),
+            "Correct the file and drop it again; a new upload is a new run.",
+        ],
         "failed": [
             f"Read the log: {command('logs', log)}",
             "then drop the file again with --force.",
@@ -102,6 +128,11 @@ def next_steps(
             f"Judge the windows that are due: {command('tick', 'monitor')}",
         ],
         "labelled": [f"Judge the windows they belong to: {command('tick', 'monitor')}"],
+        "joined": [f"See that run: {command('why', str(facts.get('run_id', '-')))}"],
+        "waiting_for_sources": [
+            "Drop the others: "
+            + command("drop", "FILE", "--model", model, "--batch", _shell(facts.get("batch", "-")))
+        ],
         "duplicate": [f"See that run: {command('why', str(facts.get('same_as', '-')))}"],
         "waiting_for_spec": [
             f"Draft one: {command('init', 'FILE', '--target', 'COLUMN', '-o', f'{model}.yaml')}",
@@ -112,6 +143,7 @@ def next_steps(
         ],
         "expired": [promote] if kind == "train" else ["Drop the file again."],
         "superseded": ["A later one took its place; nothing to do."],
+        "declined": [f"What is in force: {command('spec', 'show', model)}"],
         "queued": look,
         "running": look,
     }

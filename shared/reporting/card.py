@@ -16,6 +16,7 @@ from shared.reporting.plots import plots
 from shared.runs import RunRequest
 from shared.spec.model import Spec
 from shared.tabular import metrics
+from shared.tabular.join_report import rows_for_card
 from shared.tabular.metrics import Floats
 
 Row = tuple[str, str]
@@ -195,6 +196,7 @@ def _data(card: Card) -> list[Row]:
     facts = record["facts"]
     kind = {
         "random": "a random share by a hash of the row, the same in every training",
+        "time": "the newest by their time",
         "new_labels": "the newest labelled predictions",
     }[record["holdout_kind"]]
     rows = [
@@ -208,11 +210,43 @@ def _data(card: Card) -> list[Row]:
         *(("labels", name) for name in record["labels_used"]),
         ("dataset", record["dataset"]),
         ("dataset SHA-256", record["sha256"]),
+        *rows_for_card(record.get("join")),
+        *_snapshots(record),
         ("spec generation", str(card.request.spec_generation)),
+        *_findings(card),
     ]
     if card.request.retrain:
         rows.insert(1, ("continues", f"the rows of version {card.request.retrain.champion}"))
     return rows
+
+
+def _snapshots(record: Mapping[str, Any]) -> list[Row]:
+    """Where the predictor looks keys up."""
+    kept = [(item["name"], item["snapshot"]) for item in record.get("sources", ())]
+    return [
+        (
+            f"snapshot of {name}",
+            "{keys:,} keys as of {features_as_of}: {object}, SHA-256 {sha256}".format(**ref)
+            if ref
+            else "none: this source was not there",
+        )
+        for name, ref in kept
+    ]
+
+
+def _findings(card: Card) -> list[Row]:
+    """What the checks said, and what the spec allows all the same."""
+    found = card.records["prepared"].get("checks")
+    allowed = [
+        (f"allowed: {name}", f"may nearly predict the target, because: {column.allow_leak}")
+        for name, column in card.spec.all_columns.items()
+        if column.allow_leak is not None
+    ]
+    return [
+        *((f"check {one['name']}", f"{one['sentence']}. {one['advice']}") for one in found or ()),
+        *([("checks", "nothing to report")] if found == [] else []),
+        *allowed,
+    ]
 
 
 def _recipe(card: Card) -> list[Row]:

@@ -18,7 +18,7 @@ from contextlib import suppress
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from shared.errors import InvalidInstances, MillraceError, NotServed
+from shared.errors import FeaturesTooOld, InvalidInstances, MillraceError, NotServed
 from shared.ports import Bucket, Clock, Publisher
 from shared.serving.manifest import INTERVAL_SECONDS, Served, ServedModels
 from shared.serving.metrics import Metrics
@@ -104,6 +104,9 @@ class Predictor:
                 "millrace_refused_rows_total", len({p["row"] for p in error.problems}), model=model
             )
             raise
+        except FeaturesTooOld:
+            status = 409
+            raise
         except (_Refusal, HTTPException) as error:
             status = error.status if isinstance(error, _Refusal) else error.code or 500
             raise
@@ -123,7 +126,8 @@ class Predictor:
 
     def describe(self, model: str) -> Response:
         served = self._served(model)
-        package = served.model.package
+        package, resolver = served.model.package, served.resolver
+        sources = {"sources": resolver.describe()} if resolver is not None else {}
         example = {"instances": [package.example_record()]}
         return _json(
             {
@@ -138,6 +142,7 @@ class Predictor:
                 "promoted_at": served.manifest.promoted_at,
                 "revision": served.manifest.revision,
                 "log": served.manifest.log,
+                **sources,
                 "example": {"path": f"/models/{model}/predict", "body": example},
             }
         )
@@ -168,6 +173,10 @@ class Predictor:
         shown = error.problems[:_SHOWN_PROBLEMS]
         total = len(error.problems)
         return _error(422, "invalid_instances", message, problems=shown, problems_total=total)
+
+    def too_old(self, error: FeaturesTooOld) -> Response:
+        more = {"source": error.source, "features_as_of": error.as_of}
+        return _error(409, "features_too_old", str(error), **more)
 
     def http_error(self, error: HTTPException) -> Response:
         status = error.code or 500
@@ -235,6 +244,7 @@ def create_app(
         app.add_url_rule(rule, view.__name__, view, methods=[method])
     app.register_error_handler(_Refusal, predictor.refused)
     app.register_error_handler(InvalidInstances, predictor.invalid)
+    app.register_error_handler(FeaturesTooOld, predictor.too_old)
     app.register_error_handler(HTTPException, predictor.http_error)
     return app
 

@@ -26,8 +26,23 @@ _BOOLEANS = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"}
 _MEMO_SIZE = 20_000
 
 
+class Rule(str):
+    """The phrase of a broken rule; `code` is its key in `shared.tabular.row_reasons`."""
+
+    code: str
+
+    def __new__(cls, phrase: str, code: str) -> Rule:
+        made = super().__new__(cls, phrase)
+        made.code = code
+        return made
+
+
 class BadCell(ValueError):
     """A value that a column cannot take; the text is the rule it breaks."""
+
+    def __init__(self, phrase: str, code: str = "number") -> None:
+        super().__init__(phrase)
+        self.rule = Rule(phrase, code)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,61 +10,86 @@ Knows nothing of files, HTTP, or how a model encodes values.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared import rules as row_rules
 from shared.errors import InvalidInstances
-from shared.serving.cells import BadCell, CellRules
+from shared.expressions import parse
+from shared.serving.cells import BadCell, CellRules, Rule
 from shared.serving.features import Bounds, Feature
+from shared.serving.problems import Problem, problem_of, rule_of
 
 if TYPE_CHECKING:  # the spec needs pydantic, which serving does not carry
     from shared.spec.model import Expect, Spec
 
-Columns = dict[str, NDArray[Any]]
-Problem = dict[str, object]
+__all__ = ["Columns", "Problem", "Schema"]
 
-_VALUE_LENGTH = 100
+Columns = dict[str, NDArray[Any]]
+
 _PLAIN_NUMBERS = ({float}, {int}, {float, int}, {float, type(None)}, {int, type(None)})
 
 
 @dataclass(frozen=True)
 class Schema(CellRules):
-    """The features of a model and how their cells are written."""
+    """The features of a model, how their cells are written, and the `rules` (name and expression)
+    that a whole row has to keep. Raises ExpressionError for a rule about anything but features."""
 
     features: tuple[Feature, ...]
+    rules: tuple[tuple[str, str], ...] = ()
+    _rules: tuple[tuple[str, row_rules.Bound], ...] = field(init=False, repr=False, compare=False)
     _row: tuple[tuple[str, bool, Bounds | None], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "features", tuple(self._canonical(f) for f in self.features))
+        object.__setattr__(self, "features", tuple(self.canonical(f) for f in self.features))
         row = tuple((f.name, f.kind == "number", f.require or None) for f in self.features)
         object.__setattr__(self, "_row", row)
+        kinds: dict[str, row_rules.Kind] = {f.name: f.kind for f in self.features}
+        bound = tuple(
+            (name, row_rules.bind(parse(text), kinds, self.category_of))
+            for name, text in self.rules
+        )
+        object.__setattr__(self, "_rules", bound)
 
     @classmethod
     def of(cls, spec: Spec) -> Schema:
-        """The schema of a model spec: its features in file order."""
+        """The schema of a model spec: its features in file order, and the rules that are about
+        nothing else. Raises ExpressionError."""
+        columns, source = spec.all_columns, spec.main_source
+        known = set(spec.feature_names())
         return cls(
             features=tuple(
                 Feature(
                     name=name,
-                    kind=spec.columns[name].type,
-                    expect=_bounds(spec.columns[name].expect),
-                    require=_bounds(spec.columns[name].require),
+                    kind="number" if columns[name].type == "number" else "category",
+                    expect=bounds_of(columns[name].expect),
+                    require=bounds_of(columns[name].require),
                 )
                 for name in spec.feature_names()
             ),
-            missing=spec.source.missing,
-            strip=spec.source.strip,
-            decimal=spec.source.decimal,
+            rules=tuple(
+                (name, text)
+                for name, text in spec.rules.items()
+                if known.issuperset(parse(text).columns)
+            ),
+            missing=source.missing,
+            strip=source.strip,
+            decimal=source.decimal,
         )
 
     @property
     def names(self) -> list[str]:
         return [feature.name for feature in self.features]
+
+    @property
+    def bound_rules(self) -> tuple[tuple[str, row_rules.Bound], ...]:
+        """The rules by name, ready to be asked."""
+        return self._rules
 
     # --- one record, the predictor's hot path ----------------------------------------------------
 
@@ -72,7 +97,7 @@ class Schema(CellRules):
         """The converted values of one JSON object in feature order; unknown fields are ignored.
         Raises InvalidInstances."""
         if type(record) is not dict:
-            raise InvalidInstances([_problem(0, None, record, "must be an object")])
+            raise InvalidInstances([problem_of(0, None, record, "must be an object")])
         values: list[float | str] = []
         get, memo = record.get, self._memo
         absent = 0
@@ -92,7 +117,8 @@ class Schema(CellRules):
                 values.append(value)
         except BadCell:
             pass
-        if len(values) < len(self._row) or absent == len(values):
+        broken = len(values) < len(self._row) or absent == len(values)
+        if broken or (self._rules and self._breaks_a_rule(values)):
             # Rare: go again for every problem of the row, not only the first.
             raise InvalidInstances(self._problems_of(0, record))
         return values
@@ -100,18 +126,44 @@ class Schema(CellRules):
     def _problems_of(self, row: int, record: Mapping[str, object]) -> list[Problem]:
         if not any(name in record for name in self.names):
             few = ", ".join(self.names[:5]) + (", ..." if len(self.names) > 5 else "")
-            return [_problem(row, None, sorted(record)[:5], f"has none of the features ({few})")]
+            return [problem_of(row, None, sorted(record)[:5], f"has none of the features ({few})")]
         found = []
+        values = []
         for feature in self.features:
             value = record.get(feature.name)
-            try:
-                converted = self._converter(feature)(value)
-                rule = feature.require.broken_by(converted)
-            except BadCell as error:
-                rule = str(error)
+            converted, rule = self._value(feature, value)
+            values.append(converted)
             if rule:
-                found.append(_problem(row, feature.name, value, rule))
+                found.append(problem_of(row, feature.name, value, rule))
+        if not found:
+            columns = self._one_row(values)
+            problems = self._rule_problems(columns, lambda name, _: record.get(name))
+            found += [{**problem, "row": row} for problem in problems]
         return found
+
+    def _one_row(self, values: Sequence[float | str]) -> Columns:
+        pairs = zip(self.features, values, strict=True)
+        return {feature.name: _array(feature, [value]) for feature, value in pairs}
+
+    def _breaks_a_rule(self, values: Sequence[float | str]) -> bool:
+        columns = self._one_row(values)
+        with np.errstate(all="ignore"):
+            return any(rule.broken(columns)[0] for _, rule in self._rules)
+
+    def _rule_problems(
+        self, columns: Columns, cell: Callable[[str, int], object]
+    ) -> Iterator[Problem]:
+        """Rows that break a rule; `cell(column, row)` is shown as it came."""
+        for name, rule in self._rules:
+            with np.errstate(all="ignore"):
+                rows = np.flatnonzero(rule.broken(columns)).tolist()
+            for row in rows:
+                yield problem_of(
+                    row,
+                    None,
+                    ", ".join(f"{column}: {cell(column, row)}" for column in rule.columns),
+                    rule_of(name, rule.text),
+                )
 
     # --- many rows -------------------------------------------------------------------------------
 
@@ -130,12 +182,17 @@ class Schema(CellRules):
             if isinstance(record, dict):
                 problems += self._problems_of(row, record)
             else:
-                problems.append(_problem(row, None, record, "must be an object"))
+                problems.append(problem_of(row, None, record, "must be an object"))
         columns: Columns = {}
         if not problems:
             for feature in self.features:
                 values = [record.get(feature.name) for record in records]  # type: ignore[attr-defined]
                 columns[feature.name] = self._column(feature, values, problems)
+        if not problems and self._rules:
+            problems += self._rule_problems(
+                columns,
+                lambda name, row: records[row].get(name),  # type: ignore[attr-defined]  # a dict
+            )
         if problems:
             raise InvalidInstances(sorted(problems, key=lambda problem: problem["row"]))  # type: ignore[arg-type, return-value]
         return columns
@@ -153,16 +210,18 @@ class Schema(CellRules):
         for feature in self.features:
             name, texts = feature.name, cells[feature.name]
             different = list(dict.fromkeys(texts))
-            values, rules = self._convert(feature, different)
+            values, rules = self.convert(feature, different)
             converted = dict(zip(different, values.tolist(), strict=True))
             columns[name] = _array(feature, [converted[text] for text in texts])
             if rules:
                 broken = {different[position]: rule for position, rule in rules.items()}
                 problems += [
-                    _problem(row, name, text, broken[text])
+                    problem_of(row, name, text, broken[text])
                     for row, text in enumerate(texts)
                     if text in broken
                 ]
+        if self._rules:
+            problems += self._rule_problems(columns, lambda name, row: cells[name][row])
         problems.sort(key=lambda problem: problem["row"])  # type: ignore[arg-type, return-value]
         return columns, problems
 
@@ -179,47 +238,55 @@ class Schema(CellRules):
         if feature.kind == "category" and types <= {str, type(None)} and not feature.require:
             texts = {value: self.category_of(value) for value in set(values)}
             return _array(feature, [texts[value] for value in values])
-        converted, rules = self._convert(feature, values)
-        problems += [_problem(row, feature.name, values[row], rule) for row, rule in rules.items()]
+        converted, rules = self.convert(feature, values)
+        problems += [
+            problem_of(row, feature.name, values[row], rule) for row, rule in rules.items()
+        ]
         return converted
 
-    def _convert(
+    def convert(
         self, feature: Feature, values: Sequence[object]
-    ) -> tuple[NDArray[Any], dict[int, str]]:
-        """Values one by one, and the broken rules by position."""
-        convert = self._converter(feature)
-        missing: float | str = math.nan if feature.kind == "number" else ""
+    ) -> tuple[NDArray[Any], dict[int, Rule]]:
+        """Values one by one, and the broken rules by position: what decides a cell, in training
+        and serving alike. A value that breaks a rule is missing."""
         dtype = np.float64 if feature.kind == "number" else object
-        require = feature.require or None
         found: NDArray[Any] = np.empty(len(values), dtype)
-        rules: dict[int, str] = {}
+        rules: dict[int, Rule] = {}
         for position, value in enumerate(values):
-            try:
-                converted = convert(value)
-                rule = require.broken_by(converted) if require is not None else None
-            except BadCell as error:
-                converted, rule = missing, str(error)
-            if rule:
+            converted, rule = self._value(feature, value)
+            if rule is not None:
                 rules[position] = rule
-            found[position] = missing if rule else converted
+                converted = math.nan if feature.kind == "number" else ""
+            found[position] = converted
         return found, rules
+
+    def _value(self, feature: Feature, value: object) -> tuple[float | str, Rule | None]:
+        """A converted value and the rule that it breaks."""
+        try:
+            converted = self._converter(feature)(value)
+        except BadCell as error:
+            return math.nan if feature.kind == "number" else "", error.rule
+        return converted, feature.require.broken_by(converted)
 
     def _converter(self, feature: Feature) -> Callable[[object], float | str]:
         return self.number_of if feature.kind == "number" else self.category_of
 
-    def _canonical(self, feature: Feature) -> Feature:
+    def canonical(self, feature: Feature) -> Feature:
         """Declared categories in the spelling that values get."""
 
         def same(bounds: Bounds) -> Bounds:
             values = bounds.values and tuple(self.category_of(value) for value in bounds.values)
-            return Bounds(bounds.min, bounds.max, values, bounds.present)
+            return replace(bounds, values=values)
 
         return Feature(feature.name, feature.kind, same(feature.expect), same(feature.require))
 
     # --- JSON ------------------------------------------------------------------------------------
 
     def to_json(self) -> dict[str, Any]:
+        # A model without rules keeps the bytes that it always had.
+        rules = [{"name": name, "rule": text} for name, text in self.rules]
         return {
+            **({"rules": rules} if rules else {}),
             "features": [feature.to_json() for feature in self.features],
             "missing": list(self.missing),
             "strip": self.strip,
@@ -233,6 +300,7 @@ class Schema(CellRules):
             missing=tuple(body["missing"]),
             strip=body["strip"],
             decimal=body["decimal"],
+            rules=tuple((item["name"], item["rule"]) for item in body.get("rules", ())),
         )
 
 
@@ -245,14 +313,12 @@ def _array(feature: Feature, values: list[Any]) -> NDArray[Any]:
     return found
 
 
-def _bounds(limits: Expect) -> Bounds:
-    return Bounds(limits.min, limits.max, limits.values, getattr(limits, "present", False))
-
-
-def _problem(row: int, column: str | None, value: object, rule: str) -> Problem:
-    """The value is shown as it came, cut where it is long."""
-    if isinstance(value, (dict, list)) or (isinstance(value, str) and len(value) > _VALUE_LENGTH):
-        value = str(value)[:_VALUE_LENGTH]
-    elif isinstance(value, float) and not math.isfinite(value):
-        value = str(value)  # JSON has no spelling for it
-    return {"row": row, "column": column, "value": value, "rule": rule}
+def bounds_of(limits: Expect) -> Bounds:
+    """What a spec says about the cells of a column."""
+    return Bounds(
+        min=limits.min,
+        max=limits.max,
+        values=limits.values,
+        present=getattr(limits, "present", False),
+        regex=getattr(limits, "regex", None),
+    )

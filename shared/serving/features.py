@@ -10,23 +10,38 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from shared.regexes import Pattern
+from shared.serving.cells import Rule
+
 Kind = Literal["number", "category"]
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Limits of a column, both ends included. `values` are categories."""
+    """Limits of a column, both ends included. `values` and `regex` (whole texts) are for
+    categories. Raises RegexError for a pattern that `shared.regexes` does not know."""
 
     min: float | None = None
     max: float | None = None
     values: tuple[str, ...] | None = None
     present: bool = False
+    regex: str | None = None
+    _pattern: Pattern | None = field(init=False, repr=False, compare=False, default=None)
+
+    def __post_init__(self) -> None:
+        if self.regex is not None:
+            object.__setattr__(self, "_pattern", Pattern(self.regex))
 
     def __bool__(self) -> bool:
         return self != Bounds()
 
     def to_json(self) -> dict[str, Any]:
-        body: dict[str, Any] = {"min": self.min, "max": self.max, "values": self.values}
+        body: dict[str, Any] = {
+            "min": self.min,
+            "max": self.max,
+            "values": self.values,
+            "regex": self.regex,
+        }
         body = {key: value for key, value in body.items() if value is not None}
         return body | ({"present": True} if self.present else {})
 
@@ -38,22 +53,31 @@ class Bounds:
             max=body.get("max"),
             values=None if values is None else tuple(values),
             present=bool(body.get("present", False)),
+            regex=body.get("regex"),
         )
 
-    def broken_by(self, value: float | str) -> str | None:
-        """The rule that a converted value breaks, as a phrase, or None. A missing value breaks
-        only `present`."""
+    def broken_by(self, value: float | str) -> Rule | None:
+        """The rule that a converted value breaks, or None. A missing value breaks only
+        `present`."""
         if value == "" or (isinstance(value, float) and math.isnan(value)):
-            return "must be present" if self.present else None
+            return Rule("must be present", "present") if self.present else None
         if isinstance(value, str):
-            if self.values is not None and value not in self.values:
-                return "must be one of " + ", ".join(self.values)
-            return None
+            return self._broken_by_text(value)
         if self.min is not None and value < self.min:
-            return f"must be at least {self.min:g}"
+            return Rule(f"must be at least {self.min:g}", "range")
         if self.max is not None and value > self.max:
-            return f"must be at most {self.max:g}"
+            return Rule(f"must be at most {self.max:g}", "range")
         return None
+
+    def _broken_by_text(self, text: str) -> Rule | None:
+        if self.values is not None and text not in self.values:
+            return Rule("must be one of " + ", ".join(self.values), "set")
+        if self._pattern is not None and not self._pattern.matches(text):
+            return Rule(f"must match {self.regex}", "regex")
+        return None
+
+
+NO_BOUNDS = Bounds()
 
 
 @dataclass(frozen=True, slots=True)

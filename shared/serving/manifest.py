@@ -17,12 +17,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from shared import paths
 from shared.errors import MillraceError, NotServed, ObjectNotFound, PackageInvalid
 from shared.manifests import Manifest, parse_manifest, served_models
 from shared.ports import Bucket
 from shared.serving.package import LoadedModel, load
+
+if TYPE_CHECKING:
+    from shared.serving.resolving import Resolver
 
 INTERVAL_SECONDS = 2.0
 # Past this many intervals an answer from the old version would surprise whoever promoted.
@@ -32,10 +36,12 @@ _NEVER = float("-inf")
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A loaded version and the manifest that named it."""
+    """A loaded version, the manifest that named it, and what makes the columns of its joined
+    sources (None for a model of one file)."""
 
     model: LoadedModel
     manifest: Manifest
+    resolver: Resolver | None = None
 
 
 @dataclass(slots=True)
@@ -189,4 +195,12 @@ class ServedModels:
                 f"the manifest names {model} {manifest.version}, "
                 f"its package is {loaded.model} {loaded.version}"
             )
-        return Served(loaded, manifest)
+        return Served(loaded, manifest, _resolver(loaded, lake))
+
+
+def _resolver(loaded: LoadedModel, lake: Bucket) -> Resolver | None:
+    if not loaded.package.sources:
+        return None
+    from shared.serving.resolving import open_resolver  # cold start: few models have sources
+
+    return open_resolver(loaded.schema, loaded.package.sources, lake.download)

@@ -19,6 +19,7 @@ Nothing is pickled. Training writes it, serving loads it, both run the same code
                       threshold=0.41,                           # binary: positive when score >= it
                       calibrator=isotonic(x_points, y_points))  # or sigmoid(a, b), or None
     # regression: target=TargetScale(scale=100_000.0, low=0.0, high=None): value = raw * scale
+    # several sources: sources=(SourceAggregates, ...), each with its snapshot in the lake
     answers = LoadedModel(package).predict(columns)             # what serving will answer
     hashes  = write(package, directory)                         # {"package.json": sha256, ...}
     model   = load(lambda name: (directory / name).read_bytes(), hashes)   # LoadedModel
@@ -37,7 +38,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,9 @@ from shared.serving.engine import (
     sigmoid,
     tree_engine,
 )
+
+if TYPE_CHECKING:
+    from shared.serving.aggregates import SourceAggregates
 
 __all__ = [
     "LoadedModel",
@@ -108,6 +112,8 @@ class Package:
         threshold: Binary only: the positive label from this score on.
         metrics: Holdout figures worth showing with the model.
         example: One record of the training data, shown to people who ask how to call.
+        sources: What joined sources add to a record. `predict` takes their columns like any
+            others; `shared.serving.resolving` makes them from a key or from rows.
     """
 
     model: str
@@ -123,6 +129,7 @@ class Package:
     target: TargetScale = field(default_factory=TargetScale)
     metrics: Mapping[str, float] = field(default_factory=dict)
     example: Mapping[str, float | str | None] = field(default_factory=dict)
+    sources: tuple[SourceAggregates, ...] = ()
 
     def __post_init__(self) -> None:
         if self.task == "binary" and (len(self.labels) != 2 or self.threshold is None):
@@ -142,7 +149,10 @@ class Package:
         }
 
     def to_json(self) -> dict[str, Any]:
+        # A model of one source keeps the bytes that it always had.
+        sources = [source.to_json() for source in self.sources]
         return {
+            **({"sources": sources} if sources else {}),
             "format": FORMAT,
             "model": self.model,
             "version": self.version,
@@ -187,6 +197,7 @@ class Package:
             target=TargetScale(**body["target"]),
             metrics=body["metrics"],
             example=body["example"],
+            sources=_sources(body.get("sources", ())),
         )
 
 
@@ -233,6 +244,14 @@ class LoadedModel:
         negative, positive = package.labels
         labels = [positive if value >= threshold else negative for value in score.tolist()]
         return Predictions(score, labels)
+
+
+def _sources(bodies: Sequence[Mapping[str, Any]]) -> tuple[SourceAggregates, ...]:
+    if not bodies:
+        return ()
+    from shared.serving.aggregates import SourceAggregates  # cold start: few models have sources
+
+    return tuple(map(SourceAggregates.from_json, bodies))
 
 
 def write(package: Package, directory: Path) -> dict[str, str]:

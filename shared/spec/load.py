@@ -17,11 +17,14 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from shared.errors import BadSpec
+from shared.spec.consistency import Inconsistent
 from shared.spec.model import Spec
 
 MAX_CHARACTERS = 256 * 1024
 MAX_DEPTH = 12
 MAX_PROBLEMS = 8
+MAX_WHOLE = 1e15
+_UNION_ERRORS = ("float_type", "float_parsing", "string_type", "finite_number")
 
 KeyPath = tuple[str | int, ...]
 Lines = dict[KeyPath, int]
@@ -38,6 +41,17 @@ class _Dumper(yaml.SafeDumper):
     """Quotes every text that YAML at large or we would read as something else, such as `08`."""
 
 
+class _Line(dict[str, Any]):
+    """A map that is written on one line."""
+
+
+_Dumper.add_representer(
+    _Line,
+    lambda dumper, line: dumper.represent_mapping(
+        yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, line, flow_style=True
+    ),
+)
+
 _DIGITS = list("-+.0123456789")
 for _tag, _pattern, _first in (
     ("bool", r"true|false|True|False", list("tfTF")),
@@ -51,6 +65,16 @@ for _tag, _pattern, _first in (
         )
 
 
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """Line breaks of every kind are escaped: in other styles YAML folds them into blanks."""
+    style = '"' if _BREAKS.search(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_BREAKS = re.compile("[\n\r\x85\u2028\u2029]")
+_Dumper.add_representer(str, _text)
+
+
 def load_spec(text: str, name: str) -> Spec:
     """The spec in this text; `name` is the file's name for messages. Raises BadSpec."""
     data, lines = _read(text, name)
@@ -60,11 +84,31 @@ def load_spec(text: str, name: str) -> Spec:
         raise BadSpec(_complaint(error, lines, name)) from error
 
 
+def complaints(error: Exception, name: str) -> list[str]:
+    """The problems in a message of `load_spec`, one by one."""
+    return re.split(rf"; (?={re.escape(name)}, line |and \d+ more$)", str(error))
+
+
+def dump_value(value: Any) -> str:
+    """One value as YAML on one line."""
+    text = yaml.dump(
+        _plain(value),
+        Dumper=_Dumper,
+        sort_keys=False,
+        default_flow_style=True,
+        allow_unicode=True,
+        width=10**6,
+    )
+    return str(text).removesuffix("\n").removesuffix("\n...")
+
+
 def dump_spec(spec: Spec) -> str:
     """YAML of what differs from the defaults; `load_spec` gives the same spec again."""
     body = _plain(spec.model_dump(mode="json", exclude_defaults=True))
     if set(body["target"]) == {"column"}:
         body["target"] = body["target"]["column"]
+    if "columns" in body:  # a line for each, however much it holds
+        body["columns"] = {name: _Line(column) for name, column in body["columns"].items()}
     # None: maps and lists of scalars go on one line, the rest in blocks.
     nested = any(isinstance(value, dict | list) for value in body.values())
     flow = None if nested else False
@@ -80,12 +124,13 @@ def dump_spec(spec: Spec) -> str:
 
 
 def _plain(part: Any) -> Any:
-    """17 rather than 17.0."""
+    """17 rather than 17.0, as far as floats are exact."""
     if isinstance(part, dict):
         return {key: _plain(value) for key, value in part.items()}
     if isinstance(part, list):
         return [_plain(item) for item in part]
-    return int(part) if isinstance(part, float) and part.is_integer() else part
+    whole = isinstance(part, float) and part.is_integer() and abs(part) < MAX_WHOLE
+    return int(part) if whole else part
 
 
 # --- text to data --------------------------------------------------------------------------------
@@ -168,31 +213,44 @@ def _scalar(node: yaml.Node) -> str | int | float | bool | None:
 
 
 def _complaint(error: ValidationError, lines: Lines, name: str) -> str:
-    problems = [_problem(item, lines, name) for item in error.errors(include_url=False)]
-    shown = problems[:MAX_PROBLEMS]
-    if len(problems) > len(shown):
-        shown.append(f"and {len(problems) - len(shown)} more")
+    found = [item for broken in error.errors(include_url=False) for item in _problem(broken, lines)]
+    found.sort(key=lambda item: item[0])
+    texts = list(dict.fromkeys(f"{name}, line {line}: {text}" for line, text in found))
+    shown = texts[:MAX_PROBLEMS]
+    if len(texts) > len(shown):
+        shown.append(f"and {len(texts) - len(shown)} more")
     return "; ".join(shown)
 
 
-def _problem(item: Any, lines: Lines, name: str) -> str:
+def _problem(item: Any, lines: Lines) -> Iterator[tuple[int, str]]:
+    """Line and sentence of one of pydantic's errors, or of each rule about the whole spec."""
     path: KeyPath = tuple(item["loc"])
+    broken = item.get("ctx", {}).get("error")
+    if isinstance(broken, Inconsistent):
+        for key, text in broken.problems:
+            yield _line(key, lines), f"{_dotted(key)} {text}"
+        return
+    while path and path not in lines and path[:-1] in lines and item["type"] in _UNION_ERRORS:
+        path = path[:-1]  # pydantic adds which of several types it tried
     text = str(item["msg"]).removeprefix("Value error, ")
-    if not path:  # a rule about the whole spec starts its sentence with the key it is about
-        path = tuple(re.split(r"[ ,]", text, maxsplit=1)[0].split("."))
-        where = f"{name}, line {_line(path, lines)}: "
-        return where + text
-    where = f"{name}, line {_line(path, lines)}: {_dotted(path)}"
+    yield _line(path, lines), f"{_dotted(path)}{_sentence(item, path, text)}"
+
+
+def _sentence(item: Any, path: KeyPath, text: str) -> str:
+    value = item["input"]
+    plain = not isinstance(value, dict | list)
     if item["type"] == "extra_forbidden":
-        return f"{where} is no key we know; {_nearest(str(path[-1]), _keys(path[:-1]))}"
+        return f" is no key we know; {_nearest(str(path[-1]), _keys(path[:-1]))}"
     if item["type"] == "missing":
-        return f"{where} is missing"
-    hint = ""
-    if item["type"] == "string_type" and not isinstance(item["input"], dict | list):
-        hint = f"; {item['input']!r} is no text, put it in quotes"
-    elif not isinstance(item["input"], dict | list) and item["type"] != "value_error":
-        hint = f"; it is {item['input']!r}"
-    return f"{where}: {text}{hint}"
+        return " is missing"
+    if item["type"] == "value_error":
+        return f" {text}" if text.startswith("is ") else f": {text}"
+    if item["type"] == "string_type" and plain:
+        return f": {text}; {value!r} is no text, put it in quotes"
+    if item["type"] == "literal_error" and isinstance(value, str):
+        close = difflib.get_close_matches(value, re.findall("'([^']*)'", text), n=1, cutoff=0.6)
+        return f": {text}; it is {value!r}" + (f", did you mean {close[0]}?" if close else "")
+    return f": {text}; it is {value!r}" if plain else f": {text}"
 
 
 def _line(path: KeyPath, lines: Lines) -> int:

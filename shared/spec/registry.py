@@ -1,23 +1,44 @@
 """Specs in force: registered generations in the lake.
 
-    specs/<model>/current.json     the generation in force (swapped)
-    specs/<model>/000003.json      every generation (create-only)
+    specs/<model>/current.json           the generation in force (swapped)
+    specs/<model>/000003.json            every generation (create-only), in force or not
+    specs/<model>/000003-decision.json   how the question about it ended, if there was one
 
-The same content registered again keeps its generation. An upload that is older than the one in
-force (events come in any order, and again) changes nothing.
+A generation names the one that it `replaces` and comes into force in its place only. The same
+content registered again keeps its generation. An upload that is older than the one in force (events
+come in any order, and again) changes nothing.
 """
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+from typing import Literal
+
 from shared import documents, paths
 from shared.errors import AliasMoved, BadSpec, ObjectNotFound, PreconditionFailed
 from shared.ports import Bucket, Clock
+from shared.spec.differences import differences
+from shared.spec.effective import written
 from shared.spec.model import RegisteredSpec, Spec
+
+SWAPS = 5
+_GENERATION = re.compile(r"specs/[^/]+/(\d{6,})\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A spec that was dropped: `asked` is its generation, `in_force` the present one. `state` is
+    `new` when it has yet to come into force, `overtaken` by a newer upload, or `in_force`."""
+
+    state: Literal["new", "in_force", "overtaken"]
+    asked: RegisteredSpec
+    in_force: RegisteredSpec | None
 
 
 def read_spec(model: str, *, lake: Bucket) -> RegisteredSpec:
     """The spec in force. Raises ObjectNotFound when the model has none."""
-    return RegisteredSpec.model_validate(documents.require(lake, paths.spec(model)))
+    return RegisteredSpec.of(documents.require(lake, paths.spec(model)))
 
 
 def find_spec(model: str, *, lake: Bucket) -> RegisteredSpec | None:
@@ -28,10 +49,22 @@ def find_spec(model: str, *, lake: Bucket) -> RegisteredSpec | None:
         return None
 
 
+def read_registered(model: str, generation: int, *, lake: Bucket) -> RegisteredSpec:
+    """One generation, in force or not. Raises ObjectNotFound."""
+    name = paths.spec_generation(model, generation)
+    return RegisteredSpec.of(documents.require(lake, name))
+
+
 def read_generation(model: str, generation: int, *, lake: Bucket) -> Spec:
     """The spec a run was asked with, whatever is in force now. Raises ObjectNotFound."""
-    name = paths.spec_generation(model, generation)
-    return RegisteredSpec.model_validate(documents.require(lake, name)).spec
+    return read_registered(model, generation, lake=lake).spec
+
+
+def known_generations(model: str, *, lake: Bucket) -> list[int]:
+    """Numbers of all generations, in force or not, oldest first."""
+    prefix = paths.spec(model).removesuffix("current.json")
+    found = (_GENERATION.fullmatch(info.name) for info in lake.list(prefix))
+    return sorted(int(match[1]) for match in found if match)
 
 
 def known_models(*, lake: Bucket) -> list[str]:
@@ -39,54 +72,119 @@ def known_models(*, lake: Bucket) -> list[str]:
     return [folder.removeprefix("specs/").rstrip("/") for folder in lake.folders("specs/")]
 
 
+# --- registering ---------------------------------------------------------------------------------
+
+
 def register(model: str, spec: Spec, source: str, *, lake: Bucket, clock: Clock) -> RegisteredSpec:
-    """Put a spec in force. A repeat, and the same content again, change nothing.
-    Raises BadSpec (name), AliasMoved when another registration won the race."""
+    """Put a spec in force without asking anybody; the one in force comes back. A repeat, and the
+    same content again, change nothing. Raises as `propose`, and AliasMoved."""
+    proposal = propose(model, spec, source, lake=lake, clock=clock)
+    if proposal.state == "new":
+        put_in_force(proposal.asked, lake=lake)
+        return proposal.asked
+    return proposal.in_force or proposal.asked
+
+
+def propose(model: str, spec: Spec, source: str, *, lake: Bucket, clock: Clock) -> Proposal:
+    """Write down a spec that was dropped; a repeat finds its generation. Raises BadSpec (name),
+    AliasMoved when another registration won the race."""
     if not paths.is_model_name(model):
         raise BadSpec(
             f"{model!r} is no model name: use [a-z][a-z0-9_]* of at most 63 characters, "
             f"as in _specs/adult_income.yaml"
         )
     current = documents.read(lake, paths.spec(model))
-    generation = 1
-    if current.exists:
-        old = RegisteredSpec.model_validate(current.body)
-        if _overtaken(source, old.source):
-            return old
-        # Mappings are equal in any order, but columns name the cells of a file without a header.
-        if old.spec == spec and list(old.spec.columns) == list(spec.columns):
-            if old.source == source:
-                return old
-            new = old.model_copy(update={"source": source})
+    old = RegisteredSpec.of(current.body) if current.exists else None
+    numbers = known_generations(model, lake=lake)
+    present = old.generation if old else 0
+    later = [read_registered(model, n, lake=lake) for n in numbers if n > present]
+    if old is not None:
+        if is_older(source, old.source):
+            return Proposal("overtaken", old, old)
+        if old.source == source:
+            return Proposal("in_force", old, old)
+    newer = next((item for item in later if is_older(source, item.source)), None)
+    if newer is not None:
+        return Proposal("overtaken", newer, old)
+    if old is not None and not differences(old.spec, spec):
+        update = {"source": source, "written": written(spec)}
+        kept = old.model_copy(update=update)
+        _swap(kept, current.generation, lake)
+        return Proposal("in_force", kept, kept)
+    mine = _begun(model, source, present, later, lake)
+    if mine is None:
+        number = max([*numbers, present]) + 1
+        mine = RegisteredSpec(
+            model=model,
+            generation=number,
+            spec=spec,
+            registered=documents.timestamp(clock.now()),
+            source=source,
+            replaces=present,
+            written=written(spec),
+        )
+        if not documents.create(lake, paths.spec_generation(model, number), _body(mine)):
+            raise AliasMoved(f"another spec for {model} was registered at the same time")
+    return Proposal("new", mine, old)
+
+
+def _begun(
+    model: str, source: str, present: int, later: list[RegisteredSpec], lake: Bucket
+) -> RegisteredSpec | None:
+    """The generation that this upload got before a crash. One that may no longer come into force is
+    left alone, unless somebody was asked about it."""
+    for item in reversed(later):
+        name = paths.approval(model, paths.spec_question(item.generation))
+        if item.source == source and (
+            item.replaces == present or documents.read(lake, name).exists
+        ):
+            return item
+    return None
+
+
+def put_in_force(new: RegisteredSpec, *, lake: Bucket) -> None:
+    """Swap it for the generation that it replaces; a repeat changes nothing. Raises AliasMoved
+    when another one is in force meanwhile."""
+    if not come_into_force(new, lake=lake):
+        raise AliasMoved(f"another spec for {new.model} was registered at the same time")
+
+
+def come_into_force(new: RegisteredSpec, *, lake: Bucket) -> bool:
+    """As `put_in_force`; False when another generation is in force and this one never was."""
+    for _ in range(SWAPS):
+        current = documents.read(lake, paths.spec(new.model))
+        present = int(current.body["generation"]) if current.exists else 0
+        if present != new.replaces:
+            return _was_in_force(new, present, lake)
+        try:
             return _swap(new, current.generation, lake)
-        generation = old.generation + 1
-    new = RegisteredSpec(
-        model=model,
-        generation=generation,
-        spec=spec,
-        registered=documents.timestamp(clock.now()),
-        source=source,
-    )
-    # A generation object left by a crash before the swap below is overwritten, never in force.
-    lake.write(
-        paths.spec_generation(model, generation),
-        documents.dumps(new.model_dump(mode="json")),
-        content_type="application/json",
-    )
-    return _swap(new, current.generation, lake)
+        except AliasMoved:
+            continue  # read again: maybe only the upload's name changed
+    raise AliasMoved(f"the spec of {new.model} is contended")
 
 
-def _swap(new: RegisteredSpec, generation: int, lake: Bucket) -> RegisteredSpec:
-    model = new.model
+def _was_in_force(new: RegisteredSpec, present: int, lake: Bucket) -> bool:
+    """Follow what replaced what, back from the generation in force."""
+    while present > new.generation:
+        before = read_registered(new.model, present, lake=lake).replaces
+        present = present - 1 if before is None else before
+    return present == new.generation
+
+
+def _swap(new: RegisteredSpec, generation: int, lake: Bucket) -> bool:
     try:
-        documents.swap(lake, paths.spec(model), new.model_dump(mode="json"), generation=generation)
+        documents.swap(lake, paths.spec(new.model), _body(new), generation=generation)
     except PreconditionFailed as error:
-        raise AliasMoved(f"another spec for {model} was registered at the same time") from error
-    return new
+        raise AliasMoved(f"another spec for {new.model} was registered at the same time") from error
+    return True
 
 
-def _overtaken(source: str, in_force: str) -> bool:
-    """True when both name the same object and this generation of it is the older one."""
+def _body(registered: RegisteredSpec) -> dict[str, object]:
+    return registered.model_dump(mode="json")
+
+
+def is_older(source: str, other: str) -> bool:
+    """True when both uploads are of the same object and `source` is the older one."""
     name, _, generation = source.rpartition("#")
-    other, _, newer = in_force.rpartition("#")
-    return bool(name) and name == other and int(generation) < int(newer)
+    theirs, _, newer = other.rpartition("#")
+    return bool(name) and name == theirs and int(generation) < int(newer)

@@ -6,12 +6,17 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from shared.spec.model import Spec
+from shared.spec.parts import format_duration
 
 FILE = Path(__file__).with_name("spec.schema.json")
+_ISO = TypeAdapter(timedelta)
 _DURATION = {"anyOf": [{"type": "string", "pattern": "^[0-9]+[smhd]$"}, {"const": 0}]}
 
 
@@ -38,6 +43,8 @@ def _durations(part: Any) -> Any:
         return part
     if part.get("format") == "duration":
         rest = {key: value for key, value in part.items() if key not in ("type", "format")}
+        if "default" in rest:  # pydantic writes PT15M
+            rest["default"] = format_duration(_ISO.validate_python(rest["default"]))
         return {**_DURATION, **rest}
     return {key: _durations(value) for key, value in part.items()}
 

@@ -12,20 +12,28 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from shared.serving.columns import Columns, Schema
-from shared.tabular.reading import Cells, columns_of
-from shared.tabular.records import allow_long_fields, record_writer
+from shared.tabular.csv_blocks import csv_bytes
+from shared.tabular.records import allow_long_fields
 from shared.tabular.targets import Outcome
 
 Side = Literal["fit", "holdout", "reserved"]
+Cells = dict[str, list[str]]
 LEADING = ("record", "origin", "prediction_id", "side")
+LEVEL = 4
+_STEP_ROWS = 10_000
+_KNOWN = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,11 @@ class Examples:
         )
 
 
+def columns_of(cells: Cells, schema: Schema) -> Columns:
+    """Columns of cells that were sifted before."""
+    return schema.from_cells({name: cells[name] for name in schema.names})[0]
+
+
 def examples_of(dataset: Dataset, schema: Schema, target: str, outcome: Outcome) -> Examples:
     """All rows of a dataset, whatever their side."""
     return Examples(columns_of(dataset.cells, schema), outcome.parse(dataset.cells[target]).values)
@@ -70,36 +83,69 @@ def side_mask(dataset: Dataset, side: Side) -> NDArray[np.bool_]:
     return np.array([found == side for found in dataset.side], bool)
 
 
+class Packer:
+    """data.csv.gz piece by piece: gzipped CSV, always with a header, comma and UTF-8, whatever the
+    source had. The same rows in the same pieces are the same bytes."""
+
+    def __init__(self) -> None:
+        # As a gzip file without name and time.
+        self._gzip = zlib.compressobj(LEVEL, wbits=31)
+
+    def header(self, names: Iterable[str]) -> bytes:
+        """`names` are the features, then the target."""
+        return self._packed([pa.array([name], pa.string()) for name in (*LEADING, *names)])
+
+    def rows(
+        self,
+        record: NDArray[np.int64],
+        origin: Sequence[str],
+        prediction_id: Sequence[str],
+        side: Sequence[Side],
+        cells: Iterable[pa.Array],
+    ) -> bytes:
+        texts = (pa.array(list(column), pa.string()) for column in (origin, prediction_id, side))
+        numbers = pc.cast(pa.array(record, pa.int64()), pa.string())
+        return self._packed([numbers, *texts, *cells])
+
+    def end(self) -> bytes:
+        return self._gzip.flush()
+
+    def _packed(self, columns: Sequence[pa.Array]) -> bytes:
+        return self._gzip.compress(csv_bytes(columns))
+
+
 def pack(dataset: Dataset) -> bytes:
-    """Gzipped CSV, always with a header, comma and UTF-8, whatever the source had."""
-    text = io.StringIO(newline="")
-    writer = record_writer(text)
-    writer.writerow([*LEADING, *dataset.cells])
-    writer.writerows(
-        zip(
-            *(dataset.record, dataset.origin, dataset.prediction_id, dataset.side),
-            *dataset.cells.values(),
-            strict=True,
-        )
+    """A whole dataset as `Packer` writes it."""
+    packer = Packer()
+    header = packer.header(dataset.cells)
+    cells = [pa.array(column, pa.string()) for column in dataset.cells.values()]
+    rows = packer.rows(
+        np.array(dataset.record, np.int64),
+        dataset.origin,
+        dataset.prediction_id,
+        dataset.side,
+        cells,
     )
-    return gzip.compress(text.getvalue().encode(), compresslevel=6, mtime=0)
+    return header + rows + packer.end()
 
 
 def unpack(data: bytes) -> Dataset:
-    """The dataset of `pack`."""
+    """The dataset of `pack`. Equal cells of a column are one object in memory."""
     allow_long_fields()
-    text = io.StringIO(gzip.decompress(data).decode(), newline="")
-    reader = csv.reader(text)
-    names = next(reader)[len(LEADING) :]
-    columns: Sequence[Sequence[str]] = list(zip(*reader, strict=True))
-    if not columns:
-        columns = [()] * (len(LEADING) + len(names))
+    with gzip.open(io.BytesIO(data), "rt", encoding="utf-8", newline="") as text:
+        reader = csv.reader(text)
+        names = next(reader)
+        columns: list[list[str]] = [[] for _ in names]
+        known: list[dict[str, str]] = [{} for _ in names]
+        while rows := list(islice(reader, _STEP_ROWS)):
+            for column, shared, texts in zip(columns, known, zip(*rows, strict=True), strict=True):
+                column += [shared.setdefault(text, text) for text in texts]
+                if len(shared) > _KNOWN:
+                    shared.clear()
     record, origin, prediction_id, side = columns[: len(LEADING)]
-    cells = {
-        name: list(column) for name, column in zip(names, columns[len(LEADING) :], strict=True)
-    }
+    cells = dict(zip(names[len(LEADING) :], columns[len(LEADING) :], strict=True))
     sides: list[Side] = [_SIDES[found] for found in side]
-    return Dataset(cells, list(map(int, record)), list(origin), list(prediction_id), sides)
+    return Dataset(cells, list(map(int, record)), origin, prediction_id, sides)
 
 
 _SIDES: dict[str, Side] = {"fit": "fit", "holdout": "holdout", "reserved": "reserved"}

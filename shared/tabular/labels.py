@@ -1,8 +1,9 @@
 """Rows of a labels file: which of them are labels, and why the others are not.
 
 A file has the header `prediction_id,label` (or the target's name instead of `label`), maybe
-`label_time`, and whatever else its owner likes; delimiter and encoding are the spec's. One label
-per prediction: the last row wins and the earlier ones are quarantined with that reason.
+`label_time`, and whatever else its owner likes; delimiter and encoding are found, and it may be
+packed with gzip. One label per prediction: the last row wins and the earlier ones are quarantined
+with that reason.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 from typing import BinaryIO
 
 from shared.errors import EmptyFile, HeaderMismatch
+from shared.headers import label_columns, label_source
 from shared.serving.cells import BadCell
 from shared.serving.columns import Schema
 from shared.spec.model import Spec
@@ -63,7 +65,7 @@ def check_rows(
     it has any yet. Raises HeaderMismatch, EmptyFile, UnreadableText."""
     schema = Schema.of(spec)
     rules = _Rules(spec, schema, tuple(map(schema.category_of, known)))
-    records = read_records(stream, spec.source)
+    records = read_records(stream, label_source(spec), expected=label_columns(spec))
     header = _header(next(records, []), spec)
     good: dict[str, tuple[LabelRow, tuple[str, ...]]] = {}
     bad: list[Quarantined] = []
@@ -96,7 +98,7 @@ def _header(cells: list[str], spec: Spec) -> _Header:
     if missing or twice:
         problem = f"missing: {', '.join(missing)}" if missing else f"twice: {', '.join(twice)}"
         raise HeaderMismatch(
-            f"a labels file needs the header {ID_COLUMN}{spec.source.delimiter}{LABEL_COLUMN}; "
+            f"a labels file needs the header {ID_COLUMN},{LABEL_COLUMN}; "
             f"{problem}; found: {', '.join(names) or 'nothing'}"
         )
     time = names.index(TIME_COLUMN) if TIME_COLUMN in names else None

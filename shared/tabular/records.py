@@ -5,51 +5,63 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, BinaryIO, Protocol, TextIO, cast
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any, BinaryIO, Protocol, TextIO
 
 from shared.errors import UnreadableText
 from shared.spec.model import Source
+from shared.tabular.lines import MAX_LINE_BYTES, Text
 
 # One field larger than this is a quote that was never closed, not data.
 MAX_FIELD_CHARACTERS = 1024 * 1024
-_STEP_BYTES = 4 * 1024 * 1024
 
 
-class _Steps(io.BufferedIOBase):
-    """A stream in large steps. TextIOWrapper asks for 8 KiB by `read1`, which goes past a buffer
-    straight to the source: one request to storage each."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-
-    def readable(self) -> bool:
-        return True
-
-    def read1(self, size: int = -1, /) -> bytes:  # noqa: ARG002  # larger is allowed
-        return self._stream.read(_STEP_BYTES)
+def read_records(
+    stream: BinaryIO, source: Source, *, name: str = "", expected: Collection[str] = ()
+) -> Iterator[list[str]]:
+    """Records of a CSV file that are not blank, in bounded memory; quoted line ends belong to their
+    field. A record of nothing but delimiters and blanks is blank. Raises UnreadableText."""
+    text = Text(stream, source, name=name, expected=expected)
+    for _, row in numbered_steps(text.steps(), text.source):
+        yield row
 
 
-def read_records(stream: BinaryIO, source: Source) -> Iterator[list[str]]:
-    """Records that are not blank lines, in bounded memory; quoted line ends belong to their field.
+def numbered_steps(steps: Iterable[bytes], source: Source) -> Iterator[tuple[int, list[str]]]:
+    """Records that are not blank, with how many steps (UTF-8, whole lines) were begun to read them.
     Raises UnreadableText."""
     allow_long_fields()
-    encoding = "utf-8-sig" if source.encoding == "utf-8" else source.encoding
-    text = io.TextIOWrapper(cast(BinaryIO, _Steps(stream)), encoding=encoding, newline="")
-    reader = csv.reader(text, delimiter=source.delimiter, skipinitialspace=source.strip)
+    begun, waiting = 0, 0
+
+    def lines() -> Iterator[str]:
+        nonlocal begun, waiting
+        for step in steps:
+            begun += 1
+            waiting += len(step)
+            if waiting - len(step) > MAX_LINE_BYTES:
+                raise UnreadableText(
+                    f"a record before line {reader.line_num} is longer than "
+                    f"{MAX_LINE_BYTES >> 20} MiB; is a quote left open?"
+                )
+            # Line ends as TextIOWrapper sees them with newline="", and no others.
+            yield from io.StringIO(step.decode(), newline="")
+
+    reader = csv.reader(lines(), delimiter=source.delimiter, skipinitialspace=source.strip)
     try:
         for row in reader:
-            if len(row) > 1 or (row and row[0].strip()):
-                yield row
-    except UnicodeDecodeError as error:
-        raise UnreadableText(
-            f"after line {reader.line_num} there are bytes that are not {source.encoding}; save "
-            f"the file as UTF-8 or set source.encoding (latin-1 or cp1252) in the spec"
-        ) from error
+            waiting = 0
+            if not is_blank(row):
+                yield begun, row
     except csv.Error as error:
         raise UnreadableText(
             f"line {reader.line_num} is not CSV: {error}; is a quote left open?"
         ) from error
+
+
+def is_blank(row: Sequence[str]) -> bool:
+    """Nothing but delimiters and blanks: no record, as a blank line is none."""
+    if row and row[0] and not row[0].isspace():  # nearly always
+        return False
+    return not any(cell and not cell.isspace() for cell in row)
 
 
 def column_names(cells: Sequence[str]) -> list[str]:

@@ -2,7 +2,8 @@
 
 A random holdout is a hash of what a model sees of the row (its canonical feature values) with a
 salt that is frozen at the model's first training: equal rows are always on one side, today and in
-the next file. The holdout of a retraining is the newest labelled rows (design 7.4).
+the next file. With `split: time` the newest rows are the holdout. That of a retraining is the
+newest labelled rows (design 7.4).
 """
 
 from __future__ import annotations
@@ -10,12 +11,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
+from shared.errors import NotTrainable
 from shared.serving.columns import Columns
 from shared.serving.features import Feature
+from shared.serving.times import text_of
 from shared.tabular.dataset import Side
+from shared.tabular.distinct import Distinct
 
 NEW_LABELS_SHARE = 0.3
 MIN_ROWS = 150
@@ -26,20 +34,57 @@ MIN_GROUPS = 50
 
 def row_keys(columns: Columns, features: Sequence[Feature]) -> list[bytes]:
     """One key per row; rows that are equal to a model have equal keys."""
-    texts = []
-    for feature in features:
-        column = columns[feature.name]
-        # 0.0 is added so that -0.0 and 0.0 are one value.
-        values = (column + 0.0).tolist() if feature.kind == "number" else column.tolist()
-        known = {value: repr(value) for value in set(values)}
-        texts.append([known.get(value, "nan") for value in values])
-    joined = ("\x1f".join(row) for row in zip(*texts, strict=True))
-    return [hashlib.blake2b(row.encode(), digest_size=16).digest() for row in joined]
+    return _keys([_spelled(columns[feature.name]) for feature in features])
+
+
+def distinct_keys(
+    columns: Mapping[str, Distinct], features: Sequence[Feature], rows: NDArray[np.intp]
+) -> list[bytes]:
+    """The keys of these rows, as `row_keys` gives them, from columns by their different cells."""
+    return _keys(
+        [
+            _spelled(columns[feature.name].values).take(pa.array(columns[feature.name].codes[rows]))
+            for feature in features
+        ]
+    )
+
+
+def _spelled(values: NDArray[Any]) -> pa.Array:
+    """Values as they stand in a key."""
+    # 0.0 is added so that -0.0 and 0.0 are one value.
+    plain = values.tolist() if values.dtype == object else (values + 0.0).tolist()
+    known = {value: repr(value) for value in set(plain)}
+    return pa.array([known.get(value, "nan") for value in plain], pa.string())
+
+
+def _keys(texts: list[pa.Array]) -> list[bytes]:
+    joined = pc.binary_join_element_wise(*texts, "\x1f").cast(pa.binary()).to_pylist()
+    blake = hashlib.blake2b
+    return [blake(row, digest_size=16).digest() for row in joined]
 
 
 def random_sides(keys: Sequence[bytes], salt: str, share: float) -> list[Side]:
     """`holdout` for about `share` of the keys."""
     return ["holdout" if _unit(key, salt) < share else "fit" for key in keys]
+
+
+def time_cut(times: NDArray[np.float64], share: float) -> float:
+    """From which moment on rows are in the holdout, so that about `share` of them are and all rows
+    of one moment are on one side. Raises NotTrainable when all have the same."""
+    moments, counts = np.unique(times[~np.isnan(times)], return_counts=True)
+    if len(moments) < 2:
+        raise NotTrainable(
+            "split: time needs rows of two times or more; these have "
+            + (f"only {text_of(float(moments[0]))}" if len(moments) else "none")
+        )
+    newest = counts[::-1].cumsum()[::-1] / counts.sum()
+    # The oldest moment is never held out: something has to be fitted.
+    return float(moments[1 + int(np.abs(newest[1:] - share).argmin())])
+
+
+def time_sides(times: NDArray[np.float64], cut: float) -> list[Side]:
+    """The newest rows are the holdout."""
+    return ["holdout" if late else "fit" for late in (times >= cut).tolist()]
 
 
 @dataclass(frozen=True, slots=True)

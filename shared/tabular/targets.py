@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import NotTrainable
-from shared.serving.cells import BadCell
-from shared.serving.columns import Schema
-from shared.serving.features import Bounds
+from shared.serving.cells import BadCell, Rule
+from shared.serving.columns import Schema, bounds_of
+from shared.serving.features import NO_BOUNDS, Bounds
 from shared.serving.package import Task
 from shared.spec.model import Spec
 
-NO_BOUNDS = Bounds()
 MAX_CLASSES = 100
 MIN_ROWS = 50
 MIN_CLASS_ROWS = 10
+MIN_HOLDOUT = 10
+MIN_HELD_CLASS = 2
 # Beyond this no engine keeps its precision, and squares of errors stop being numbers.
 LARGEST_VALUE = 1e30
 
@@ -34,7 +35,7 @@ class Parsed:
     """`values` is NaN where `problems` (by row) says why."""
 
     values: NDArray[np.float64]
-    problems: dict[int, str]
+    problems: dict[int, Rule]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,12 @@ class Outcome:
     def parse(self, texts: Sequence[str]) -> Parsed:
         """Class positions, or values divided by the scale."""
         known: dict[str, float] = {}
-        rules: dict[str, str] = {}
+        rules: dict[str, Rule] = {}
         for text in set(texts):
             try:
                 known[text] = self._value(text)
             except BadCell as error:
-                known[text], rules[text] = math.nan, str(error)
+                known[text], rules[text] = math.nan, error.rule
         values = np.array([known[text] for text in texts], np.float64)
         problems = {row: rules[text] for row, text in enumerate(texts) if text in rules}
         return Parsed(values, problems)
@@ -67,35 +68,41 @@ class Outcome:
         if self.task == "regression":
             number = self.cells.number_of(text)
             if math.isnan(number):
-                raise BadCell("the target is missing")
+                raise BadCell("the target is missing", "target_missing")
             if rule := self.require.broken_by(number):
-                raise BadCell(rule)
+                raise BadCell(rule, rule.code)
             if not abs(number / self.scale) <= LARGEST_VALUE:
-                raise BadCell(f"must be within {LARGEST_VALUE:g} times target.scale")
+                phrase = f"must be within {LARGEST_VALUE:g} times target.scale"
+                raise BadCell(phrase, "target_size")
             return number / self.scale
         label = self.cells.category_of(text)
         if not label:
-            raise BadCell("the target is missing")
+            raise BadCell("the target is missing", "target_missing")
         if label not in self.labels:
-            raise BadCell(f"is {label!r}, not one of {', '.join(self.labels)}")
+            phrase = f"is {label[:100]!r}, not one of {', '.join(self.labels)}"
+            raise BadCell(phrase, "target_label")
         return float(self.labels.index(label))
 
 
 def outcome_of(
     spec: Spec,
-    texts: Sequence[str],
+    texts: Iterable[str] | Mapping[str, int],
     cells: Schema,
     known: Sequence[str] = (),
     spelled: Sequence[str] = (),
 ) -> Outcome:
-    """How to read this target. `known` are the labels of the model's first training: a positive
-    class that nobody declared stays what it was then. `spelled` are spellings to keep, where there
-    are any; else the most frequent ones in `texts` are taken. Raises NotTrainable."""
+    """How to read this target, from its texts or from how often each stands there. `known` are the
+    labels of the model's first training: a positive class that nobody declared stays what it was
+    then. `spelled` are spellings to keep, where there are any; else the most frequent ones are
+    taken. Raises NotTrainable."""
     require = _require(spec, cells)
     if spec.task == "regression":
         return Outcome("regression", (), spec.target.scale, cells, require)
-    spellings = _Spellings(texts, cells, spelled)
-    counts = Counter(cells.category_of(text) for text in texts)
+    ranked = Counter(texts)
+    spellings = _Spellings(ranked, cells, spelled)
+    counts: Counter[str] = Counter()
+    for text, count in ranked.items():
+        counts[cells.category_of(text)] += count
     for label in [found for found in counts if not found or require.broken_by(found)]:
         del counts[label]
     if len(counts) < 2:
@@ -116,8 +123,8 @@ def outcome_of(
 class _Spellings:
     """How the data spell each label: `True` and `TRUE` are one, and people get theirs back."""
 
-    def __init__(self, texts: Sequence[str], cells: Schema, kept: Sequence[str] = ()) -> None:
-        ranked = sorted(Counter(texts).items(), key=lambda item: (-item[1], item[0]))
+    def __init__(self, counts: Counter[str], cells: Schema, kept: Sequence[str] = ()) -> None:
+        ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         self._known: dict[str, str] = {}
         for text in (*kept, *(text for text, _ in ranked)):
             found = text.strip() if cells.strip else text
@@ -127,27 +134,43 @@ class _Spellings:
         return tuple(self._known[label] for label in labels)
 
 
-def check_enough(values: NDArray[np.float64], outcome: Outcome, what: str) -> None:
+def check_enough(
+    rows: int, classes: Sequence[int], constant: bool, outcome: Outcome, what: str
+) -> None:
     """Raises NotTrainable when these rows cannot carry a model."""
-    if len(values) < MIN_ROWS:
-        raise NotTrainable(f"{len(values)} {what}, at least {MIN_ROWS} are needed")
-    for position, label in enumerate(outcome.labels):
-        count = int((values == position).sum())
+    if rows < MIN_ROWS:
+        raise NotTrainable(f"{rows} {what}, at least {MIN_ROWS} are needed")
+    for label, count in zip(outcome.labels, classes, strict=True):
         if count < MIN_CLASS_ROWS:
             raise NotTrainable(
                 f"{count} {what} are {label!r}, at least {MIN_CLASS_ROWS} of each class are needed"
             )
-    if outcome.task == "regression" and np.ptp(values) == 0:
+    if not outcome.labels and constant:
         raise NotTrainable(f"all {what} have the same target value")
+
+
+def check_holdout(rows: int, classes: Sequence[int], outcome: Outcome) -> None:
+    """Raises NotTrainable when these rows cannot be compared on."""
+    if rows < MIN_HOLDOUT:
+        raise NotTrainable(
+            f"{rows} rows are left to compare on, at least {MIN_HOLDOUT} are needed; "
+            f"drop a file with more rows"
+        )
+    for label, count in zip(outcome.labels, classes, strict=True):
+        if count < MIN_HELD_CLASS:
+            raise NotTrainable(
+                f"the rows kept for the comparison hold {count} of {label!r}; drop a file with "
+                f"more of them"
+            )
 
 
 def _require(spec: Spec, cells: Schema) -> Bounds:
     column = spec.columns.get(spec.target.column)
     if column is None:
         return NO_BOUNDS
-    limits = column.require
-    values = limits.values and tuple(cells.category_of(value) for value in limits.values)
-    return Bounds(limits.min, limits.max, values, limits.present)
+    bounds = bounds_of(column.require)
+    values = bounds.values and tuple(cells.category_of(value) for value in bounds.values)
+    return replace(bounds, values=values)
 
 
 def _two(spec: Spec, counts: Counter[str], cells: Schema, known: Sequence[str]) -> tuple[str, str]:

@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from shared import approvals, documents, paths
+from shared.approvals import Approval
 from shared.errors import InProgress, NotAllowed
 from shared.manifests import ROLLBACK, Manifest, read_manifest, set_pinned
+from shared.usecases import spec_changes
 from shared.usecases.promote import carry_out, move_to
 from shared.usecases.settling import Promote, record_move
 
@@ -69,6 +71,8 @@ def _answer(decision: Decision, ports: Promote) -> str:
             f"{decision.version} was decided already: {taken['action']} by {taken['by']} at "
             f"{taken['at']}"
         )
+    if approval.spec_generation is not None:
+        return _answer_spec(approval, ports)
     outcome = carry_out(approval, ports)
     return {
         "promoted": f"{decision.version} is the champion of {decision.model} now.",
@@ -78,6 +82,17 @@ def _answer(decision: Decision, ports: Promote) -> str:
         "superseded": f"A newer version took the place of {decision.version}.",
         "expired": f"The question about {decision.version} has expired.",
     }[outcome]
+
+
+def _answer_spec(approval: Approval, ports: Promote) -> str:
+    which = f"Spec generation {approval.spec_generation} of {approval.model}"
+    return {
+        "registered": f"{which} is in force now.",
+        "declined": f"{which} was declined; generation {approval.against} stays in force.",
+        "superseded": f"{which} was superseded: another one came into force since this was asked. "
+        "To be asked anew, drop it again.",
+        "expired": f"The question about {which} has expired.",
+    }[spec_changes.carry_out(approval, ports)]
 
 
 def _promote(decision: Decision, ports: Promote) -> str:

@@ -1,6 +1,6 @@
 """The way in: an object was finalized in the inbox; make it a run, a spec, or a clear refusal.
 
-    claim(upload) -> route -> start_run | register spec | wait for spec | refuse -> complete
+    claim(upload) -> route -> begin | register spec | wait for spec | refuse -> complete
 
 Reads first bytes and metadata only. The original is never moved or altered. A file whose spec is
 not known yet waits as state (`waiting/`), never as a nack; registering the spec releases it.
@@ -10,20 +10,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared import claims, guards, paths, runs
+from shared import claims, paths, runs
 from shared.claims import Claim
-from shared.errors import BadSpec, ObjectNotFound, Rejected, Retryable
-from shared.events import AutomationNoted
+from shared.errors import ObjectNotFound, Rejected, Retryable
 from shared.ports import ObjectInfo
 from shared.routes import SpecUpload, is_litter, route
-from shared.spec.load import load_spec
 from shared.spec.model import RegisteredSpec
-from shared.spec.registry import find_spec, register
-from shared.usecases.starting import Intake, record_refusal, source_of, start_run
+from shared.spec.registry import find_spec
+from shared.uploads import source_of
+from shared.usecases.beginning import begin
+from shared.usecases.registering import register_upload
+from shared.usecases.starting import Intake, record_refusal
 from shared.usecases.waiting import release, wait_for_spec
 
 UNROUTED = "_unrouted"
-SPEC_BYTES = 1024 * 1024
 
 
 def take_in(upload: ObjectInfo, ports: Intake) -> str:
@@ -63,7 +63,7 @@ def _handle(upload: ObjectInfo, claim: Claim, ports: Intake) -> dict[str, Any]:
             return {"state": "waiting_for_spec", "model": destination.model}
         release(destination.model, registered, ports)
         return {"state": "released", "model": destination.model}
-    return start_run(destination, upload, claim.run_id, registered, ports)
+    return begin(destination, upload, claim.run_id, registered, ports)
 
 
 # --- specs ---------------------------------------------------------------------------------------
@@ -73,36 +73,11 @@ def _take_spec(
     destination: SpecUpload, upload: ObjectInfo, claim: Claim, ports: Intake
 ) -> dict[str, Any]:
     model = destination.model
-    registered = _register(model, upload, ports)
-    facts = {"generation": registered.generation, "source": source_of(upload)}
-    runs.note(model, claim.run_id, "spec-registered", lake=ports.lake, clock=ports.clock, **facts)
-    release(model, registered, ports)
-    return {"state": "spec_registered", "model": model, **facts}
-
-
-def _register(model: str, upload: ObjectInfo, ports: Intake) -> RegisteredSpec:
-    if upload.size_bytes > SPEC_BYTES:
-        raise BadSpec(
-            f"{upload.name} has {upload.size_bytes} bytes, a spec has at most {SPEC_BYTES}. Was a "
-            f"data file dropped in the place of a spec?"
-        )
-    try:
-        blob = ports.inbox.read(upload.name, generation=upload.generation)
-    except ObjectNotFound as error:
-        raise BadSpec(f"{source_of(upload)} was replaced or deleted before it was read") from error
-    text = guards.decode_text(blob.data, upload.name)
-    spec = load_spec(text, upload.name)
-    registered = register(model, spec, source_of(upload), lake=ports.lake, clock=ports.clock)
-    if registered.source == source_of(upload):
-        ports.say(
-            AutomationNoted(
-                model=model,
-                source="intake",
-                subject=f"spec-{registered.generation}",
-                sentence=f"Spec generation {registered.generation} of {model} is in force.",
-            )
-        )
-    return registered
+    done = register_upload(model, upload, ports)
+    ports.note(model, claim.run_id, done.note, **done.facts)
+    release(model, done.in_force, ports)
+    state = runs.state(model, claim.run_id, lake=ports.lake).state
+    return {"state": state, "model": model, "generation": done.in_force.generation}
 
 
 def _register_from_inbox(model: str, ports: Intake) -> RegisteredSpec | None:
@@ -110,7 +85,7 @@ def _register_from_inbox(model: str, ports: Intake) -> RegisteredSpec | None:
     is left to its own delivery."""
     try:
         upload = ports.inbox.stat(paths.spec_upload(model))
-        return _register(model, upload, ports)
+        return register_upload(model, upload, ports).in_force
     except (ObjectNotFound, Rejected, Retryable):
         return None
 

@@ -54,12 +54,18 @@ def predict(
         records: JSON objects; `prediction_id` in one is the caller's name for that row.
         given_id: The caller's name for the request, used where a record has none of its own.
 
-    Raises InvalidInstances.
+    Raises InvalidInstances, FeaturesTooOld.
     """
     model = served.model
+    notes: list[dict[str, Any]] = []
+    if served.resolver is not None:
+        resolved = served.resolver.resolve(records, clock.now())
+        records, notes = resolved.records, resolved.notes
     result = model.predict_records(records)
     ids = prediction_ids(records, model.schema.names, given_id)
     predictions = _rows(result, ids, model.version, model.package.labels)
+    for prediction, note in zip(predictions, notes, strict=False):
+        prediction.update(note)
     if served.manifest.log != "sync":
         return Answer(model.version, predictions)
     lines = list(_lines(served, records, predictions, timestamp(clock.now())))
@@ -116,8 +122,11 @@ def _rows(
 def _lines(
     served: Served, records: Sequence[Any], predictions: list[dict[str, Any]], time: str
 ) -> Iterator[bytes]:
-    """The lines of the inference log: what was asked, in the words of the caller, and answered."""
-    names = served.model.schema.names
+    """The lines of the inference log: what was asked, in the words of the caller, and answered.
+    Columns that joined sources added are there with their values, and so are the keys."""
+    names: Sequence[str] = served.model.schema.names
+    if served.resolver is not None:
+        names = served.resolver.logged
     for record, answer in zip(records, predictions, strict=True):
         line = {
             "model": served.model.model,

@@ -1,34 +1,34 @@
 """Score a file in batch: the original columns come back, in order, with what the champion says.
 
-    input --records--> blocks --champion--> predictions.csv -> summary.json -> latest.json
-                                                                            -> outcome
+    input --sheet--> blocks --champion--> predictions.csv (in parts) -> summary.json -> latest.json
+                                                                                     -> outcome
 
 Rows out are rows in: a record that cannot be scored keeps its place and gets an `error`. Each step
 is create-only or moves forward, so a retry after a crash between any two of them ends the same.
-The scored file is UTF-8, comma separated, with a header, however the input was written. It is a
-temporary file before it is uploaded, which on Cloud Run is memory: about the size of the input.
+The scored file is UTF-8, comma separated, with a header, however the input was written.
 """
 
 from __future__ import annotations
 
-import tempfile
+import io
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import chain, islice
-from pathlib import Path
 from typing import Any, cast
 
 from shared import documents, guards, paths, runs
-from shared.errors import AliasMoved, EmptyFile, HeaderMismatch, NotServed, PreconditionFailed
+from shared.errors import AliasMoved, HeaderMismatch, NotServed, PreconditionFailed, Rejected
 from shared.events import ScoringCompleted, parse_time
+from shared.headers import unknown_columns
+from shared.parts import Parts
 from shared.ports import Bucket, Clock, Publisher
 from shared.runs import RunRequest
 from shared.serving.package import LoadedModel, load
 from shared.spec.model import Spec
 from shared.spec.registry import read_generation
 from shared.tabular.answers import written_names
-from shared.tabular.records import column_names, read_records, record_writer
+from shared.tabular.records import record_writer
+from shared.tabular.sheets import Block, Sheet, open_input
 
 BLOCK_ROWS = 20_000
 _FILE, _SUMMARY = "predictions.csv", "summary.json"
@@ -36,19 +36,12 @@ _TEXT = "text/csv; charset=utf-8"
 _SWAPS = 5
 
 
-@dataclass(frozen=True, slots=True)
-class _Sheet:
-    """An opened input: column names and the records below them."""
-
-    names: Sequence[str]
-    records: Iterator[list[str]]
-
-
 @dataclass(slots=True)
-class _Block:
-    """Records of equal width, and by position why one of them cannot be scored."""
+class _Rows:
+    """Rows of a block in file order, by column, and by position why one cannot be scored."""
 
-    rows: list[list[str]] = field(default_factory=list)
+    columns: list[list[str]]
+    record: list[int]
     errors: dict[int, str] = field(default_factory=dict)
 
 
@@ -104,19 +97,48 @@ def _score(
     """Write predictions.csv once; rows and errors come back."""
     spec = read_generation(request.model, request.spec_generation, lake=lake)
     champion = load_version(request.model, version, lake=lake, threads=threads)
-    (source,) = request.inputs
-    head = lake.read(source.object, generation=source.generation, end=guards.HEAD_BYTES).data
-    guards.check_head(head, source.size_bytes, spec, "score")
-    name = paths.predictions(request.model, request.run_id, _FILE)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / _FILE
-        with lake.open_reader(source.object, generation=source.generation) as stream:
-            sheet = _open_sheet(read_records(stream, spec.source), spec, champion)
-            counts = _write(path, _blocks(sheet, block_rows), sheet.names, champion, request.run_id)
-        # There already: an attempt that died after this wrote the same bytes.
-        with suppress(PreconditionFailed):
-            lake.upload(name, path, if_generation=0, content_type=_TEXT)
+    parts = Parts(
+        lake,
+        paths.predictions(request.model, request.run_id, _FILE),
+        paths.predictions(request.model, request.run_id, "parts/"),
+        content_type=_TEXT,
+        if_generation=0,
+    )
+    try:
+        with _open_sheet(request, spec, champion, lake=lake, block_rows=block_rows) as sheet:
+            _check_names(sheet, spec, champion)
+            counts = _write(parts, sheet, champion, request.run_id)
+    except Rejected:
+        parts.discard()
+        raise
+    # There already: an attempt that died after this wrote the same bytes.
+    with suppress(PreconditionFailed):
+        parts.close()
+    parts.discard()
     return counts
+
+
+@contextmanager
+def _open_sheet(
+    request: RunRequest, spec: Spec, champion: LoadedModel, *, lake: Bucket, block_rows: int
+) -> Iterator[Sheet]:
+    """The rows to score, of one file or joined. Raises Rejected for what can never be scored."""
+    if spec.sources or champion.package.sources:
+        from shared.usecases.scoring_join import open_batch
+
+        with open_batch(request, spec, champion, lake=lake, block_rows=block_rows) as joined:
+            yield joined
+        return
+    (ref,) = request.inputs
+    head = lake.read(ref.object, generation=ref.generation, end=guards.HEAD_BYTES).data
+    guards.check_head(head, ref.size_bytes, spec, "score", name=ref.object)
+    # Both widths may fit a file without header; its own says whether the target is in it.
+    names = [spec.file_columns(with_target=False), spec.file_columns(with_target=True)]
+    expected = spec.file_columns(with_target=True)
+    with open_input(
+        lake, ref, spec.source, names=names, expected=expected, block_rows=block_rows
+    ) as sheet:
+        yield sheet
 
 
 def load_version(model: str, version: str, *, lake: Bucket, threads: int = 1) -> LoadedModel:
@@ -130,90 +152,86 @@ def load_version(model: str, version: str, *, lake: Bucket, threads: int = 1) ->
     return load(read, about["package"]["files"], threads=threads)
 
 
-def _write(
-    path: Path, blocks: Iterator[_Block], names: Sequence[str], champion: LoadedModel, run_id: str
-) -> tuple[int, int]:
-    """The scored file; rows and errors come back. Raises EmptyFile."""
-    rows = errors = 0
-    with path.open("w", encoding="utf-8", newline="") as text:
-        writer = record_writer(text)
-        writer.writerow(written_names(names, champion.task))
-        for block in blocks:
-            writer.writerows(_answers(block, names, champion, run_id, rows))
-            rows += len(block.rows)
-            errors += len(block.errors)
-    if not rows:
-        raise EmptyFile("the file has a header and no rows")
-    return rows, errors
-
-
-def _open_sheet(records: Iterator[list[str]], spec: Spec, champion: LoadedModel) -> _Sheet:
-    """Column names from the header or the spec. Raises EmptyFile, HeaderMismatch."""
-    first = next(records, None)
-    if first is None:
-        raise EmptyFile("the file holds only blank lines")
-    if spec.source.header:
-        names = column_names(first)
-    else:
-        # Both widths may fit the spec; the file's own says whether the target is in it.
-        without = spec.file_columns(with_target=False)
-        names = without if len(first) == len(without) else spec.file_columns(with_target=True)
-        records = chain([first], records)
-    missing = [name for name in champion.schema.names if name not in names]
-    extra = [name for name in names if spec.columns and name not in spec.columns]
-    twice = sorted({name for name in names if names.count(name) > 1})
+def _check_names(sheet: Sheet, spec: Spec, champion: LoadedModel) -> None:
+    """Raises HeaderMismatch."""
+    missing = [name for name in champion.schema.names if name not in sheet.names]
+    known = spec.all_columns if spec.columns and sheet.source.format == "csv" else None
+    extra = unknown_columns(sheet.names, known)
     parts = [
-        f"{what}: {', '.join(found)}"
+        f"{what}: {', '.join(found)[:300]}"
         for what, found in (
             (f"missing for version {champion.version}", missing),
             ("not in the spec", extra),
-            ("more than once", twice),
         )
         if found
     ]
     if parts:
         raise HeaderMismatch(f"the columns do not fit ({'; '.join(parts)})")
-    return _Sheet(names, records)
 
 
-def _blocks(sheet: _Sheet, block_rows: int) -> Iterator[_Block]:
-    """Records in blocks; one of another width is padded or cut, and has its error."""
-    width = len(sheet.names)
-    while rows := list(islice(sheet.records, block_rows)):
-        block = _Block(rows)
-        for position, row in enumerate(rows):
-            if len(row) != width:
-                block.errors[position] = f"has {len(row)} fields, expected {width}"
-                rows[position] = [*row, *[""] * width][:width]
-        yield block
+def _write(parts: Parts, sheet: Sheet, champion: LoadedModel, run_id: str) -> tuple[int, int]:
+    """The scored file; rows and errors come back. Raises EmptyFile, UnreadableText."""
+    rows = errors = 0
+    parts.write(_csv([written_names(sheet.names, champion.task)]))
+    for block in sheet.blocks:
+        found = _rows(block, sheet.names)
+        parts.write(_csv(_answers(found, sheet.names, champion, run_id)))
+        rows += len(found.record)
+        errors += len(found.errors)
+    return rows, errors
+
+
+def _csv(rows: Iterable[Sequence[Any]]) -> bytes:
+    text = io.StringIO(newline="")
+    record_writer(text).writerows(rows)
+    return text.getvalue().encode()
+
+
+def _rows(block: Block, names: Sequence[str]) -> _Rows:
+    """All records of a block in order; a ragged one is padded or cut, and has its error."""
+    columns = [block.cells[name].to_pylist() for name in names]
+    record = block.record.tolist()
+    if not block.ragged:
+        return _Rows(columns, record)
+    width = len(names)
+    padded = [(*item.cells, *[""] * width)[:width] for item in block.ragged]
+    reasons = {item.record: item.reason for item in block.ragged}
+    record += [item.record for item in block.ragged]
+    order = sorted(range(len(record)), key=record.__getitem__)
+    longer = [
+        [*column, *more] for column, more in zip(columns, zip(*padded, strict=True), strict=True)
+    ]
+    columns = [[column[place] for place in order] for column in longer]
+    record = [record[place] for place in order]
+    errors = {place: reasons[number] for place, number in enumerate(record) if number in reasons}
+    return _Rows(columns, record, errors)
 
 
 def _answers(
-    block: _Block, names: Sequence[str], champion: LoadedModel, run_id: str, done: int
+    rows: _Rows, names: Sequence[str], champion: LoadedModel, run_id: str
 ) -> Iterable[tuple[Any, ...]]:
-    """The rows of the block with their answers; every problem of a row is in its `error`."""
-    cells = list(zip(*block.rows, strict=True))
-    by_name = dict(zip(names, cells, strict=True))
+    """The rows with their answers; every problem of a row is in its `error`."""
+    by_name = dict(zip(names, rows.columns, strict=True))
     columns, problems = champion.schema.from_cells(by_name)
     reasons: dict[int, list[str]] = {}
     for problem in problems:
         position = cast(int, problem["row"])
-        rule = f"{problem['column']} {problem['rule']} (it is {problem['value']!r})"
+        rule = f"{problem['column'] or 'row'} {problem['rule']} (it is {problem['value']!r})"
         reasons.setdefault(position, []).append(rule)
     for position, rules in reasons.items():
-        block.errors.setdefault(position, "; ".join(rules))
+        rows.errors.setdefault(position, "; ".join(rules))
     found = champion.predict(columns)
-    count = len(block.rows)
+    count = len(rows.record)
     scores = [repr(score) for score in found.score.tolist()]
     labels = list(found.label) if found.label is not None else None
     errors = [""] * count
-    for position, reason in block.errors.items():
+    for position, reason in rows.errors.items():
         scores[position], errors[position] = "", reason
         if labels is not None:
             labels[position] = ""
-    ids = [f"{run_id}-{number}" for number in range(done + 1, done + count + 1)]
+    ids = [f"{run_id}-{number}" for number in rows.record]
     answers = [scores, *([labels] if labels is not None else []), [champion.version] * count]
-    return zip(*cells, *answers, ids, errors, strict=True)
+    return zip(*rows.columns, *answers, ids, errors, strict=True)
 
 
 def _point_latest(model: str, summary: dict[str, Any], lake: Bucket) -> None:

@@ -179,7 +179,8 @@ def _close_question(body: Mapping[str, Any], ports: Promote) -> None:
 def supersede(model: str, version: str, ports: Promote) -> None:
     """A newer question, or a newer champion, ends the pending questions about older versions."""
     for approval in approvals.every(model, lake=ports.lake):
-        if approval.version < version and approval.pending:
+        older = approval.spec_generation is None and approval.version < version
+        if older and approval.pending:
             decided = approvals.decide(
                 approval,
                 "superseded",

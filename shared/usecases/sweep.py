@@ -1,8 +1,8 @@
 """Promises that depend on time, kept every few minutes. Each part is repeatable by itself.
 
-Waiting files (released or refused), lanes (dead executions started again, outcomes published that
-their jobs did not live to publish, scores that wait too long for a champion), approvals that
-expire or were decided and not carried out.
+Waiting files (released or refused), open batches (closed, or given up), lanes (dead executions
+started again, outcomes published that their jobs did not live to publish, scores that wait too
+long for a champion), approvals that expire or were decided and not carried out.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from shared import approvals
+from shared.batch import OPEN
 from shared.boundary import apart
 from shared.lanes import advance
 from shared.ports import JobRunner
+from shared.usecases import batches, spec_changes
 from shared.usecases.promote import carry_out
 from shared.usecases.settling import Promote, carried_out
 from shared.usecases.starting import Intake
@@ -26,18 +28,23 @@ class Swept:
 
     lanes: int = 0
     waiting: int = 0
+    batches: int = 0
     approvals: int = 0
 
 
 def sweep(intake: Intake, promote: Promote, jobs: JobRunner, *, spec_wait_seconds: int) -> Swept:
     """Look after everything once. One part's trouble does not keep the others waiting; it is
     raised at the end as Retryable."""
-    lake, counts = intake.lake, {"waiting": 0, "lanes": 0, "approvals": 0}
+    lake, counts = intake.lake, dict[str, int]()
 
     def look_after_waiting() -> int:
         names = [info.name for info in lake.list("waiting/")]
         work = partial(settle, ports=intake, wait_seconds=spec_wait_seconds)
         return apart((name, partial(work, name)) for name in names)
+
+    def look_after_batches() -> int:
+        names = [info.name for info in lake.list(OPEN)]
+        return apart((name, partial(batches.look_after, name, intake)) for name in names)
 
     def look_after_lanes() -> int:
         names = [info.name for info in lake.list("lanes/")]
@@ -49,6 +56,7 @@ def sweep(intake: Intake, promote: Promote, jobs: JobRunner, *, spec_wait_second
 
     parts = {
         "waiting": look_after_waiting,
+        "batches": look_after_batches,
         "lanes": look_after_lanes,
         "approvals": look_after_approvals,
     }
@@ -70,7 +78,10 @@ def _look_after_lane(name: str, ports: Promote, jobs: JobRunner) -> int:
 def _look_after_approval(name: str, ports: Promote) -> int:
     _, model, version = name.removesuffix(".json").split("/")
     approval = approvals.find(model, version, lake=ports.lake)
-    if approval is None or carried_out(approval, ports):
+    if approval is None:
+        return 0
+    of_spec = approval.spec_generation is not None
+    if (spec_changes.carried_out if of_spec else carried_out)(approval, ports):
         return 0
     if approval.pending and approval.expires_at < ports.clock.now():
         approval = approvals.decide(
@@ -83,5 +94,5 @@ def _look_after_approval(name: str, ports: Promote) -> int:
         )
     if approval.pending:
         return 0
-    carry_out(approval, ports)
+    (spec_changes.carry_out if of_spec else carry_out)(approval, ports)
     return 1

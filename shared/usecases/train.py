@@ -50,7 +50,9 @@ def train_model(
 def _train(run: Training, *, tracker: Tracker | None, registry: Registry | None) -> None:
     records: dict[str, dict[str, Any]] = {}
     records["prepared"] = run.stage(prepared.STAGE, lambda: _prepare(run))
-    data = prepared.load_prepared(run.model, run.version, records["prepared"], lake=run.lake)
+    data = prepared.load_prepared(
+        run.model, run.version, records["prepared"], lake=run.lake, size=run.request.size
+    )
     tuned = fitting.tune(run, data)
     records |= {fitting.stage_name(record["candidate"]): record for record in tuned}
     records["fitted"] = run.stage("fitted", lambda: fitting.fit_best(run, data, tuned))

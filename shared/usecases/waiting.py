@@ -8,10 +8,9 @@ deleted when what was decided is done. Whoever finds a decided marker finishes t
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
-from shared import documents, paths, runs
+from shared import documents, paths
 from shared.claims import Claim
 from shared.documents import timestamp
 from shared.errors import ObjectNotFound, PreconditionFailed, Rejected, UnknownModel
@@ -20,22 +19,22 @@ from shared.ports import Bucket, ObjectInfo
 from shared.routes import DataUpload, route
 from shared.spec.model import RegisteredSpec
 from shared.spec.registry import find_spec, known_models
-from shared.usecases.starting import Intake, record_refusal, start_run
+from shared.uploads import as_document, of_document
+from shared.usecases.beginning import begin
+from shared.usecases.starting import Intake, record_refusal
 
 
 def wait_for_spec(destination: DataUpload, upload: ObjectInfo, claim: Claim, ports: Intake) -> None:
     """Leave a marker that registering the spec will find."""
     model = destination.model
     body = {
-        "upload": {**asdict(upload), "created": timestamp(upload.created)},
+        "upload": as_document(upload),
         "run_id": claim.run_id,
         "since": timestamp(ports.clock.now()),
         "decision": None,
     }
     documents.create(ports.lake, paths.waiting(model, claim.key), body)
-    runs.note(
-        model, claim.run_id, "waiting-spec", lake=ports.lake, clock=ports.clock, source=claim.key
-    )
+    ports.note(model, claim.run_id, "waiting-spec", source=claim.key)
 
 
 def release(model: str, registered: RegisteredSpec, ports: Intake) -> None:
@@ -62,13 +61,13 @@ def _settle(name: str, registered: RegisteredSpec | None, ports: Intake) -> int:
     marker = _decide(name, "released" if registered else "expired", ports.lake)
     if marker is None or (marker["decision"] == "released" and registered is None):
         return 0
-    upload = _upload(marker)
+    upload = of_document(marker["upload"])
     destination = route(upload.name)
     try:
         if marker["decision"] == "expired":
             raise _no_spec(name.split("/")[1], marker, ports)
         if registered is not None and isinstance(destination, DataUpload):
-            start_run(destination, upload, marker["run_id"], registered, ports)
+            begin(destination, upload, marker["run_id"], registered, ports)
     except Rejected as error:
         record_refusal(name.split("/")[1], upload, marker["run_id"], error, ports)
     _forget(ports.lake, name)
@@ -98,11 +97,6 @@ def _decide(name: str, decision: str, lake: Bucket) -> dict[str, Any] | None:
     except PreconditionFailed:
         return None
     return body
-
-
-def _upload(marker: dict[str, Any]) -> ObjectInfo:
-    upload = marker["upload"]
-    return ObjectInfo(**{**upload, "created": parse_time(upload["created"])})
 
 
 def _forget(lake: Bucket, name: str) -> None:

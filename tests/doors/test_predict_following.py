@@ -197,6 +197,7 @@ def test_the_door_imports_no_training_library() -> None:
     )
     forbidden = ["pandas", "sklearn", "xgboost", "mlflow", "pydantic", "pyarrow", "onnx"]
     forbidden += ["google.auth", "google.cloud.storage", "google.cloud.pubsub_v1"]
+    forbidden += ["sqlite3", "duckdb", "shared.serving.aggregates"]  # few models have sources
     found = subprocess.run(
         [sys.executable, "-c", program, str(ROOT / "functions/predict"), str(ROOT), *forbidden],
         capture_output=True,

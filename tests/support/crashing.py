@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from shared.config import Config
 from tests.support.promises import check_promises
-from tests.support.system import EVERY_FUNCTION, System
+from tests.support.system import CONFIG, EVERY_FUNCTION, System
 
 READS = {"stat", "read", "read_if_changed", "list", "folders", "executions", "find", "alias"}
 
@@ -65,9 +66,9 @@ class Story:
     """A system that is driven step by step; whatever step its processes die in is delivered
     again to new ones, as the platform would, and a person whose request died asks again."""
 
-    def __init__(self, fuse: Fuse) -> None:
+    def __init__(self, fuse: Fuse, config: Config = CONFIG) -> None:
         self.fuse = fuse
-        self.system = System(fuse.wrap, EVERY_FUNCTION)
+        self.system = System(fuse.wrap, EVERY_FUNCTION, config)
 
     def arm(self) -> None:
         """From here on calls count."""
@@ -108,12 +109,18 @@ class Story:
         self.system.drain(advance=True)
 
 
-def crash_everywhere(tell: Callable[[Story], None], *, after: bool, reads: bool = False) -> int:
+def crash_everywhere(
+    tell: Callable[[Story], None],
+    *,
+    after: bool,
+    reads: bool = False,
+    config: Config = CONFIG,
+) -> int:
     """Tell a story again and again, each time dying at the next port call after `arm`, until it
     ends without a crash. How many crashes there were comes back."""
     at = 0
     while True:
-        story = Story(Fuse(at, after=after, armed=False, reads=reads))
+        story = Story(Fuse(at, after=after, armed=False, reads=reads), config)
         try:
             tell(story)
         except BaseException as error:

@@ -42,6 +42,7 @@ EVERY_FUNCTION = (*FUNCTIONS, "retrain", "notify")
 CONFIG = Config.from_env(
     {
         "MILLRACE_PROJECT": "local",
+        "MILLRACE_CONTEXT": "local",
         "MILLRACE_INBOX": "inbox",
         "MILLRACE_LAKE": "lake",
         "MILLRACE_IDENTITY": "header",
@@ -78,9 +79,15 @@ def _topology() -> dict[str, Any]:
     return body
 
 
+@cache
+def _finished_topology() -> topologies.Topology:
+    """Checking the file takes a quarter of a second, and tests make many systems."""
+    return topologies.load()
+
+
 def memory_cloud(clock: Clock | None = None) -> MemoryCloud:
     """Buckets, topics and subscriptions of infra/topology.yaml, delivering at once."""
-    return assemble.memory_cloud(topologies.load(), clock or FixedClock())
+    return assemble.memory_cloud(_finished_topology(), clock or FixedClock())
 
 
 class System:
@@ -90,8 +97,9 @@ class System:
         self,
         wrap: Callable[[str, Any], Any] = lambda _, port: port,
         functions: tuple[str, ...] = FUNCTIONS,
+        config: Config = CONFIG,
     ) -> None:
-        self.functions = functions
+        self.functions, self.config = functions, config
         self.clock = FixedClock()
         self.cloud = memory_cloud(self.clock)
         self.lake: Bucket = self.cloud.lake
@@ -111,7 +119,7 @@ class System:
 
     def _door(self, name: str) -> ModuleType:
         module = load_door("functions", name)
-        module.wiring._given = CONFIG
+        module.wiring._given = self.config
         rights = _topology()["functions"][name]
         # Stands where cached properties would.
         module.wiring.__dict__.update(granted(name, rights, self.ports))

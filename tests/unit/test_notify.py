@@ -57,6 +57,15 @@ DRIFT = alert(
     "workclass: PSI 0.2 (threshold 0.1), share of '<Private>' 69.4% -> 41.0%",
     "so since 2026-01-04T00:00:00Z",
 )
+SPEC_WAITS = events.ApprovalRequested(
+    model="adult_income",
+    run_id="spec-3",
+    version="spec-3",
+    against="2",
+    sentence="Spec generation 3 changes what needs an approval: promotion.approval: first -> auto. "
+    "Until somebody approves all of it, generation 2 stays in force.",
+    facts=[f"columns.<c{number}> added" for number in range(24)],
+)
 EXAMPLES: list[Event] = [
     DRIFT,
     alert(
@@ -128,6 +137,7 @@ EXAMPLES: list[Event] = [
         version=RUN,
         sentence="It is the first version of adult_income.",
     ),
+    SPEC_WAITS,
     events.ScoringCompleted(
         model="adult_income",
         run_id=RUN,
@@ -147,6 +157,10 @@ EXAMPLES: list[Event] = [
 ]
 
 
+def golden(event: Event) -> Path:
+    return GOLDEN / ("SpecApprovalRequested.json" if event is SPEC_WAITS else f"{event.type}.json")
+
+
 def ports_of(cloud: MemoryCloud, **more: Any) -> Notify:
     given = {"lake": cloud.lake, "messenger": cloud.messenger, "clock": cloud.clock}
     return Notify(**{**given, "claim_seconds": 90, "context": "local", **more})
@@ -155,7 +169,7 @@ def ports_of(cloud: MemoryCloud, **more: Any) -> Notify:
 @pytest.mark.parametrize("event", EXAMPLES, ids=lambda event: event.type)
 def test_each_kind_has_its_golden_message(event: Event) -> None:
     """What people read changes only on purpose."""
-    expected = json.loads((GOLDEN / f"{event.type}.json").read_text())
+    expected = json.loads(golden(event).read_text())
     assert message(event, WHERE) == expected
 
 
@@ -251,4 +265,4 @@ if __name__ == "__main__":
     GOLDEN.mkdir(parents=True, exist_ok=True)
     for example in EXAMPLES:
         text = json.dumps(message(example, WHERE), indent=1, ensure_ascii=False)
-        (GOLDEN / f"{example.type}.json").write_text(text + "\n")
+        golden(example).write_text(text + "\n")

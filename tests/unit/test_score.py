@@ -183,8 +183,12 @@ def test_regression_has_no_label_column() -> None:
         (b"id,age,gain,city\n1,2,3,K\n", HeaderMismatch, "grade"),
         (b"id,age,gain,city,grade,zip\n1,2,3,K,1,9\n", HeaderMismatch, "zip"),
         (b"id,age,gain,city,grade,age\n1,2,3,K,1,9\n", HeaderMismatch, "age"),
-        (HEADER.encode() + b"1,39,0,K\xffln,1\n", UnreadableText, "utf-8"),
-        (HEADER.encode() + b"1,39,0,K,1\n" * 9000 + b"1,39,0,K\xff,1\n", UnreadableText, "line"),
+        ((HEADER + "1,39,0,Ö,1\n").encode() + b"2,39,0,K\xff,1\n", UnreadableText, "utf-8"),
+        (
+            (HEADER + "1,39,0,Ö,1\n").encode() + b"1,39,0,K,1\n" * 9000 + b"1,39,0,K\xff,1\n",
+            UnreadableText,
+            "line 9003",
+        ),
     ],
 )
 def test_files_that_can_never_work_say_why(data: bytes, error: type, said: str) -> None:
@@ -280,7 +284,7 @@ def test_a_column_with_one_of_our_names() -> None:
     columns = {**COLUMNS, "score": {"exclude": True}}
     world = World(GOOD.encode())
     spec = Spec.model_validate({"task": "binary", "target": "income", "columns": columns})
-    found = register("adult", spec, "test", lake=world.lake, clock=world.cloud.clock)
+    found = register("adult", spec, "changed", lake=world.lake, clock=world.cloud.clock)
     data = b"score,age,gain,city,grade\n0.7,39,0,K,1\n"
     info = world.lake.write("inputs/other.csv", data)
     world.request = RunRequest(

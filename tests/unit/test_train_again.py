@@ -207,7 +207,7 @@ def test_a_champion_that_needs_other_columns_is_not_comparable(world: World) -> 
     from tests.unit.tabular.world import spec_of
 
     spec = spec_of(columns={"age": {"type": "number"}, "city": {}, "y": {}})
-    world.generation = register(MODEL, spec, "test", lake=world.lake, clock=world.clock).generation
+    world.generation = register(MODEL, spec, "later", lake=world.lake, clock=world.clock).generation
     data = [[row[0], row[2], row[3]] for row in rows(400)]
     world.ask(csv_bytes(data, ["age", "city", "y"]), AGAIN)
     world.train(AGAIN)

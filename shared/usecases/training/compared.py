@@ -19,9 +19,8 @@ from shared.serving.package import LoadedModel, load
 from shared.tabular import baseline, comparison, metrics
 from shared.tabular.bootstrap import paired_gain
 from shared.tabular.comparison import Judgement
-from shared.tabular.dataset import Dataset, Examples, side_mask
+from shared.tabular.dataset import Cells, Dataset, Examples, columns_of, side_mask
 from shared.tabular.metrics import Floats
-from shared.tabular.reading import Cells, columns_of
 from shared.tabular.splitting import overlap, row_keys
 from shared.usecases.training.prepared import STAGE, Prepared, load_prepared
 from shared.usecases.training.stages import Training

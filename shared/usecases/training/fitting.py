@@ -18,6 +18,7 @@ import numpy as np
 
 from shared import paths
 from shared.errors import NoCandidate, PackageInvalid
+from shared.serving.aggregates import SourceAggregates
 from shared.serving.package import LoadedModel, Package, TargetScale, load, package_sha256, write
 from shared.spec.model import Candidate
 from shared.tabular import candidates, metrics, parity, splitting, threshold, tuning
@@ -136,6 +137,7 @@ def _fit(run: Training, prepared: Prepared, recipe: Recipe) -> dict[str, Any]:
         target=TargetScale(prepared.outcome.scale),
         metrics=metrics.every(task, holdout.target, fitted.answer(holdout.columns), level),
         example=example_of(fit),
+        sources=tuple(map(SourceAggregates.from_json, prepared.record.get("sources", ()))),
     )
     spread = Spread.of(fit.target * prepared.outcome.scale)
     with tempfile.TemporaryDirectory() as folder:

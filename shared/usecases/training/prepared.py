@@ -1,42 +1,42 @@
 """Stage `prepared`: input files become data.csv.gz with a side for every row.
 
-    read -> quarantine | good rows -> sides (random by salted hash, or newest labels) -> data.csv.gz
+    rows --first pass--> columns, labels, the time to split at
+         --second pass-> quarantine | good rows -> sides -> data.csv.gz -> checks
 
-The record says how to read the dataset again: schema, labels, target. Every later stage starts from
-the stored file, so a resumed run sees exactly what the first attempt saw.
+Both passes are streams: memory is flat in the size of the files. The record says how to read the
+dataset again: schema, labels, target. Every later stage starts from the stored file, so a resumed
+run sees exactly what the first attempt saw.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from shared import documents, guards, paths
-from shared.documents import dumps
-from shared.errors import NotTrainable, PackageInvalid, TooManyBadRows
+import numpy as np
+
+from shared import documents, paths
+from shared.errors import BadSpec, PackageInvalid
+from shared.expressions import ExpressionError
 from shared.ports import Bucket
 from shared.serving.columns import Schema
 from shared.tabular.comparison import HoldoutKind
-from shared.tabular.dataset import Dataset, Examples, examples_of, pack, side_mask, unpack
-from shared.tabular.inferring import infer_columns
-from shared.tabular.reading import (
-    BadRow,
-    Table,
-    columns_of,
-    join,
-    quarantine_csv,
-    read_table,
-    sift,
-)
-from shared.tabular.splitting import overlap, random_sides, row_keys
-from shared.tabular.targets import Outcome, check_enough, outcome_of
+from shared.tabular.dataset import Dataset, Examples, Side, examples_of, pack, side_mask, unpack
+from shared.tabular.splitting import overlap
+from shared.tabular.surveying import Survey
+from shared.tabular.targets import Outcome, check_enough, check_holdout, outcome_of
+from shared.usecases.training import room
+from shared.usecases.training.checked import run_checks
+from shared.usecases.training.corrections import replayed
+from shared.usecases.training.rows import open_rows
 from shared.usecases.training.stages import Training
+from shared.usecases.training.written import DATA, SIDES, Split, write_rows
 
 STAGE = "prepared"
-DATA = "data.csv.gz"
-MIN_HOLDOUT = 10
+RECORD = f"{STAGE}.json"
+_KINDS: dict[str, HoldoutKind] = {"new_labels": "new_labels", "time": "time"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Prepared:
 
     @property
     def holdout_kind(self) -> HoldoutKind:
-        return "new_labels" if self.record["holdout_kind"] == "new_labels" else "random"
+        return _KINDS.get(self.record["holdout_kind"], "random")
 
     def sides(self) -> tuple[Examples, Examples]:
         """The rows that fit and the rows that compare."""
@@ -67,35 +67,47 @@ class Prepared:
 
 def prepare_files(run: Training) -> dict[str, Any]:
     """The record of a training from dropped files. Raises Rejected for files that cannot work."""
-    table = join([_read(run, position) for position in range(len(run.request.inputs))])
-    spec = run.spec if run.spec.columns else infer_columns(table.cells, run.spec)
-    schema = Schema.of(spec)
-    first = documents.read(run.lake, paths.first_training(run.model)).body
-    outcome = outcome_of(spec, table.cells[spec.target.column], schema, first.get("labels", ()))
-    sifted = sift(table, schema, spec.target.column, outcome)
-    keep_bad(run, sifted.bad, table.names, table.total)
-    frozen = first or _first_training(run, outcome)
-    keys = row_keys(columns_of(sifted.cells, schema), schema.features)
-    rows = len(sifted.record)
-    dataset = Dataset(
-        cells=sifted.cells,
-        record=sifted.record,
-        origin=["file"] * rows,
-        prediction_id=[""] * rows,
-        side=random_sides(keys, frozen["salt"], spec.training.holdout),
-    )
-    record = store_dataset(
-        run,
-        dataset,
+    with open_rows(run) as rows:
+        survey = Survey(run.spec, rows.names)
+        for _, block in rows.blocks():
+            survey.add(block)
+        run = replace(run, spec=survey.spec())
+        schema = schema_of(run)
+        first = documents.read(run.lake, paths.first_training(run.model)).body
+        outcome = outcome_of(run.spec, survey.targets, schema, first.get("labels", ()))
+        frozen = first or _first_training(run, outcome)
+        split = _split(run, survey.cut(), frozen)
+        totals = write_rows(run, rows, schema, outcome, split)
+        added = {"join": rows.report, "sources": rows.sources}
+        facts = totals.facts(rows.file_names)
+    record = _record(
+        (totals.data.name, totals.data.sha256),
         schema,
         outcome,
-        holdout_kind="random",
-        keys=keys,
-        quarantined=len(sifted.bad),
+        run.spec.target.column,
+        holdout_kind=split.kind,
+        overlap=totals.overlap,
+        sides=totals.sides,
+        quarantined=totals.summary.bad,
     )
+    sample = Prepared(totals.sample, schema, outcome, run.spec.target.column, record)
+    findings = run_checks(run, sample, facts)
     # Only now: a file that cannot be learned from fixes nothing for those after it.
     documents.create(run.lake, paths.first_training(run.model), frozen)
-    return record
+    return {
+        **record,
+        "cut": split.cut,
+        "checks": [finding.to_json() for finding in findings],
+        **added,
+    }
+
+
+def schema_of(run: Training) -> Schema:
+    """The features as the spec has them. Raises BadSpec for rules that do not fit them."""
+    try:
+        return Schema.of(run.spec)
+    except ExpressionError as error:
+        raise BadSpec(f"rules: {error}") from error
 
 
 def store_dataset(
@@ -109,41 +121,43 @@ def store_dataset(
     quarantined: int,
     labels_used: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Write data.csv.gz and give its record. Raises NotTrainable."""
+    """Write a dataset that is in memory, and give its record. Raises NotTrainable."""
     target = run.spec.target.column
     rows = examples_of(dataset, schema, target, outcome)
-    check_enough(rows.target[side_mask(dataset, "fit")], outcome, "rows to fit on")
-    held = rows.target[side_mask(dataset, "holdout")]
-    _check_holdout(held.tolist(), outcome)
+    fit, held = (rows.target[side_mask(dataset, side)] for side in ("fit", "holdout"))
+    constant = bool(len(fit)) and bool(np.ptp(fit) == 0)
+    check_enough(len(fit), _classes(fit, outcome), constant, outcome, "rows to fit on")
+    check_holdout(len(held), _classes(held, outcome), outcome)
     used = [key for key, side in zip(keys, dataset.side, strict=True) if side == "fit"]
     kept = [key for key, side in zip(keys, dataset.side, strict=True) if side == "holdout"]
     data = pack(dataset)
     name = paths.dataset(run.model, run.version, DATA)
     run.lake.write(name, data, content_type="application/gzip")
-    sides = {side: dataset.count(side) for side in ("fit", "holdout", "reserved")}
-    return {
-        "dataset": name,
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "schema": schema.to_json(),
-        "task": outcome.task,
-        "target": target,
-        "labels": list(outcome.labels),
-        "spelled": list(outcome.spelled),
-        "scale": outcome.scale,
-        "holdout_kind": holdout_kind,
-        "overlap": sum(overlap(kept, used)),
-        "labels_used": list(labels_used),
-        "quarantined": quarantined,
-        "facts": {"rows": len(dataset), **sides, "quarantined": quarantined},
-    }
+    return _record(
+        (name, hashlib.sha256(data).hexdigest()),
+        schema,
+        outcome,
+        target,
+        holdout_kind=holdout_kind,
+        overlap=sum(overlap(kept, used)),
+        sides={side: dataset.count(side) for side in SIDES},
+        quarantined=quarantined,
+        labels_used=labels_used,
+    )
 
 
-def load_prepared(model: str, version: str, record: dict[str, Any], *, lake: Bucket) -> Prepared:
-    """The dataset behind a record. Raises PackageInvalid when the stored file is another one."""
+def load_prepared(
+    model: str, version: str, record: dict[str, Any], *, lake: Bucket, size: str | None = None
+) -> Prepared:
+    """The dataset behind a record. Raises PackageInvalid when the stored file is another one, and
+    NotTrainable when its rows need more memory than there is (asked where `size` is given)."""
+    schema = Schema.from_json(record["schema"])
+    if size is not None:
+        rows = int(record["facts"]["rows"])
+        room.check_room(rows, len(schema.features) + 1, size, room.memory_limit())
     data = lake.read(record["dataset"]).data
     if hashlib.sha256(data).hexdigest() != record["sha256"]:
         raise PackageInvalid(f"{record['dataset']} of {model} {version} has changed")
-    schema = Schema.from_json(record["schema"])
     outcome = Outcome(
         record["task"],
         tuple(record["labels"]),
@@ -154,39 +168,35 @@ def load_prepared(model: str, version: str, record: dict[str, Any], *, lake: Buc
     return Prepared(unpack(data), schema, outcome, record["target"], record)
 
 
-def keep_bad(run: Training, bad: Sequence[BadRow], names: Sequence[str], total: int) -> None:
-    """Write quarantined rows with a summary. Raises TooManyBadRows above the spec's share."""
-    if not bad:
-        return
-    where = paths.quarantine(run.model, run.version, "rows.csv")
-    run.lake.write(where, quarantine_csv(bad, names), content_type="text/csv; charset=utf-8")
-    reasons: dict[str, int] = {}
-    for row in bad:
-        for reason in row.reasons:
-            rule = reason.partition(" (it is ")[0]
-            reasons[rule] = reasons.get(rule, 0) + 1
-    ranked = dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
-    summary = {"rows": total, "good": total - len(bad), "quarantined": len(bad), "reasons": ranked}
-    run.lake.write(
-        paths.quarantine(run.model, run.version, "summary.json"),
-        dumps(summary),
-        content_type="application/json",
-    )
-    allowed = run.spec.max_bad_rows
-    if len(bad) > allowed * total:
-        raise TooManyBadRows(
-            f"{len(bad)} of {total} rows break the spec, allowed are {allowed:.1%} "
-            f"(max_bad_rows). Most often: {next(iter(ranked))}. All of them are in {where}"
-        )
-
-
-def _read(run: Training, position: int) -> Table:
-    """One input, guarded as at the door: a run may have been asked for by other means."""
-    item = run.request.inputs[position]
-    head = run.lake.read(item.object, generation=item.generation, end=guards.HEAD_BYTES).data
-    guards.check_head(head, item.size_bytes, run.spec, "train")
-    with run.lake.open_reader(item.object, generation=item.generation) as stream:
-        return read_table(stream, run.spec, item.source)
+def _record(
+    stored: tuple[str, str],
+    schema: Schema,
+    outcome: Outcome,
+    target: str,
+    *,
+    holdout_kind: HoldoutKind,
+    overlap: int,
+    sides: Mapping[Side, int],
+    quarantined: int,
+    labels_used: Sequence[str] = (),
+) -> dict[str, Any]:
+    name, sha256 = stored
+    rows = sum(sides.values())
+    return {
+        "dataset": name,
+        "sha256": sha256,
+        "schema": schema.to_json(),
+        "task": outcome.task,
+        "target": target,
+        "labels": list(outcome.labels),
+        "spelled": list(outcome.spelled),
+        "scale": outcome.scale,
+        "holdout_kind": holdout_kind,
+        "overlap": overlap,
+        "labels_used": list(labels_used),
+        "quarantined": quarantined,
+        "facts": {"rows": rows, **sides, "quarantined": quarantined},
+    }
 
 
 def _first_training(run: Training, outcome: Outcome) -> dict[str, Any]:
@@ -199,15 +209,16 @@ def _first_training(run: Training, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _check_holdout(held: list[float], outcome: Outcome) -> None:
-    if len(held) < MIN_HOLDOUT:
-        raise NotTrainable(
-            f"{len(held)} rows are left to compare on, at least {MIN_HOLDOUT} are needed; "
-            f"drop a file with more rows"
-        )
-    for position, label in enumerate(outcome.labels):
-        if held.count(float(position)) < 2:
-            raise NotTrainable(
-                f"the rows kept for the comparison hold {held.count(float(position))} of "
-                f"{label!r}; drop a file with more of them"
-            )
+def _split(run: Training, cut: float | None, frozen: dict[str, Any]) -> Split:
+    """How rows get their sides. A replay is cut at the moment at which the run that it replays was
+    cut: mended rows move nobody to the other side."""
+    for request in replayed(run) if cut is not None else ():
+        before = documents.read(run.lake, paths.run_stage(run.model, request.run_id, RECORD)).body
+        if before.get("cut") is not None:
+            cut = float(before["cut"])
+            break
+    return Split(frozen["salt"], run.spec.training.holdout, cut)
+
+
+def _classes(values: np.ndarray[Any, np.dtype[np.float64]], outcome: Outcome) -> list[int]:
+    return [int((values == position).sum()) for position in range(len(outcome.labels))]

@@ -15,8 +15,10 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from shared import documents, paths
 from shared.errors import NotTrainable
@@ -27,18 +29,21 @@ from shared.runs import RetrainCause
 from shared.serving.columns import Schema
 from shared.serving.features import Feature
 from shared.tabular.answers import answer_names, input_position
-from shared.tabular.dataset import Dataset, Side
-from shared.tabular.reading import Cells, Table, columns_of, sift
+from shared.tabular.blocks import block_of
+from shared.tabular.dataset import Cells, Dataset, Side, columns_of
 from shared.tabular.records import allow_long_fields
+from shared.tabular.sifting import Sieve
 from shared.tabular.splitting import Labelled, labelled_sides, row_keys
+from shared.tabular.summarising import Summary
 from shared.tabular.targets import outcome_of
 from shared.usecases.training.prepared import (
     STAGE,
     Prepared,
-    keep_bad,
     load_prepared,
+    schema_of,
     store_dataset,
 )
+from shared.usecases.training.quarantined import Quarantine
 from shared.usecases.training.stages import Training
 
 
@@ -100,7 +105,7 @@ def prepare_labelled(run: Training, cause: RetrainCause) -> dict[str, Any]:
         for key, found in zip(old_keys, champion.dataset.prediction_id, strict=True)
         if found not in corrected or not found
     ]
-    return store_dataset(
+    record = store_dataset(
         run,
         dataset,
         schema,
@@ -110,6 +115,8 @@ def prepare_labelled(run: Training, cause: RetrainCause) -> dict[str, Any]:
         quarantined=new.bad,
         labels_used=cause.label_objects,
     )
+    # Nothing new is known of joined sources: keys are looked up where the champion does it.
+    return {**record, "sources": champion.record.get("sources", [])}
 
 
 def read_labels(objects: Iterable[str], *, lake: Bucket) -> list[Label]:
@@ -142,31 +149,36 @@ def _collect(run: Training, cause: RetrainCause, schema: Schema, champion: Prepa
             f"none of {len(labels)} labels could be joined to a prediction of {run.model}"
         )
     joined.sort(key=lambda label: (label.prediction_time, label.record, label.prediction_id))
-    target = champion.target
-    names = (*schema.names, target)
-    table = Table(
-        names,
-        {
-            **{
-                name: [cells[label.prediction_id].get(name, "") for label in joined]
-                for name in schema.names
-            },
-            target: [label.label for label in joined],
-        },
-        [label.prediction_id for label in joined],
-        list(range(1, len(joined) + 1)),
-    )
-    sifted = sift(table, schema, target, champion.outcome)
-    keep_bad(run, sifted.bad, names, table.total)
-    good = [joined[record - 1] for record in sifted.record]
-    return _New(good, sifted.cells, len(sifted.bad))
+    columns = [
+        *([cells[label.prediction_id].get(name, "") for label in joined] for name in schema.names),
+        [label.label for label in joined],
+    ]
+    names = (*schema.names, champion.target)
+    outcome = champion.outcome
+    sieve = Sieve(run.spec, schema, outcome, names=names, shown=names, files=False)
+    block = block_of(names, columns, range(1, len(joined) + 1), [])
+    sifted = sieve.sift("labels", block)
+    bad = [
+        replace(
+            row, source=joined[row.record - 1].prediction_id, record=joined[row.record - 1].record
+        )
+        for row in sifted.bad
+    ]
+    summary = Summary(outcome, names)
+    summary.add(replace(sifted, bad=bad))
+    quarantine = Quarantine(run, names)
+    quarantine.add(bad)
+    quarantine.close(summary)
+    good = [joined[row] for row in np.flatnonzero(sifted.good).tolist()]
+    kept = {name: column.to_pylist() for name, column in sifted.cells.items()}
+    return _New(good, kept, len(bad))
 
 
 def _schema(run: Training, champion: Prepared) -> Schema:
     """The spec's features where it names any, else those of the champion. Raises NotTrainable."""
     if not run.spec.columns:
         return champion.schema
-    schema = Schema.of(run.spec)
+    schema = schema_of(run)
     missing = [
         name
         for name in (*schema.names, run.spec.target.column)

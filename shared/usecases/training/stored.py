@@ -128,6 +128,11 @@ def store(
         "dataset_sha256": prepared.record["sha256"],
         "reference": described["reference"],
         "inputs": [item.source for item in run.request.inputs],
+        "features": [
+            {"source": item["name"], **item["snapshot"]}
+            for item in prepared.record.get("sources", ())
+            if item["snapshot"]
+        ],
         "labels_used": prepared.record["labels_used"],
         "tracking_run_id": records["tracked"]["tracking_run_id"],
         "seconds": {name: record["seconds"] for name, record in records.items()},

@@ -13,7 +13,7 @@ from shared.cli.demo.data import SCORE_ROWS, SHIFTED_ROWS, cut, find, write_labe
 from shared.cli.demo.settings import for_demo, shipped
 from shared.cli.demo.synthetic import ROWS, synthetic_rows
 from shared.cli.demo.use_cases import ADULT, HOUSING, USE_CASES, UseCase
-from shared.spec.draft import draft
+from shared.cli.drafting import draft_file
 
 OFFLINE = "http://127.0.0.1:9/none"  # nobody listens there
 BOTH = pytest.mark.parametrize("use_case", USE_CASES.values(), ids=USE_CASES)
@@ -110,7 +110,7 @@ def test_the_stand_in_fits_the_shipped_spec(use_case: UseCase, tmp_path: Path) -
     target = use_case.target
     if not use_case.header:
         target = f"column_{use_case.columns.index(use_case.target) + 1}"
-    drafted, _ = draft(path, target)
+    drafted = draft_file(path, target).spec
     assert tuple(spec.columns) == use_case.columns
     assert drafted.task == spec.task
     types = [column.type for column in drafted.columns.values()]

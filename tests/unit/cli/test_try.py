@@ -1,17 +1,26 @@
-"""try and init: from a CSV to a spec, a model and a first question."""
+"""try: from a file to a spec, a model and a first question."""
 
 from __future__ import annotations
 
+import gzip
+import json
+import shlex
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
-from shared.cli.trying import as_record, first_record, model_name
+from shared import runs
+from shared.boundary import Task
+from shared.cli.drafting import draft_file, model_name
+from shared.cli.trying import as_record, first_record
+from shared.errors import DataStopped
 from shared.paths import is_model_name
-from shared.spec.draft import draft
-from shared.spec.load import load_spec
+from shared.spec.draft import IN_TIME
 from shared.spec.model import Spec
 from shared.spec.registry import read_spec
+from tests.support.lookalike_files import as_array, events
 from tests.unit.cli.conftest import Shell
 
 
@@ -21,23 +30,6 @@ def data(tmp_path: Path) -> Path:
     lines = [f"{i % 7}.5,c{i % 3},{'yes' if i % 4 == 0 else 'no'}" for i in range(40)]
     path.write_text("a,b,y\n" + "\n".join(lines) + "\n")
     return path
-
-
-def test_init_writes_a_spec_that_can_be_dropped(shell: Shell, data: Path, tmp_path: Path) -> None:
-    """On one's own machine nobody is there to approve, so approval is auto."""
-    out = tmp_path / "m.yaml"
-    assert shell("init", str(data), "--target", "y", "-o", str(out)).exit_code == 0
-    spec = load_spec(out.read_text(), "m.yaml")
-    assert spec.promotion.approval == "auto"
-    printed = shell("init", str(data), "--target", "y").stdout
-    assert load_spec(printed, "m.yaml") == spec
-
-
-def test_init_says_which_columns_there_are(shell: Shell, data: Path) -> None:
-    """A wrong target is answered with the file's columns."""
-    result = shell("init", str(data), "--target", "z")
-    assert result.exit_code == 1
-    assert "a, b, y" in str(result.exception)
 
 
 def test_try_asks_before_it_trains(shell: Shell, data: Path) -> None:
@@ -84,6 +76,64 @@ def test_try_does_not_train_a_model_on_another_target(shell: Shell, data: Path) 
     assert [info.name for info in shell.system.inbox.list()] == ["_specs/m.yaml"]
 
 
+def test_a_column_that_settles_the_target_is_answered_with_the_next_command(
+    shell: Shell, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One command for each answer a person may give; typed as it stands, it goes on."""
+
+    def stop(task: Task) -> None:
+        finding = {"name": "leakage", "level": "stop", "columns": ["b"]}
+        lake, clock = shell.system.lake, shell.system.clock
+        runs.note(task.model, task.run_id, "checked", lake=lake, clock=clock, findings=[finding])
+        raise DataStopped("b nearly settles y")
+
+    train = shell.system.train
+    monkeypatch.setattr(shell.system, "train", lambda: shell.system.work(stop))
+    result = shell("try", str(data), "--target", "y", "--missing", "n/a", "--yes")
+    assert result.exit_code == 2
+    commands = [line.strip() for line in result.stdout.splitlines() if "--replace-spec" in line]
+    assert len(commands) == 2
+    monkeypatch.setattr(shell.system, "train", train)
+    for command, change in zip(commands, ({}, {"allow_leak": IN_TIME}), strict=True):
+        words = shlex.split(command)[1:]
+        assert words[-1] == "--replace-spec"
+        assert shell(*words, "--yes").exit_code in (0, 1)  # 1: no predictor answers here
+        spec = read_spec("my_data_2", lake=shell.system.lake).spec
+        assert "n/a" in spec.source.missing
+        assert ("b" in spec.feature_names()) == bool(change)
+        assert spec.columns["b"].allow_leak == change.get("allow_leak")
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "json.gz", "parquet"])
+def test_try_takes_other_formats(shell: Shell, tmp_path: Path, suffix: str) -> None:
+    """JSON lines, a packed JSON array and Parquet end like CSV, with a first question."""
+    lines = events(200)
+    path = tmp_path / f"events.{suffix}"
+    table = pa.Table.from_pylist([json.loads(line) for line in lines.splitlines()])
+    if suffix == "parquet":
+        pyarrow.parquet.write_table(table, path)
+    else:
+        path.write_bytes(lines if suffix == "jsonl" else gzip.compress(as_array(lines)))
+    result = shell("try", str(path), "--target", "fraud", "--yes")
+    assert "promoted" in result.stdout
+    spec = draft_file(path, "fraud").spec
+    record = first_record(spec, path)
+    assert set(record) == {"amount", "trusted", "country", "channel"}
+    assert isinstance(record["amount"], float)
+
+
+def test_a_model_of_several_sources_is_not_tried(shell: Shell, data: Path) -> None:
+    """Its batch is several files."""
+    spec = (
+        "task: binary\ntarget: y\nsources:\n  people: {key: a}\n"
+        "  visits: {key: a, aggregates: {n: count}}\n"
+    )
+    shell.system.drop("_specs/m.yaml", spec)
+    shell.work()
+    result = shell("try", str(data), "--target", "y", "--model", "m", "--yes")
+    assert "several sources" in result.stderr
+
+
 @pytest.mark.parametrize(
     "name", ["My Data (2).csv", "2024.csv", "ÄÖ.csv", "x" * 99, "a.b.csv", "_"]
 )
@@ -94,7 +144,7 @@ def test_every_file_name_gives_a_model_name(name: str) -> None:
 
 def test_the_first_row_becomes_a_record(data: Path) -> None:
     """Numbers as numbers, texts as texts, missing cells as null, no target."""
-    spec, _ = draft(data, "y")
+    spec = draft_file(data, "y").spec
     assert first_record(spec, data) == {"a": 0.5, "b": "c0"}
     assert as_record(spec, {"a": "?", "b": ""}) == {"a": None, "b": None}
     assert as_record(spec, {"a": "3", "b": "7"}) == {"a": 3, "b": "7"}

@@ -16,6 +16,7 @@ from sklearn.ensemble import RandomForestClassifier
 from shared.errors import PackageInvalid
 from shared.serving.encoder import Encoder
 from shared.serving.package import LoadedModel, Package, isotonic, load, tree_engine, write
+from tests.support.sources import package_of, scores, transactions
 from tests.unit.serving.models import (
     FEATURES,
     SCHEMA,
@@ -150,3 +151,17 @@ def test_the_example_record_can_be_asked() -> None:
     """What people are shown as an example gets an answer."""
     model = LoadedModel(binary_package())
     assert model.predict_records([model.package.example_record()]).score.shape == (1,)
+
+
+def test_sources_travel_with_the_package(tmp_path: Path) -> None:
+    """What joined sources add comes back as it was written, order included."""
+    sources = (transactions(defaults={"visits": 0}, max_age="7d"), scores())
+    hashes = write(package_of(*sources), tmp_path)
+    assert load(lambda name: (tmp_path / name).read_bytes(), hashes).package.sources == sources
+
+
+def test_models_of_one_file_have_no_sources(tmp_path: Path) -> None:
+    """Their packages are what they were before there were sources, and those still load."""
+    hashes = write(binary_package(), tmp_path)
+    assert "sources" not in json.loads((tmp_path / "package.json").read_bytes())
+    assert load(lambda name: (tmp_path / name).read_bytes(), hashes).package.sources == ()

@@ -7,15 +7,32 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.errors import BadSpec
+from shared.spec.differences import differences
+from shared.spec.effective import effective, render
 from shared.spec.load import MAX_CHARACTERS, dump_spec, load_spec
-from shared.spec.model import Column, Expect, Monitoring, Source, Spec, Target, Training
+from shared.spec.model import (
+    Checks,
+    Column,
+    Expect,
+    JoinedSource,
+    Monitoring,
+    Promotion,
+    Require,
+    Spec,
+    Target,
+    Training,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = sorted((ROOT / "infra" / "specs").glob("*.yaml"))
+
+
+def whole_seconds(value: timedelta) -> timedelta:
+    return timedelta(seconds=int(value.total_seconds()))
 
 
 def refusal(text: str) -> str:
@@ -43,7 +60,7 @@ def test_shipped_specs_are_valid(path: Path) -> None:
     [
         ("task: binary\ntarget: y\ntraining:\n  trails: 3\n", "line 4: training.trails"),
         ("task: binary\ntarget: y\ntraining:\n  trails: 3\n", "did you mean trials?"),
-        ("task: binary\ntarget: y\nfoo: 1\n", "known here: columns"),
+        ("task: binary\ntarget: y\nfoo: 1\n", "known here: checks, columns"),
         ("task: binary\ntarget: y\ncolumns: {a: {typ: number}, y: {}}", "did you mean type?"),
         ("target: y\n", "line 1: task is missing"),
         ("task: binary\n\n\ntarget: z\ncolumns: {a: {}, y: {}}", "line 4: target.column 'z'"),
@@ -100,31 +117,84 @@ def test_plain_words_stay_text() -> None:
     assert spec.columns["a"].expect.values == ("yes", "no", "12:30", "2026-01-01")
 
 
-NAMES = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"]), min_size=1)
-COLUMNS = st.builds(
+NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+VALUES = st.none() | st.lists(NAMES, min_size=1, max_size=3).map(tuple)
+NUMBER_COLUMNS = st.builds(
     Column,
-    type=st.sampled_from(["number", "category"]),
+    type=st.just("number"),
     exclude=st.booleans(),
-    expect=st.builds(
-        Expect,
-        min=st.none() | st.floats(-1e9, 1e9),
-        values=st.none() | st.lists(NAMES, max_size=3).map(tuple),
+    available_at_prediction=st.booleans(),
+    expect=st.builds(Expect, min=st.none() | NUMBERS),
+    require=st.builds(Require, max=st.none() | NUMBERS, unique=st.booleans()),
+)
+TEXT_COLUMNS = st.builds(
+    Column,
+    allow_leak=st.none() | NAMES.filter(str.strip),
+    expect=st.builds(Expect, values=VALUES),
+    require=st.builds(Require, values=VALUES, present=st.booleans()),
+)
+TIME_COLUMNS = st.builds(
+    Column,
+    type=st.just("time"),
+    require=st.builds(
+        Require, max_age=st.none() | st.timedeltas(timedelta(seconds=1)).map(whole_seconds)
     ),
+)
+COLUMNS = st.dictionaries(NAMES, NUMBER_COLUMNS | TEXT_COLUMNS | TIME_COLUMNS, max_size=4)
+JOINED = st.builds(
+    lambda name, **parts: {"people": JoinedSource(key=name), "visits": JoinedSource(**parts)},
+    name=NAMES.filter(lambda name: name != "y"),
+    key=NAMES.filter(lambda name: name not in ("visits", "spent")),
+    aggregates=st.just({"visits": "count", "spent": "sum(a b)"}),
+    defaults=st.dictionaries(st.sampled_from(["visits", "spent"]), NUMBERS),
+    delimiter=st.sampled_from(["auto", ";", "\t"]),
+    missing=st.lists(NAMES).map(tuple),
+    wait_hours=st.floats(0.1, 1e6),
+    on_timeout=st.sampled_from(["reject", "without"]),
+)
+SPECS = st.builds(
+    lambda columns, **parts: Spec(
+        task="binary",
+        target=Target(column="y", positive=">50K"),
+        columns={**columns, "x": Column(), "y": Column()},
+        **parts,
+    ),
+    columns=COLUMNS,
+    sources=st.just({}) | JOINED,
+    rules=st.dictionaries(NAMES, st.sampled_from(["x = 'a'", 'x is missing or y = "b"'])),
+    checks=st.builds(Checks),
+    max_bad_rows=st.floats(0, 1),
+    training=st.builds(Training, seed=st.integers(-(10**15), 10**15), holdout=st.floats(0.01, 0.8)),
+    promotion=st.builds(Promotion),
+    monitoring=st.builds(
+        Monitoring,
+        window=st.timedeltas(timedelta(seconds=1)).map(whole_seconds),
+        persistence=st.just((1, 1)),
+    ),
+    title=st.text(st.characters(codec="utf-8")),
 )
 
 
-@settings(deadline=None)
-@given(st.dictionaries(NAMES, COLUMNS, max_size=4), st.integers(1, 90))
-def test_a_written_spec_reads_the_same(columns: dict[str, Column], days: int) -> None:
-    """dump_spec loses nothing, whatever names and values people have."""
-    spec = Spec(
-        task="binary",
-        target=Target(column="y", positive=">50K"),
-        source=Source(delimiter=";", missing=("", "no", "-999")),
-        columns={**columns, "x": Column(), "y": Column()},
-        monitoring=Monitoring(window=timedelta(days=days), persistence=(1, 1)),
-    )
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@given(SPECS)
+def test_a_written_spec_reads_the_same(spec: Spec) -> None:
+    """dump_spec loses nothing, whatever names, values and numbers people have; nor does showing
+    the spec with all its values."""
     assert load_spec(dump_spec(spec), "m.yaml") == spec
+    assert list(load_spec(dump_spec(spec), "m.yaml").columns) == list(spec.columns)
+    assert load_spec(render(effective(spec)), "m.yaml") == spec
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@given(SPECS, SPECS)
+def test_what_differs_is_what_is_told(one: Spec, other: Spec) -> None:
+    """No difference means that both are the same; each is one readable line."""
+    assert (differences(one, other) == []) == (
+        one == other and list(one.columns) == list(other.columns)
+    )
+    assert differences(one, one) == []
+    assert all("\n" not in str(item) for item in differences(one, other))
 
 
 def test_only_what_differs_is_written() -> None:

@@ -27,6 +27,7 @@ def test_shipped_specs_fit_the_schema(path: Path) -> None:
 def test_the_schema_knows_our_short_forms() -> None:
     """A target may be a name alone, durations are written 7d, and typos are seen."""
     schema = spec_schema()
+    assert schema["$defs"]["Monitoring"]["properties"]["window"]["default"] == "1d"
     good = {"task": "binary", "target": "y", "monitoring": {"window": "7d", "label_delay": 0}}
     jsonschema.validate(good, schema)
     for bad in ({**good, "targett": 1}, {**good, "monitoring": {"window": "7 days"}}):

@@ -1,0 +1,150 @@
+"""Which columns a file must have for a spec, and what to say of one that has others. Pure;
+standard library only."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from shared.errors import HeaderMismatch
+from shared.routes import Intent
+from shared.serving.aggregate_functions import parse
+from shared.spec.model import JoinedSource, Source, Spec
+
+_FEW = 12  # names that a message spells out
+_LONG = 60  # characters of one that it shows
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """`needed` columns must be there; `known` may be, and others are refused (`known` None: any
+    may). The order is free."""
+
+    needed: tuple[str, ...]
+    known: frozenset[str] | None
+
+    @property
+    def expected(self) -> frozenset[str]:
+        return frozenset(self.needed) | (self.known or frozenset())
+
+
+def wanted_columns(spec: Spec, intent: Intent, source: str = "") -> Wanted:
+    """Columns of a training or score file, or of one of several sources. Derived columns are in
+    no file; what predictions do not need may be absent from score files."""
+    if intent == "label":
+        return Wanted(("prediction_id",), frozenset(label_columns(spec)))
+    joined = spec.sources.get(source)
+    if joined is not None and not joined.primary:
+        return Wanted(tuple(dict.fromkeys(_read_by(joined))), None)
+    joins = _joins_of(spec)
+    needed = [
+        name for name in spec.file_columns(with_target=True) if _is_needed(spec, name, intent)
+    ]
+    if not spec.columns and intent == "train":
+        needed = [spec.target.column]
+    known = frozenset(spec.columns) | frozenset(joins) if spec.columns else None
+    if known is not None and intent == "score":
+        known |= spec.derived.keys()  # they may come ready-made
+    return Wanted(tuple(dict.fromkeys([*needed, *joins])), known)
+
+
+def label_columns(spec: Spec) -> tuple[str, ...]:
+    """What a labels file may have beside what its owner likes."""
+    return ("prediction_id", "label", spec.target.column, "label_time")
+
+
+def label_source(spec: Spec) -> Source:
+    """How labels are written: CSV with a header, often made of predictions.csv, so delimiter and
+    encoding are looked for and not those of the model's own files."""
+    auto = {"delimiter": "auto", "encoding": "auto", "header": True, "format": "csv"}
+    return spec.main_source.model_copy(update=auto)
+
+
+def _is_needed(spec: Spec, name: str, intent: Intent) -> bool:
+    column = spec.columns[name]
+    if name == spec.target.column:
+        return intent == "train"
+    if column.exclude:
+        return False
+    return intent == "train" or column.feature
+
+
+def _joins_of(spec: Spec) -> list[str]:
+    """What the primary must have for the other sources to be joined to it."""
+    found: list[str] = []
+    for source in spec.sources.values():
+        found.append(source.key)
+        if not source.primary and source.as_of in spec.columns:
+            found.append(str(source.as_of))
+    return list(dict.fromkeys(found))
+
+
+def _read_by(source: JoinedSource) -> list[str]:
+    """What a joined source reads of its file; what its SQL reads is known to the job only."""
+    if source.sql is not None:
+        return list(source.columns)
+    inputs = [parse(text).column for text in source.aggregates.values()]
+    return [source.key, *([source.time] if source.time else []), *filter(None, inputs)]
+
+
+def check_columns(names: Sequence[str], wanted: Wanted, *, strict: bool, hint: str = "") -> None:
+    """Raises HeaderMismatch with what is missing, unknown, renamed or twice there. `strict` refuses
+    unknown columns; one without a name is never refused."""
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    missing = [name for name in wanted.needed if name not in names]
+    unknown = unknown_columns(names, wanted.known)
+    extra = unknown if strict or missing else []
+    if not (twice or missing or (extra and strict)):
+        return
+    renamed = _renamed(missing, extra)
+    parts = [
+        f"{what}: {_few(found)}"
+        for what, found in (
+            ("missing", [name for name in missing if name not in renamed.values()]),
+            ("not in the spec", [repr(name) for name in extra if name not in renamed]),
+            ("more than once", twice),
+        )
+        if found
+    ]
+    parts += [
+        f"{extra[:_LONG]!r} looks like {name[:_LONG]!r}"
+        for extra, name in list(renamed.items())[:_FEW]
+    ]
+    raise HeaderMismatch(
+        f"the header does not fit the spec ({'; '.join(parts)}){hint}. Fix the file, or drop a "
+        f"changed spec first"
+    )
+
+
+def unknown_columns(names: Sequence[str], known: Collection[str] | None) -> list[str]:
+    """Columns that a spec does not know, but for those that had no name in the header."""
+    return [
+        name
+        for place, name in enumerate(names, start=1)
+        if known is not None and name not in known and name != f"column_{place}"
+    ]
+
+
+def _renamed(missing: Sequence[str], extra: Sequence[str]) -> dict[str, str]:
+    """Unknown names, each with the missing one that it was probably meant to be."""
+    left = {_plain(name): name for name in missing[:200]}
+    found: dict[str, str] = {}
+    for name in extra[:200]:
+        plain = _plain(name)
+        near = [plain] if plain in left else difflib.get_close_matches(plain, left, 1, 0.75)
+        if near:
+            found[name] = left.pop(near[0])
+    return found
+
+
+def _plain(name: str) -> str:
+    """The name without case, blanks and punctuation."""
+    return "".join(char for char in name.casefold() if char.isalnum()) or name
+
+
+def _few(names: Sequence[str]) -> str:
+    few = [name if len(name) <= _LONG else f"{name[:_LONG]}..." for name in names[:_FEW]]
+    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+    return ", ".join(few) + more

@@ -1,0 +1,160 @@
+"""What a changed spec will do, and when, in sentences. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from shared.spec.differences import Difference
+from shared.spec.model import Spec
+
+_PARTS = {
+    "rules": "rules: the next files are checked with them; a row that breaks one goes to "
+    "quarantine.",
+    "checks": "checks: the next training looks with them.",
+    "max_bad_rows": "max_bad_rows: judged from the next file on.",
+    "promotion": "promotion: the next decision goes by it, also about a version that trains now; "
+    "open questions stay open.",
+    "serving": "serving: comes with the next promotion; the champion goes on as it is.",
+    "monitoring": "monitoring: windows are judged by it from now on; earlier verdicts stay.",
+    "retrain": "retrain: the next alert is decided by it.",
+    "size": "size: the next run gets machines of that size.",
+    "title": "title: stands on the next version's card.",
+}
+_UNTOLD = {"seed", "holdout", "split", "time_column"}
+_ASKED = "the next version is not comparable with it and a person is asked."
+
+
+def consequences(old: Spec | None, new: Spec, found: Sequence[Difference]) -> list[str]:
+    """What weighs most comes first. `old` is the spec in force, None for a new model; `found` is
+    what differs."""
+    if old is None:
+        return list(_first(new))
+    if not found:
+        return []
+    return [
+        *_question(old, new),
+        *_features(old, new),
+        *_files(old, new, found),
+        *_rows(found),
+        *_training(old, new),
+        *(text for key, text in _PARTS.items() if any(item.path[0] == key for item in found)),
+        "It takes effect for the next file; runs that were asked for keep their generation.",
+    ]
+
+
+def _first(new: Spec) -> Iterator[str]:
+    yield (
+        "The model becomes known: files that wait for its spec are released, and the next ones are "
+        "taken in at once."
+    )
+    if new.promotion.approval == "auto":
+        yield "Its first version serves without asking anybody (promotion.approval: auto)."
+    else:
+        yield "A person is asked before its first version serves."
+
+
+def _question(old: Spec, new: Spec) -> Iterator[str]:
+    if old.task != new.task:
+        yield f"task: the champion answers another question ({old.task}); {_ASKED}"
+    elif old.target.column != new.target.column:
+        yield f"target: the champion predicts {old.target.column}; {_ASKED}"
+    elif old.target.positive != new.target.positive:
+        yield f"target.positive: the champion serves another class's probability; {_ASKED}"
+    if old.target.scale != new.target.scale:
+        yield "target.scale: the next card's metrics are in another unit than those before."
+
+
+def _features(old: Spec, new: Spec) -> Iterator[str]:
+    if not old.columns or not new.columns:
+        if old.columns != new.columns:
+            how = "are those of the spec" if new.columns else "are inferred from its file"
+            yield f"columns: in the next training they {how}."
+        return
+    before, after = old.feature_names(), new.feature_names()
+    added = [f"+{name}" for name in after if name not in before]
+    gone = [f"-{name}" for name in before if name not in after]
+    if gone:
+        needs = _names(name.removeprefix("-") for name in gone)
+        yield (
+            f"features: {' '.join(added + gone)}. The champion needs {needs}, so it cannot be "
+            "compared on the new columns: a person is asked about the next version."
+        )
+    elif added:
+        yield (
+            f"features: {' '.join(added)}. The next version learns from them and is compared with "
+            "the champion, which does not, as usual."
+        )
+    types = {name: column.type for name, column in old.all_columns.items()}
+    retyped = [n for n in after if n in before and types[n] != new.all_columns[n].type]
+    if retyped:
+        yield (
+            f"types: {_names(retyped)} are read differently by the next version; the champion goes "
+            "on as it learned."
+        )
+
+
+def _files(old: Spec, new: Spec, found: Sequence[Difference]) -> Iterator[str]:
+    before = _needed(old)
+    needed = [name for name in _needed(new) if name not in before] if old.columns else []
+    if needed:
+        yield f"files: training files without {_names(needed)} are refused from the next one on."
+    refused = [name for name in old.columns if name not in new.all_columns] if new.columns else []
+    if refused:
+        yield (
+            f"files: those that still have {_names(refused)} are refused; to go on accepting them, "
+            "keep the column with exclude: true."
+        )
+    single = [item for item in found if item.path[0] == "source"]
+    if single:
+        yield f"source: the next files are read with {_settings(single)}."
+    joined = [item for item in found if item.path[0] == "sources"]
+    if joined:
+        yield f"sources: the next batches are read and joined with {_settings(joined)}."
+
+
+def _rows(found: Sequence[Difference]) -> Iterator[str]:
+    for part, text in (
+        ("require", "the next files' rows are judged by it, and predictions after a promotion."),
+        ("expect", "counted from the next training on; nothing is refused."),
+    ):
+        names = dict.fromkeys(item.path[1] for item in found if item.path[2:3] == (part,))
+        if names:
+            yield f"{part} of {_names(names)}: {text}"
+
+
+def _training(old: Spec, new: Spec) -> Iterator[str]:
+    before, after = old.training, new.training
+    if before.seed != after.seed:
+        yield (
+            "training.seed: it decided the split at the first training, which stays; the next "
+            "search starts elsewhere."
+        )
+    if before.holdout != after.holdout:
+        yield (
+            "training.holdout: the next training holds out that share; rows that the champion was "
+            "fitted on are not compared on."
+        )
+    if (before.split, before.time_column) != (after.split, after.time_column):
+        yield (
+            "training.split: the next training holds out other rows; those that the champion was "
+            "fitted on are not compared on."
+        )
+    if before.model_dump(exclude=_UNTOLD) != after.model_dump(exclude=_UNTOLD):
+        yield "training: the next training goes by it."
+
+
+def _needed(spec: Spec) -> list[str]:
+    """Columns without which a training file is refused."""
+    names = spec.file_columns(with_target=True)
+    return [name for name in names if name not in spec.columns or not spec.columns[name].exclude]
+
+
+def _settings(found: Sequence[Difference]) -> str:
+    """What differs, without the key that all have in common."""
+    return "; ".join(str(item).partition(".")[2] for item in found)
+
+
+def _names(names: Iterable[str]) -> str:
+    found = list(names)
+    more = f" and {len(found) - 8} more" if len(found) > 8 else ""
+    return ", ".join(found[:8]) + more

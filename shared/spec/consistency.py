@@ -1,0 +1,281 @@
+"""Rules about a whole spec, which no key can keep by itself. Pure; each problem is one sentence
+that says what to write instead, with the path of the key it is about.
+
+`shared.spec.model` asks; `shared.spec.load` turns paths into lines.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from shared.expressions import ExpressionError, parse
+from shared.serving.aggregates import literal_as_of, parse_all
+from shared.spec.parts import Column, Expect, JoinedSource, Source
+
+if TYPE_CHECKING:
+    from shared.spec.model import Spec
+
+Path = tuple[str, ...]
+
+SOURCE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_DAY = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*")
+
+
+class Problem(NamedTuple):
+    """What is wrong with the key at `path`; `text` goes on with the sentence that it begins."""
+
+    path: Path
+    text: str
+
+
+class Inconsistent(ValueError):
+    """Rules that a spec breaks, all of them: `problems` names the keys."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("; ".join(f"{'.'.join(item.path)} {item.text}" for item in problems))
+        self.problems = problems
+
+
+def problems(spec: Spec) -> list[Problem]:
+    """Everything that is wrong with a spec whose single keys are right."""
+    return [
+        *_target(spec),
+        *_one_file(spec),
+        *_sources(spec),
+        *_columns(spec),
+        *_rules(spec),
+        *_training(spec),
+    ]
+
+
+# --- target and files ----------------------------------------------------------------------------
+
+
+def _target(spec: Spec) -> Iterator[Problem]:
+    name, column = spec.target.column, spec.columns.get(spec.target.column)
+    at, positive = ("target", "positive"), spec.target.positive
+    if name in spec.derived:
+        text = f"{name!r} is added by a source; what is predicted stands in the primary's files"
+        yield Problem(("target", "column"), text)
+    elif spec.columns and column is None:
+        text = f"{name!r} is not among columns; {_nearest(name, spec.columns)}"
+        yield Problem(("target", "column"), text)
+    if positive is not None and spec.task != "binary":
+        yield Problem(at, f"is for task: binary; this is {spec.task}, leave it out")
+    if spec.target.scale != 1 and spec.task != "regression":
+        text = f"is for task: regression; this is {spec.task}, leave it out"
+        yield Problem(("target", "scale"), text)
+    if column is None:
+        return
+    allowed = column.require.values
+    if positive is not None and allowed is not None and positive not in allowed:
+        text = f"{positive!r} is not among columns.{name}.require.values"
+        yield Problem(at, f"{text}; {_nearest(positive, allowed)}")
+    if column.require.unique:
+        yield Problem(("columns", name, "require", "unique"), "is not for the target; leave it out")
+
+
+def _one_file(spec: Spec) -> Iterator[Problem]:
+    if spec.target.column in spec.columns and not spec.feature_names():
+        text = (
+            "leave nothing to learn from: all but the target are excluded, times, or not available "
+            "at prediction"
+        )
+        yield Problem(("columns",), text)
+    if spec.sources and spec.source != Source():
+        text = "is for a model of one file; with sources, write it into each of them"
+        yield Problem(("source",), text)
+    if not spec.sources and not spec.source.header and not spec.columns:
+        text = "is false, so columns must name the columns in the file's order"
+        yield Problem(("source", "header"), text)
+
+
+# --- sources -------------------------------------------------------------------------------------
+
+
+def _sources(spec: Spec) -> Iterator[Problem]:
+    if not spec.sources:
+        return
+    yield from _one_primary(spec)
+    added: dict[str, str] = {}
+    for name, source in spec.sources.items():
+        at: Path = ("sources", name)
+        if not SOURCE_NAME.fullmatch(name):
+            text = f"{name!r} is no name for a source; use [a-z][a-z0-9_]*, such as transactions"
+            yield Problem(at, text)
+        yield from _own_columns(source, at)
+        yield from _primary(spec, source, at) if source.primary else _joined(spec, source, at)
+        for column in source.derived:
+            if column in added:
+                text = f"is added by {added[column]} as well; give one of them another name"
+                yield Problem((*at, _adds(source), column), text)
+            added[column] = name
+
+
+def _one_primary(spec: Spec) -> Iterator[Problem]:
+    primaries = [name for name, source in spec.sources.items() if source.primary]
+    text = ""
+    if len(spec.sources) < 2:
+        text = "names one source; for a single file write `source:` instead"
+    elif not primaries:
+        text = "has no primary; leave aggregates and sql out where the rows to learn from are"
+    elif len(primaries) > 1:
+        names = ", ".join(primaries)
+        text = f"has {len(primaries)} primaries ({names}); all but one need aggregates or sql"
+    if text:
+        yield Problem(("sources",), text)
+
+
+def _own_columns(source: JoinedSource, at: Path) -> Iterator[Problem]:
+    """Keys that name columns of the source's own file, where those are known."""
+    if not source.header and not source.primary and not source.columns:
+        text = "is false, so columns must list this file's columns in order"
+        yield Problem((*at, "header"), text)
+    for key in ("key", "time"):
+        name = getattr(source, key)
+        if source.columns and name is not None and name not in source.columns:
+            text = f"{name!r} is not among columns; {_nearest(name, source.columns)}"
+            yield Problem((*at, key), text)
+
+
+def _primary(spec: Spec, source: JoinedSource, at: Path) -> Iterator[Problem]:
+    if source.key == spec.target.column:
+        text = f"{source.key!r} is the target; a key says who a row is about"
+        yield Problem((*at, "key"), text)
+    for key, text in (
+        ("on_timeout", "says how to go on without a source; without the primary there are no rows"),
+        ("as_of", "is for joined sources: which of their rows are seen"),
+        ("defaults", "is for joined sources: what a key has that they do not know"),
+        ("max_age", "is for joined sources: how old what is looked up may be"),
+        ("join", "is for joined sources"),
+    ):
+        if getattr(source, key) != JoinedSource.model_fields[key].get_default():
+            yield Problem((*at, key), f"{text}; leave it out here")
+    if source.time is not None:
+        yield from _time_column(spec, source.time, (*at, "time"))
+    if not source.header and source.key not in spec.columns:
+        text = f"is false, so columns must name the columns in order, {source.key} too"
+        yield Problem((*at, "header"), text)
+
+
+def _joined(spec: Spec, source: JoinedSource, at: Path) -> Iterator[Problem]:
+    for name, aggregate in source.aggregates.items():
+        try:
+            parse_all({name: aggregate}, time=source.time, as_of=source.as_of)
+        except ValueError as error:
+            reason = str(error).removeprefix(f"{name}: ")
+            yield Problem((*at, "aggregates", name), f"cannot be read: {reason}")
+    if source.sql is not None and not re.match(r"\s*(select|with)\b", source.sql, re.IGNORECASE):
+        text = "is no SELECT; write one SELECT that gives the key and the new columns"
+        yield Problem((*at, "sql"), text)
+    yield from _derived(spec, source, at)
+    yield from _defaults(spec, source, at)
+    if source.as_of is not None and literal_as_of(source.as_of) is None:
+        if _DAY.fullmatch(source.as_of):
+            yield Problem((*at, "as_of"), f"{source.as_of!r} is no date; write it as 2026-01-31")
+        else:
+            yield from _time_column(spec, source.as_of, (*at, "as_of"))
+
+
+def _derived(spec: Spec, source: JoinedSource, at: Path) -> Iterator[Problem]:
+    for name, kind in source.derived.items():
+        if name == source.key:
+            text = "is the key, which is there anyway; leave it out"
+            yield Problem((*at, _adds(source), name), text)
+        column = spec.columns.get(name)
+        # The last value of something may be text, which only `columns` can say.
+        last = source.aggregates.get(name, "").strip().startswith("last")
+        if column is not None and column.type != kind and not (last and column.type == "category"):
+            text = f"is {column.type}, but {at[-1]} adds a {kind}; write type: {kind}"
+            yield Problem(("columns", name, "type"), text)
+
+
+def _defaults(spec: Spec, source: JoinedSource, at: Path) -> Iterator[Problem]:
+    derived = spec.derived
+    for name, value in source.defaults.items():
+        text = ""
+        if name not in source.derived:
+            text = f"is no column that {at[-1]} adds; {_nearest(name, source.derived)}"
+        elif derived[name].type == "number" and isinstance(value, str):
+            text = f"is {value!r}, but {name} is a number; write one without quotes, such as 0"
+        elif derived[name].type == "category" and not isinstance(value, str):
+            text = f'is {value:g}, but {name} is text; write "{value:g}"'
+        if text:
+            yield Problem((*at, "defaults", name), text)
+
+
+def _adds(source: JoinedSource) -> str:
+    """The key under which the source names what it adds."""
+    return "aggregates" if source.aggregates else "sql_columns"
+
+
+# --- columns, rules, training --------------------------------------------------------------------
+
+
+def _columns(spec: Spec) -> Iterator[Problem]:
+    for name, column in spec.columns.items():
+        yield from _limits(column, column.expect, ("columns", name, "expect"))
+        yield from _limits(column, column.require, ("columns", name, "require"))
+        if column.require.max_age is not None and column.type != "time":
+            text = f"is for times, {name} is a {column.type}; write type: time if its cells are"
+            yield Problem(("columns", name, "require", "max_age"), text)
+
+
+def _limits(column: Column, limits: Expect, at: Path) -> Iterator[Problem]:
+    for key in ("min", "max"):
+        if getattr(limits, key) is not None and column.type != "number":
+            text = (
+                f"is for numbers, {at[1]} is a {column.type}; write type: number, or leave it out"
+            )
+            yield Problem((*at, key), text)
+    for key in ("values", "regex"):
+        if getattr(limits, key, None) is not None and column.type != "category":
+            text = f"is for categories, {at[1]} is a {column.type}; write type: category"
+            yield Problem((*at, key), f"{text}, or leave it out")
+
+
+def _rules(spec: Spec) -> Iterator[Problem]:
+    known = spec.all_columns
+    for name, rule in spec.rules.items():
+        try:
+            columns = parse(rule).columns
+        except ExpressionError as error:
+            yield Problem(("rules", name), f"cannot be read: {error}")
+            continue
+        for column in columns:
+            if known and column not in known:
+                text = f"uses {column!r}, which is no column; {_nearest(column, known)}"
+                yield Problem(("rules", name), text)
+
+
+def _training(spec: Spec) -> Iterator[Problem]:
+    name, at = spec.training.time_column, ("training", "time_column")
+    if name is not None and name == spec.target.column:
+        yield Problem(at, f"{name!r} is the target; name the column that says when")
+    elif name is not None:
+        yield from _time_column(spec, name, at)
+
+
+def _time_column(spec: Spec, name: str, at: Path) -> Iterator[Problem]:
+    """`name` must be a column of the primary that holds times. Nothing is known of a file whose
+    columns the first training infers."""
+    column = spec.columns.get(name)
+    if column is not None and column.type != "time":
+        text = f"{name!r} is a {column.type}; write columns: {{{name}: {{type: time}}}}"
+        yield Problem(at, text)
+    elif column is None and spec.columns:
+        times = [key for key, other in spec.columns.items() if other.type == "time"]
+        text = f"{name!r} is not among columns; {_nearest(name, times or spec.columns)}"
+        yield Problem(at, text)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]}?"
+    shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+    return f"known here: {shown or 'none'}"

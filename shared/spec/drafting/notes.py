@@ -1,0 +1,68 @@
+"""Sentences about a draft, and the words they are made of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+
+from shared.spec.drafting import hints
+from shared.spec.drafting.looking import Look
+from shared.spec.model import Column
+
+
+def reasons(why: dict[str, list[str]]) -> list[str]:
+    """Why columns are left out, those with one reason together."""
+    return [f"{names_of(names)}: {reason}" for reason, names in why.items()]
+
+
+def feature_notes(columns: dict[str, Column], looks: dict[str, Look], target: str) -> list[str]:
+    """Notes about features that may be read otherwise than people mean them."""
+    features = [
+        seen for seen in looks.values() if columns[seen.name].feature and seen.name != target
+    ]
+    notes = []
+    odd = [f"{look.name} ({look.odd[0]!r})" for look in features if look.numeric and look.odd]
+    if odd:
+        notes.append(f"Numbers but for a few cells, whose rows go to quarantine: {', '.join(odd)}.")
+    dressed = [f"{look.name} ({look.dressed!r})" for look in features if look.dressed]
+    if dressed:
+        notes.append(f"Read as texts, written plainly they would be numbers: {', '.join(dressed)}.")
+    many = [
+        f"{look.name} ({len(look.levels)})"
+        for look in features
+        if columns[look.name].type == "category" and columns[look.name].expect.values is None
+    ]
+    if many:
+        notes.append(f"Values are not listed, they are many: {', '.join(many)}.")
+    again = hints.repeated_identifiers(features)
+    if again:
+        notes.append(f"Called like an identifier and used all the same: {names_of(again)}.")
+    for cell, names in hints.sentinels(list(looks.values())).items():
+        notes.append(
+            f"{cell} stands far from all other values of {names_of(names)}; if it means missing, "
+            f"draft again with --missing {cell}."
+        )
+    return notes
+
+
+def names_of(names: Sequence[str]) -> str:
+    """A few names, and how many more."""
+    few = ", ".join(names[:8])
+    return few if len(names) <= 8 else f"{few} and {len(names) - 8} more"
+
+
+def pronoun(names: Collection[str]) -> str:
+    """What stands for these columns, with its verb."""
+    return "it is" if len(names) == 1 else "they are"
+
+
+def quoted(name: str) -> str:
+    """A name as YAML takes it."""
+    plain = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)
+    return name if plain else "'" + name.replace("'", "''") + "'"
+
+
+def printable(text: str) -> str:
+    """A comment stays one line, whatever a file calls its columns."""
+    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(shown)

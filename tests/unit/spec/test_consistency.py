@@ -1,0 +1,191 @@
+"""Rules of a spec that go beyond one key: refused in words that say what to write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shared.errors import BadSpec
+from shared.spec.load import complaints, dump_value, load_spec
+from shared.spec.model import RegisteredSpec
+
+Body = dict[str, Any]
+COLUMNS: Body = {"a": {"type": "number"}, "b": {}, "seen": {"type": "time"}, "y": {}}
+CUSTOMERS: Body = {"key": "id"}
+VISITS: Body = {
+    "key": "id",
+    "time": "at",
+    "as_of": "2026-01-01",
+    "aggregates": {"visits": "count", "spent": "sum(amount)", "days": "recency"},
+}
+
+
+def spec(**parts: Any) -> str:
+    return dump_value({"task": "binary", "target": "y", **parts})
+
+
+def joined(columns: Body | None = None, primary: Body | None = None, **visits: Any) -> str:
+    """Customers with their visits, some keys of the latter changed (None leaves one out)."""
+    changed = {key: value for key, value in {**VISITS, **visits}.items() if value is not None}
+    sources = {"customers": {**CUSTOMERS, **(primary or {})}, "visits": changed}
+    return spec(sources=sources, **({"columns": columns} if columns else {}))
+
+
+def test_a_model_of_several_sources_knows_its_columns() -> None:
+    """Derived columns are features, the key is none unless it is listed, and stands in files."""
+    found = load_spec(joined({**COLUMNS, "spent": {"type": "number"}}), "m.yaml")
+    assert (found.primary, found.main_source) == ("customers", found.sources["customers"])
+    assert found.feature_names() == ["a", "b", "spent", "visits", "days"]
+    assert found.file_columns(with_target=False) == ["id", "a", "b", "seen"]
+    listed = load_spec(joined({**COLUMNS, "id": {}}), "m.yaml")
+    assert "id" in listed.feature_names()
+    assert listed.file_columns(with_target=True) == [*COLUMNS, "id"]
+
+
+TARGETS = [
+    (spec(task="regression", target={"column": "y", "positive": "1"}), "target.positive is for"),
+    (spec(target={"column": "y", "scale": 2}), "target.scale is for task: regression"),
+    (spec(target="z", columns={"yy": {}, "zz": {}}), "did you mean zz?"),
+    (
+        spec(
+            target={"column": "y", "positive": ">50k"},
+            columns={"a": {}, "y": {"require": {"values": ["<=50K", ">50K"]}}},
+        ),
+        "target.positive '>50k' is not among columns.y.require.values; did you mean >50K?",
+    ),
+    (spec(columns={"a": {}, "y": {"require": {"unique": True}}}), "require.unique is not for the"),
+    (spec(columns={"a": {"exclude": True}, "y": {}}), "nothing to learn from"),
+    (spec(columns={"a": {"type": "time"}, "y": {}}), "nothing to learn from"),
+]
+COLUMN_RULES = [
+    (spec(columns={"a": {"expect": {"min": 2, "max": 1}}, "y": {}}), "a.expect: min 2 is above"),
+    (spec(columns={"a": {"expect": {"values": []}}, "y": {}}), "expect.values is empty"),
+    (spec(columns={"b": {"require": {"max": 1}}, "y": {}}), "require.max is for numbers, b is a"),
+    (
+        spec(columns={"a": {}, "t": {"type": "time", "expect": {"values": ["x"]}}, "y": {}}),
+        "t.expect.values is for categories, t is a time",
+    ),
+    (spec(columns={"a": {"require": {"max_age": "7d"}}, "y": {}}), "write type: time if"),
+    (spec(columns={"a": {"require": {"regex": "("}}, "y": {}}), "'(' is no regular expression"),
+    (
+        spec(columns={"a": {"require": {"unique": "often"}}, "y": {}}),
+        "require.unique: Input should",
+    ),
+    (spec(columns={"a": {"allow_leak": "  "}, "y": {}}), "a.allow_leak is empty; say why"),
+    (spec(columns={"a": {"type": "nummber"}, "y": {}}), "did you mean number?"),
+    (spec(columns={"a": {"require": {"uniq": True}}, "y": {}}), "did you mean unique?"),
+    (spec(columns={"a": {"expect": {"unique": True}}, "y": {}}), "unique is no key we know"),
+    (spec(columns={"a": {"expect": {"min": 1e999}}, "y": {}}), "expect.min"),
+]
+RULES = [
+    (spec(columns=COLUMNS, rules={"r": "a >"}), "rules.r cannot be read: "),
+    (spec(columns=COLUMNS, rules={"r": "aa > 1"}), "rules.r uses 'aa', which is no column"),
+    (
+        spec(columns=COLUMNS, rules={"r": 5}),
+        "rules.r: Input should be a valid string; 5 is no text",
+    ),
+]
+TRAININGS = [
+    (spec(training={"time_limit": "0s"}), "training.time_limit is 0; write a stretch of time"),
+    (spec(monitoring={"window": 0}), "monitoring.window is 0; write a stretch"),
+    (spec(training={"split": "time"}), "time_column go together; write both"),
+    (spec(training={"candidates": []}), "training.candidates is empty"),
+    (spec(training={"candidates": ["linear", "linear"]}), "names one candidate twice"),
+    (
+        spec(columns=COLUMNS, training={"split": "time", "time_column": "sen"}),
+        "training.time_column 'sen' is not among columns; did you mean seen?",
+    ),
+    (
+        spec(columns=COLUMNS, training={"split": "time", "time_column": "a"}),
+        "'a' is a number; write columns: {a: {type: time}}",
+    ),
+    (spec(training={"split": "time", "time_column": "y"}), "is the target; name the column"),
+]
+SOURCES = [
+    (spec(sources={"a": CUSTOMERS}), "sources names one source; for a single file"),
+    (spec(sources={"a": VISITS, "b": VISITS}), "sources has no primary"),
+    (spec(sources={"a": CUSTOMERS, "b": CUSTOMERS}), "has 2 primaries (a, b)"),
+    (spec(sources={"A b": CUSTOMERS, "b": VISITS}), "'A b' is no name for a source"),
+    (joined().replace("{task", "{source: {delimiter: ;}, task"), "source is for a model of one"),
+    (joined(aggregates={"n": "count(x)"}), "sources.visits.aggregates.n cannot be read: count"),
+    (joined(aggregates={"n": "avg(x)"}), "'avg(x)' is no aggregate; write count"),
+    (joined(aggregates={"n": "last(x)"}, time=None, as_of=None), "last needs `time: COLUMN`"),
+    (joined(as_of=None), "days cannot be read: recency counts the days up to"),
+    (joined(aggregates={"id": "count"}), "aggregates.id is the key"),
+    (joined(aggregates={"y": "count"}), "target.column 'y' is added by a source"),
+    (joined(as_of="31.01.2026"), "'31.01.2026' is no date; write it as 2026-01-31"),
+    (joined(COLUMNS, as_of="sen"), "visits.as_of 'sen' is not among columns; did you mean seen?"),
+    (joined(COLUMNS, as_of="a"), "visits.as_of 'a' is a number"),
+    (joined(time=None), "as_of needs `time`"),
+    (joined(defaults={"visit": 0}), "defaults.visit is no column that visits adds; did you mean"),
+    (joined(defaults={"visits": "0"}), "defaults.visits is '0', but visits is a number"),
+    (joined(defaults={"visits": [0]}), "defaults.visits: Input should be a valid"),
+    (joined(columns=None, primary={"on_timeout": "without"}), "customers.on_timeout says how"),
+    (joined(primary={"max_age": "7d"}), "customers.max_age is for joined sources"),
+    (joined(primary={"key": "y"}), "customers.key 'y' is the target"),
+    (joined(COLUMNS, primary={"time": "a"}), "customers.time 'a' is a number"),
+    (joined(COLUMNS, primary={"header": False}), "customers.header is false, so columns must"),
+    (
+        joined({**COLUMNS, "visits": {}}),
+        "columns.visits.type is category, but visits adds a number",
+    ),
+    (joined(header=False), "visits.header is false, so columns must list this file's"),
+    (joined(columns=None).replace("key: id, time", "columns: [ID, at], key: id, time"), "'id' is"),
+    (joined(sql="SELECT 1"), "aggregates and sql exclude each other"),
+    (joined(aggregates=None, sql="SELECT id FROM visits"), "sql and sql_columns go together"),
+    (
+        joined(aggregates=None, sql="DROP TABLE visits", sql_columns={"n": "number"}),
+        "visits.sql is no SELECT",
+    ),
+    (joined(wait_hour=1), "did you mean wait_hours?"),
+    (
+        spec(sources={"a": CUSTOMERS, "b": VISITS, "c": VISITS}),
+        "sources.c.aggregates.visits is added by b as well",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), [*TARGETS, *COLUMN_RULES, *RULES, *TRAININGS, *SOURCES])
+def test_a_broken_rule_is_a_sentence_that_helps(text: str, words: str) -> None:
+    """It names the key and says what to write instead."""
+    with pytest.raises(BadSpec) as caught:
+        load_spec(text, "m.yaml")
+    assert words in str(caught.value)
+    assert "m.yaml, line " in str(caught.value)
+
+
+DEEP = """\
+task: binary
+target: y
+sources:
+  customers: {key: id}
+  visits:
+    key: id
+    aggregates:
+      visits: count
+      spent: total(amount)
+columns:
+  a.b:
+    require:
+      min: 3
+  y: {}
+rules:
+  fine: a.b > 1
+"""
+
+
+def test_every_problem_has_its_own_line() -> None:
+    """Also inside aggregates, require and rules, and for columns with a dot in their name."""
+    with pytest.raises(BadSpec) as caught:
+        load_spec(DEEP, "m.yaml")
+    places = [line.split(": ")[0] for line in complaints(caught.value, "m.yaml")]
+    assert places == ["m.yaml, line 9", "m.yaml, line 13", "m.yaml, line 16"]
+
+
+def test_rules_made_later_do_not_make_a_stored_spec_unreadable() -> None:
+    """What is in force stays readable; the next file is held to them."""
+    good = load_spec(spec(columns=COLUMNS), "m.yaml").model_dump(mode="json")
+    good["columns"]["b"]["expect"]["min"] = 1.0
+    body = {"model": "m", "generation": 1, "spec": good, "registered": "", "source": ""}
+    assert RegisteredSpec.of(body).spec.columns["b"].expect.min == 1

@@ -1,0 +1,124 @@
+"""Parquet: read by ranges, as the texts that a CSV file with those values would hold."""
+
+from __future__ import annotations
+
+import io
+import math
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.adapters.memory import BucketConfig, MemoryCloud
+from shared.errors import EmptyFile, ObjectNotFound, UnreadableText
+from shared.runs import InputRef
+from shared.serving.times import moment_of
+from shared.spec.model import Source
+from shared.tabular.sheets import open_input
+from tests.unit.tabular.test_sheets_csv import everything, refused_or_read
+from tests.unit.tabular.test_sheets_json import sheet
+
+
+def parquet(columns: dict[str, Any], **options: Any) -> bytes:
+    out = io.BytesIO()
+    pa.parquet.write_table(pa.table(columns), out, **options)
+    return out.getvalue()
+
+
+def test_parquet_columns_become_texts() -> None:
+    """Each type in the spelling that serving and the time rule read; null is empty."""
+    moment = datetime(2026, 1, 31, 8, 0, 0, 500000, tzinfo=UTC)
+    day = moment.replace(hour=0, microsecond=0, tzinfo=None)
+    data = parquet(
+        {
+            "id": pa.array([1, None, 3], pa.int32()),
+            "x": pa.array([1.5, 3.0, float("nan")]),
+            "f": pa.array([0.5, None, 1e10], pa.float32()),
+            "s": pa.array(["a", None, "é"]),
+            "c": pa.array(["k", None, "k"]).dictionary_encode(),
+            "b": pa.array([True, None, False]),
+            "d": pa.array([date(2026, 1, 31), None, None]),
+            "t": pa.array([moment, None, None], pa.timestamp("ns", "Europe/Berlin")),
+            "u": pa.array([day, None, None], pa.timestamp("ms")),
+            "m": pa.array([Decimal("1.50"), None, Decimal("-2.00")]),
+            "l": pa.array([[1, 2], None, []]),
+            "o": pa.array([{"k": 1}, None, {"k": None}]),
+            "y": pa.array([b"raw", None, b"\xff"]),
+            "n": pa.array([None, None, None]),
+        }
+    )
+    found = sheet(data)
+    assert found.source.format == "parquet"
+    rows = [dict(zip(found.names, row, strict=True)) for _, row in everything(sheet(data))]
+    assert rows[0] == {
+        "id": "1",
+        "x": "1.5",
+        "f": "0.5",
+        "s": "a",
+        "c": "k",
+        "b": "true",
+        "d": "2026-01-31",
+        "t": "2026-01-31T08:00:00.500000Z",
+        "u": "2026-01-31T00:00:00",
+        "m": "1.50",
+        "l": "[1, 2]",
+        "o": '{"k": 1}',
+        "y": "raw",
+        "n": "",
+    }
+    assert set(rows[1].values()) == {"", "3"}
+    assert (rows[2]["x"], rows[2]["f"], rows[2]["y"]) == ("", "10000000000", "\\xff")
+    assert moment_of(rows[0]["t"]) == moment.timestamp()
+    assert not math.isnan(moment_of(rows[0]["d"]) + moment_of(rows[0]["u"]))
+
+
+def test_parquet_of_the_lake_is_read_by_ranges_of_its_generation() -> None:
+    """No more rows than a block are held, and another generation is not taken instead."""
+    cloud = MemoryCloud(buckets=[BucketConfig("lake")])
+    rows = 10_000
+    data = parquet({"n": range(rows), "s": [f"text {n}" for n in range(rows)]}, row_group_size=3000)
+    info = cloud.lake.write("inputs/m/train/r/x", data)
+    with open_input(cloud.lake, InputRef.of(info, "x"), Source(), block_rows=999) as found:
+        blocks = list(found.blocks)
+    assert max(map(len, blocks)) == 999
+    assert [n for block in blocks for n in block.record.tolist()] == list(range(1, rows + 1))
+    assert [n for block in blocks for n in block.cells["n"].to_pylist()] == list(
+        map(str, range(rows))
+    )
+    cloud.lake.write("inputs/m/train/r/x", data)
+    with (
+        pytest.raises(ObjectNotFound),
+        open_input(cloud.lake, InputRef.of(info, "x"), Source()) as found,
+    ):
+        list(found.blocks)
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "said"),
+    [
+        (parquet({"a": [1, 2]})[:-30], UnreadableText, "cannot be read as Parquet"),
+        (b"PAR1" + b"\x00" * 50, UnreadableText, "cannot be read as Parquet"),
+        (b"PAR1" + b"\xff" * 8 + b"PAR1", UnreadableText, "cannot be read as Parquet"),
+        (parquet({"a": pa.array([], pa.int64())}), EmptyFile, "no rows"),
+        (b"a,b\n1,2\n", UnreadableText, "no Parquet file"),
+    ],
+)
+def test_parquet_that_cannot_be_read(data: bytes, error: type, said: str) -> None:
+    """Cut, damaged, empty, or something else under that name."""
+    with pytest.raises(error, match=said):
+        everything(sheet(data, "x.parquet"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(4, 700), st.integers(0, 255))
+def test_a_damaged_byte_of_parquet_is_no_crash(place: int, value: int) -> None:
+    """Values may be others, for Parquet has no checksum; an error is one of ours."""
+    data = bytearray(parquet({"a": [1, 2, 3], "b": ["x", "y", None]}))
+    data[place % len(data)] = value
+    assert refused_or_read(partial(sheet, bytes(data), "x.parquet"))
