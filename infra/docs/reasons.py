@@ -14,8 +14,8 @@ from pathlib import Path
 from shared import errors
 from shared.errors import MalformedMessage, NotAllowed, Rejected, UnknownMessageType
 from shared.spec.parts import Checks
-from shared.tabular.findings import CHECKS
-from shared.tabular.row_reasons import ROW_REASONS
+from shared.tabular.checks.findings import CHECKS
+from shared.tabular.validating.row_reasons import ROW_REASONS
 
 PAGE = Path(__file__).with_name("reasons.md")
 # Refusals that no file and no spec can meet.

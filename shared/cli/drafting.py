@@ -85,7 +85,7 @@ def model_name(file: Path) -> str:
 
 def draft_file(file: Path, target: str, wishes: Wishes | None = None) -> Draft:
     """A draft for a file on this disk. Raises EmptyFile, BinaryFile, UnreadableText, BadSpec."""
-    from shared.tabular.sampling import read_sample  # pyarrow is slow to import
+    from shared.tabular.reading.sampling import read_sample  # pyarrow is slow to import
 
     return draft(read_sample(file, target), target, wishes)
 

@@ -38,7 +38,7 @@ def folder_of(file: Path, spec: Spec | None) -> str:
 def columns_of(file: Path, source: Source) -> tuple[str, ...]:
     """The names of a file's columns; without header as many as there are. Raises
     ClickException."""
-    from shared.tabular.sheets import open_sheet  # heavy, and most commands do without
+    from shared.tabular.reading.sheets import open_sheet  # heavy, and most commands do without
 
     try:
         with file.open("rb") as stream:

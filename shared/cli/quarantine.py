@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from shared import dialect, paths
+from shared import paths
 from shared.cli import contexts
 from shared.cli.console import (
     dry_run_option,
@@ -29,6 +29,7 @@ from shared.cli.known import unknown
 from shared.cli.quarantined import replayed_by, row_files, share, story, summary
 from shared.cli.why import find_run
 from shared.errors import Rejected
+from shared.files import dialect
 from shared.ports import Bucket
 from shared.spec.registry import find_spec
 from shared.usecases.replaying import ADDED, check

@@ -8,12 +8,13 @@ from typing import Any
 
 import click
 
-from shared import guards, paths
+from shared import paths
 from shared.approvals import every
 from shared.cli import contexts
 from shared.cli.console import json_option, show_json
 from shared.cli.known import unknown
 from shared.errors import BadSpec, ObjectNotFound, UnreadableText
+from shared.files import guards
 from shared.ports import Bucket
 from shared.spec.consequences import consequences
 from shared.spec.differences import Difference, differences

@@ -166,7 +166,7 @@ def _say_leaks(
 
 def first_record(spec: Spec, file: Path) -> dict[str, Any]:
     """The first row of a file that the predictor takes, as the JSON record it takes."""
-    from shared.tabular.sampling import first_cells  # pyarrow is slow to import
+    from shared.tabular.reading.sampling import first_cells  # pyarrow is slow to import
 
     records = [as_record(spec, cells) for cells in first_cells(file, spec)]
     numbers = [name for name in spec.feature_names() if spec.columns[name].type == "number"]

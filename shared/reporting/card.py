@@ -16,7 +16,7 @@ from shared.reporting.plots import plots
 from shared.runs import RunRequest
 from shared.spec.model import Spec
 from shared.tabular import metrics
-from shared.tabular.join_report import rows_for_card
+from shared.tabular.joins.report import rows_for_card
 from shared.tabular.metrics import Floats
 
 Row = tuple[str, str]

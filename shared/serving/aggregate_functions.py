@@ -1,12 +1,13 @@
 """The aggregate functions: what can be said of the rows of one key, and how it is computed.
 
-    parse("sum(tran_amount)", "spent")     # Aggregate: one new column
-    compute(aggregate, rows, as_of)        # its value for the rows of one key
+    parse("sum(tran_amount) over 90d", "spent")     # Aggregate: one new column
+    compute(aggregate, rows, as_of)                 # its value for the rows of one key
 
 Any order of the rows gives the same bits: sums are `math.fsum` (correctly rounded), the last value
 has a rule for ties, days are taken from exact seconds. Of no rows, count and distinct are 0, sum
 is 0.0 and all others are missing. A missing cell is skipped, except by count, which counts rows.
 distinct counts spellings as categories do (`3`, `3.0` and `"3"` are one; `shared.serving.cells`).
+With a window only rows at or after `as_of` less its length are there.
 
 Knows nothing of sources; `shared.serving.aggregates` reads their rows. Standard library only.
 """
@@ -17,10 +18,11 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 from shared.serving.cells import BadCell
-from shared.serving.times import moment_of
+from shared.serving.times import before, format_duration, moment_of, parse_duration
 
 Kind = Literal["number", "category"]
 Value = float | str  # missing: NaN, or "" for a category
@@ -28,8 +30,11 @@ Input = tuple[str, Kind]  # a column of the source, and how its cells are read
 
 _WITH_COLUMN = ("sum", "mean", "min", "max", "last", "distinct")
 FUNCTIONS = ("count", *_WITH_COLUMN, "recency")
-_ALLOWED = "count, recency, or " + ", ".join(f"{name}(column)" for name in _WITH_COLUMN)
-_FORM = re.compile(r"\s*([A-Za-z_]+)\s*(?:\((.*)\))?\s*", re.DOTALL)
+_ALLOWED = (
+    f"count, recency, or {', '.join(f'{name}(column)' for name in _WITH_COLUMN)}; "
+    "all but recency also with a window, such as count over 365d"
+)
+_FORM = re.compile(r"\s*([A-Za-z_]+)\s*(?:\((.*)\))?\s*(?:\bover\b\s*(.*?)\s*)?", re.DOTALL)
 _DAY_SECONDS = 86400.0
 
 
@@ -39,12 +44,13 @@ _DAY_SECONDS = 86400.0
 @dataclass(frozen=True, slots=True)
 class Aggregate:
     """One new column `name`. `column` is "" for count and recency; `kind` is that of the new
-    column, which only `last` can make a category."""
+    column, which only `last` can make a category; `window_seconds` says how far back it looks."""
 
     name: str
     function: str
     column: str = ""
     kind: Kind = "number"
+    window_seconds: int | None = None
 
     @property
     def reads(self) -> Input | None:
@@ -56,11 +62,15 @@ class Aggregate:
         return self.column, self.kind if self.function == "last" else "number"
 
     def __str__(self) -> str:
-        return f"{self.function}({self.column})" if self.column else self.function
+        text = f"{self.function}({self.column})" if self.column else self.function
+        if self.window_seconds is None:
+            return text
+        return f"{text} over {format_duration(timedelta(seconds=self.window_seconds))}"
 
 
 def parse(text: str, name: str = "", kind: Kind = "number") -> Aggregate:
-    """`count`, `recency` or `function(column)`. Raises ValueError with what is allowed."""
+    """`count`, `recency` or `function(column)`, all but recency with `over 365d` or without.
+    Raises ValueError with what is allowed."""
     found = _FORM.fullmatch(text)
     function = found[1] if found else ""
     column = ((found[2] or "") if found else "").strip()
@@ -73,7 +83,22 @@ def parse(text: str, name: str = "", kind: Kind = "number") -> Aggregate:
             f"{function} takes no column; write {function}"
             + (", or distinct(column) for different values" if function == "count" else "")
         )
-    return Aggregate(name, function, column, kind)
+    window = found[3] if found else None
+    return Aggregate(name, function, column, kind, _seconds(window, function, column))
+
+
+def _seconds(window: str | None, function: str, column: str) -> int | None:
+    if window is None:
+        return None
+    if function == "recency":
+        raise ValueError("recency takes no window, it looks for the latest row; write recency")
+    if not window:
+        text = f"{function}({column})" if column else function
+        raise ValueError(f"the window has no length; write {text} over 365d")
+    length = parse_duration(window)
+    if not length:
+        raise ValueError(f"a window of {window} holds no row; write a length such as 365d")
+    return int(length.total_seconds())
 
 
 def parse_all(
@@ -96,6 +121,11 @@ def parse_all(
             raise ValueError(
                 f"{name}: recency counts the days up to a moment; declare `time: COLUMN` and "
                 "`as_of`, a date such as 2026-01-31 or a time column of the primary"
+            )
+        if one.window_seconds is not None and (time is None or as_of is None):
+            raise ValueError(
+                f"{name}: a window ends at a moment; declare `time: COLUMN` and `as_of`, a date "
+                "such as 2026-01-31 or a time column of the primary, or leave `over` out"
             )
         found.append(one)
     return tuple(found)
@@ -127,13 +157,18 @@ def missing_of(kind: Kind) -> Value:
 
 
 def compute(one: Aggregate, rows: Rows, as_of: float | None) -> Value:
-    """One aggregate of rows that are all seen."""
+    """One aggregate of rows that are all before `as_of`. Without it a window has no rows."""
     times = rows.times
+    cells = rows.columns[one.reads] if one.reads is not None else ()
+    if one.window_seconds is not None:
+        start = math.inf if as_of is None else before(as_of, one.window_seconds)
+        places = [place for place, time in enumerate(times) if time >= start]
+        times = [times[place] for place in places]
+        cells = [cells[place] for place in places] if cells else ()
     if one.function == "count":
         return float(len(times))
     if one.function == "recency":
         return days_between(max(times), as_of) if times and as_of is not None else math.nan
-    cells = rows.columns[one.reads] if one.reads is not None else ()
     if one.function == "last":
         # Of values at the same moment the greatest: any rule will do that order cannot change.
         known = [(time, cell) for time, cell in zip(times, cells, strict=True) if _there(cell)]

@@ -32,6 +32,7 @@ from shared.serving.aggregate_functions import (
     parse,
     parse_all,
 )
+from shared.serving.aggregate_recent import Recent
 from shared.serving.aggregate_rows import BadRecord, Record, SourceRows
 from shared.serving.cells import BadCell, CellRules
 from shared.serving.snapshot import Known, SnapshotRef
@@ -111,6 +112,13 @@ class SourceAggregates(SourceRows):
 
     # --- what it reads ---------------------------------------------------------------------------
 
+    @cached_property
+    def recent(self) -> Recent:
+        """What a window may need when a record brings a cut-off after a key's last row: kept in
+        the snapshot, because rows leave a window as time goes on."""
+        moves = () if self.as_of_column is None else self.aggregates
+        return Recent(tuple(one for one in moves if one.window_seconds is not None))
+
     @property
     def is_sql(self) -> bool:
         return not self.aggregates
@@ -179,7 +187,8 @@ class SourceAggregates(SourceRows):
         if self.as_of_column is None:
             return Known(key, self.aggregate(rows, self.fixed_as_of))
         values = {one.name: compute(one, rows, None) for one in self.aggregates}
-        return Known(key, values, max(rows.times, default=None))
+        latest = max(rows.times, default=None)
+        return Known(key, values, latest, self.recent.text_of(rows))
 
     def recall(self, known: Known, as_of: float | None) -> dict[str, Value]:
         """The values of a key of the snapshot for a record with this cut-off: exactly what
@@ -193,7 +202,8 @@ class SourceAggregates(SourceRows):
             for one in self.aggregates
             if one.function == "recency"
         }
-        return {**known.values, **days}
+        windows = self.recent.values(known.recent, as_of)
+        return {**known.values, **days, **windows}
 
     # --- JSON ------------------------------------------------------------------------------------
 

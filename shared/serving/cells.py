@@ -27,7 +27,7 @@ _MEMO_SIZE = 20_000
 
 
 class Rule(str):
-    """The phrase of a broken rule; `code` is its key in `shared.tabular.row_reasons`."""
+    """The phrase of a broken rule; `code` is its key in `shared.tabular.validating.row_reasons`."""
 
     code: str
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared import rules as row_rules
 from shared.errors import InvalidInstances
-from shared.expressions import parse
+from shared.rules import binding as row_rules
+from shared.rules.expressions import parse
 from shared.serving.cells import BadCell, CellRules, Rule
 from shared.serving.features import Bounds, Feature
 from shared.serving.problems import Problem, problem_of, rule_of

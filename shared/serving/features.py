@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from shared.regexes import Pattern
+from shared.rules.regexes import Pattern
 from shared.serving.cells import Rule
 
 Kind = Literal["number", "category"]
@@ -19,7 +19,7 @@ Kind = Literal["number", "category"]
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """Limits of a column, both ends included. `values` and `regex` (whole texts) are for
-    categories. Raises RegexError for a pattern that `shared.regexes` does not know."""
+    categories. Raises RegexError for a pattern that `shared.rules.regexes` does not know."""
 
     min: float | None = None
     max: float | None = None

@@ -3,8 +3,9 @@
     features/<model>/<version>/<source>.sqlite
 
     meta      name -> text: model, version, source, features_as_of, columns (JSON)
-    features  key -> its values as a JSON array in the order of `columns` (null: missing), and the
-              moment of its last row where records bring cut-offs of their own
+    features  key -> its values as a JSON array in the order of `columns` (null: missing), and
+              where records bring cut-offs of their own: the moment of its last row, and the rows
+              that windows may still need (absent in files of earlier versions)
 
 A training writes it with `write_snapshot` before the version exists; the same rows give the same
 bytes. The predictor downloads it once per version, checks its SHA-256, opens it read-only and
@@ -40,19 +41,22 @@ _TABLES = (
     "PRAGMA journal_mode = OFF",
     "PRAGMA synchronous = OFF",
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE features (key TEXT PRIMARY KEY, cells TEXT NOT NULL, latest REAL) WITHOUT ROWID",
+    "CREATE TABLE features (key TEXT PRIMARY KEY, cells TEXT NOT NULL, latest REAL, "
+    "recent TEXT) WITHOUT ROWID",
 )
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """One key of a snapshot. `latest` is the moment of its last row, kept only where each record
-    brings a cut-off of its own."""
+    """One key of a snapshot. Only where each record brings a cut-off of its own: `latest` is the
+    moment of its last row, `recent` the rows that windows may need (`shared.serving.aggregate_recent`)
+    """
 
     key: str
     values: Mapping[str, Value]
     latest: float | None = None
+    recent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,7 @@ def write_snapshot(path: Path, rows: Iterable[Known], meta: SnapshotMeta) -> Sna
         connection.execute("BEGIN")
         about = {**_texts(meta), "format": FORMAT}
         connection.executemany("INSERT INTO meta VALUES (?, ?)", sorted(about.items()))
-        connection.executemany("INSERT INTO features VALUES (?, ?, ?)", _lines(rows, meta.columns))
+        connection.executemany("INSERT INTO features VALUES (?, ?, ?, ?)", _lines(rows, meta.columns))
         (keys,) = connection.execute("SELECT count(*) FROM features").fetchone()
         connection.execute("COMMIT")
         # Pages in key order, without the gaps that unsorted keys leave.
@@ -120,6 +124,9 @@ class Snapshot:
     def __init__(self, connection: sqlite3.Connection, meta: SnapshotMeta) -> None:
         self.meta = meta
         self._connection, self._lock = connection, threading.Lock()
+        there = {name for _, name, *_ in connection.execute("PRAGMA table_info(features)")}
+        recent = "recent" if "recent" in there else "NULL"
+        self._query = f"SELECT cells, latest, {recent} FROM features WHERE key = ?"
         self.close = weakref.finalize(self, connection.close)
 
     @classmethod
@@ -145,15 +152,14 @@ class Snapshot:
         """What is known of a key in its canonical spelling, None for an unknown one."""
         try:
             with self._lock:
-                cells = self._connection.execute(
-                    "SELECT cells, latest FROM features WHERE key = ?", (key,)
-                ).fetchone()
+                found = self._connection.execute(self._query, (key,)).fetchone()
         except UnicodeEncodeError:  # half a surrogate pair, which JSON can spell and no file holds
             return None
-        if cells is None:
+        if found is None:
             return None
-        values = (math.nan if value is None else value for value in json.loads(cells[0]))
-        return Known(key, dict(zip(self.meta.columns, values, strict=True)), cells[1])
+        cells, latest, recent = found
+        values = (math.nan if value is None else value for value in json.loads(cells))
+        return Known(key, dict(zip(self.meta.columns, values, strict=True)), latest, recent)
 
 
 def fetch(ref: SnapshotRef, download: Callable[[str, Path], Any]) -> Snapshot:
@@ -176,12 +182,12 @@ def fetch(ref: SnapshotRef, download: Callable[[str, Path], Any]) -> Snapshot:
 
 def _lines(
     rows: Iterable[Known], columns: tuple[str, ...]
-) -> Iterator[tuple[str, str, float | None]]:
+) -> Iterator[tuple[str, str, float | None, str | None]]:
     for known in rows:
         values = (known.values[name] for name in columns)
         # NaN is the only value that is not itself, and JSON has no word for it.
         cells = [None if value != value else value for value in values]  # noqa: PLR0124
-        yield known.key, _encode(cells), known.latest
+        yield known.key, _encode(cells), known.latest, known.recent
 
 
 def _texts(meta: SnapshotMeta) -> dict[str, str]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Container
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from shared.serving.cells import MISSING, BadCell
 
@@ -25,6 +25,7 @@ _SHAPE = re.compile(
     r"(?P<offset> ?(?:[Zz]|UTC|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9]))?)?"
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def moment_of(value: object, missing: Container[str] = MISSING) -> float:
@@ -53,6 +54,36 @@ def text_of(moment: float) -> str:
     """The moment as a text that `moment_of` reads: `2026-01-31T08:00:00Z`."""
     found = datetime.fromtimestamp(moment, UTC).isoformat()
     return found.removesuffix("+00:00") + "Z"
+
+
+def before(moment: float, seconds: int) -> float:
+    """The moment so many seconds earlier: the very float that `moment_of` gives for it, which a
+    difference of floats is not always."""
+    return (round(moment * 1_000_000) - seconds * 1_000_000) / 1_000_000
+
+
+def parse_duration(value: object) -> timedelta:
+    """`30s`, `5m`, `24h`, `7d` or 0. Raises ValueError."""
+    if isinstance(value, timedelta):
+        return value
+    if value == 0:
+        return timedelta(0)
+    match = re.fullmatch(r"([0-9]{1,12})([smhd])", str(value))
+    try:
+        if match:
+            return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+    except OverflowError:
+        pass  # longer than there are years
+    raise ValueError(f"{value!r} is no duration; write 30s, 5m, 24h or 7d")
+
+
+def format_duration(value: timedelta) -> str:
+    """The shortest exact form: 86400 s -> `1d`."""
+    seconds = int(value.total_seconds())
+    for unit in "dhm":
+        if seconds and seconds % _UNITS[unit] == 0:
+            return f"{seconds // _UNITS[unit]}{unit}"
+    return f"{seconds}s"
 
 
 def _parse(text: str) -> datetime:

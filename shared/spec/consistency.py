@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from shared.expressions import ExpressionError, parse
+from shared.rules.expressions import ExpressionError, parse
 from shared.serving.aggregates import literal_as_of, parse_all
 from shared.spec.parts import Column, Expect, JoinedSource, Source
 

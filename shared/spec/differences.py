@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from shared.spec.load import dump_value
 from shared.spec.model import Spec
-from shared.spec.parts import format_duration
+from shared.serving.times import format_duration
 
 Path = tuple[str, ...]
 IN_ONE_LINE = 6

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, model_validator
 
+from shared.serving.times import format_duration, parse_duration
 from shared.spec.consistency import Inconsistent, problems
 from shared.spec.parts import (
     Candidate,
@@ -27,8 +28,6 @@ from shared.spec.parts import (
     Source,
     Target,
     Training,
-    format_duration,
-    parse_duration,
 )
 
 __all__ = [
@@ -60,8 +59,8 @@ class Spec(Part):
     columns, target included where it stands in training files (score files omit it).
 
     `rules` are sentences about a whole row, such as `{ends_later: "ended >= started"}`; a row that
-    breaks one goes to quarantine (`shared.expressions` has the grammar). `sources` is for models
-    made of several files; columns that they add need not be listed, nor the key, which is a
+    breaks one goes to quarantine (`shared.rules.expressions` has the grammar). `sources` is for
+    models made of several files; columns that they add need not be listed, nor the key, which is a
     feature only where it is listed. Rules about the whole are in `shared.spec.consistency`."""
 
     task: Literal["binary", "multiclass", "regression"]

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
@@ -20,31 +19,8 @@ from pydantic import (
     model_validator,
 )
 
-from shared.regexes import Pattern, RegexError
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def parse_duration(value: object) -> timedelta:
-    """`30s`, `5m`, `24h`, `7d` or 0. Raises ValueError."""
-    if isinstance(value, timedelta):
-        return value
-    if value == 0:
-        return timedelta(0)
-    match = re.fullmatch(r"(\d+)([smhd])", str(value))
-    if not match:
-        raise ValueError(f"{value!r} is no duration; write 30s, 5m, 24h or 7d")
-    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
-
-
-def format_duration(value: timedelta) -> str:
-    """The shortest exact form: 86400 s -> `1d`."""
-    seconds = int(value.total_seconds())
-    for unit in "dhm":
-        if seconds and seconds % _UNITS[unit] == 0:
-            return f"{seconds // _UNITS[unit]}{unit}"
-    return f"{seconds}s"
-
+from shared.rules.regexes import Pattern, RegexError
+from shared.serving.times import format_duration, parse_duration
 
 Duration = Annotated[
     timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str)
@@ -77,8 +53,8 @@ class Target(Part):
 
 class Source(Part):
     """How the files are written. `auto` is settled by a file's name and first bytes
-    (`shared.dialect`); `strip` removes blanks around cells; `missing` cells are one missing value,
-    the same as JSON null."""
+    (`shared.files.dialect`); `strip` removes blanks around cells; `missing` cells are one missing
+    value, the same as JSON null."""
 
     format: Literal["auto", "csv", "json", "jsonl", "parquet"] = "auto"
     delimiter: Literal["auto", ",", ";", "\t", "|"] = "auto"
@@ -97,10 +73,11 @@ class JoinedSource(Source):
     what is learned and predicted; the others add columns to them by `key`.
 
     `aggregates` maps new columns to `count`, `sum(x)`, `mean(x)`, `min(x)`, `max(x)`, `last(x)`,
-    `recency` (days from the latest `time` to `as_of`) or `distinct(x)`. `sql` is one SELECT that
-    gives `key` and the columns named in `sql_columns`. `as_of` is a date, or a time column of the
-    primary: only rows with `time` before it are seen. `wait_hours` and `on_timeout` say how long a
-    batch waits for this source and whether it is refused or goes on `without` it."""
+    `distinct(x)` or `recency` (days from the latest `time` to `as_of`). All but `recency` may go
+    on with a window such as `over 90d`: of rows at most that long before `as_of`. `sql` is one
+    SELECT that gives `key` and the columns named in `sql_columns`. `as_of` is a date, or a time
+    column of the primary: only rows with `time` before it are seen. `wait_hours` and `on_timeout`
+    say how long a batch waits for this source and whether it is refused or goes on `without`."""
 
     key: str
     columns: tuple[str, ...] = ()

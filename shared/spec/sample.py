@@ -1,7 +1,7 @@
 """A part of a file as somebody who drafts a spec sees it: names, cells and how they are written.
 
-Files are read by `shared.tabular.sampling`, with the reader that training uses. Standard library
-only.
+Files are read by `shared.tabular.reading.sampling`, with the reader that training uses. Standard
+library only.
 """
 
 from __future__ import annotations

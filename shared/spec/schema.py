@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from shared.spec.model import Spec
-from shared.spec.parts import format_duration
+from shared.serving.times import format_duration
 
 FILE = Path(__file__).with_name("spec.schema.json")
 _ISO = TypeAdapter(timedelta)

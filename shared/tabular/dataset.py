@@ -24,8 +24,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from shared.serving.columns import Columns, Schema
-from shared.tabular.csv_blocks import csv_bytes
-from shared.tabular.records import allow_long_fields
+from shared.tabular.reading.csv_blocks import csv_bytes
+from shared.tabular.reading.records import allow_long_fields
 from shared.tabular.targets import Outcome
 
 Side = Literal["fit", "holdout", "reserved"]

@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from typing import BinaryIO
 
 from shared.errors import EmptyFile, HeaderMismatch
-from shared.headers import label_columns, label_source
+from shared.files.headers import label_columns, label_source
 from shared.serving.cells import BadCell
 from shared.serving.columns import Schema
 from shared.spec.model import Spec
-from shared.tabular.records import read_records
+from shared.tabular.reading.records import read_records
 
 ID_COLUMN, LABEL_COLUMN, TIME_COLUMN = "prediction_id", "label", "label_time"
 

@@ -23,7 +23,7 @@ from shared.serving.columns import Columns
 from shared.serving.features import Feature
 from shared.serving.times import text_of
 from shared.tabular.dataset import Side
-from shared.tabular.distinct import Distinct
+from shared.tabular.validating.distinct import Distinct
 
 NEW_LABELS_SHARE = 0.3
 MIN_ROWS = 150

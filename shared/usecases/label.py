@@ -27,7 +27,7 @@ from shared.ports import Bucket, Clock, Publisher
 from shared.predicted import DAY, BatchRun, find_batch_run, find_online
 from shared.spec.registry import read_generation
 from shared.tabular.labels import LabelRow, Quarantined, check_rows
-from shared.tabular.records import record_writer
+from shared.tabular.reading.records import record_writer
 
 BATCH_ID = re.compile(r"(\d{8}T\d{6}-[0-9a-f]{8})-([1-9]\d*)")
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")

@@ -26,7 +26,7 @@ from shared.predicted import BatchRun, batch_runs, online_lines
 from shared.serving.columns import Schema
 from shared.spec.model import Source
 from shared.tabular.answers import answer_names, input_position
-from shared.tabular.records import read_records
+from shared.tabular.reading.records import read_records
 from shared.tabular.window import Gathering, WindowRows
 
 WRITTEN = Source(strip=False)

@@ -12,10 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared import approvals, guards, paths
+from shared import approvals, paths
 from shared.approvals import Approval
 from shared.errors import BadSpec, ObjectNotFound, Rejected
 from shared.events import AutomationNoted
+from shared.files import guards
 from shared.ports import ObjectInfo
 from shared.spec.differences import differences
 from shared.spec.load import load_spec

@@ -14,10 +14,11 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from shared import dialect, runs
+from shared import runs
 from shared.documents import timestamp
 from shared.errors import BadReplay, EmptyFile, ObjectNotFound
-from shared.headers import check_columns, wanted_columns
+from shared.files import dialect
+from shared.files.headers import check_columns, wanted_columns
 from shared.ports import Blob, Bucket
 from shared.routes import DataUpload
 from shared.runs import CORRECTED, InputRef, RunRequest

@@ -16,10 +16,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from shared import documents, guards, paths, runs
+from shared import documents, paths, runs
 from shared.errors import AliasMoved, HeaderMismatch, NotServed, PreconditionFailed, Rejected
 from shared.events import ScoringCompleted, parse_time
-from shared.headers import unknown_columns
+from shared.files import guards
+from shared.files.headers import unknown_columns
 from shared.parts import Parts
 from shared.ports import Bucket, Clock, Publisher
 from shared.runs import RunRequest
@@ -27,8 +28,8 @@ from shared.serving.package import LoadedModel, load
 from shared.spec.model import Spec
 from shared.spec.registry import read_generation
 from shared.tabular.answers import written_names
-from shared.tabular.records import record_writer
-from shared.tabular.sheets import Block, Sheet, open_input
+from shared.tabular.reading.records import record_writer
+from shared.tabular.reading.sheets import Block, Sheet, open_input
 
 BLOCK_ROWS = 20_000
 _FILE, _SUMMARY = "predictions.csv", "summary.json"

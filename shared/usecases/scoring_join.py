@@ -31,9 +31,9 @@ from shared.serving.forms import Cells, LookUp, Reader, RefusedCells
 from shared.serving.package import LoadedModel
 from shared.serving.snapshot import fetch
 from shared.spec.model import JoinedSource, Source, Spec
-from shared.tabular.join_report import report_of
-from shared.tabular.joining import Beside, Join, Unusable, as_cells
-from shared.tabular.sheets import BLOCK_ROWS, Block, Sheet, open_input
+from shared.tabular.joins.joining import Beside, Join, Unusable, as_cells
+from shared.tabular.joins.report import report_of
+from shared.tabular.reading.sheets import BLOCK_ROWS, Block, Sheet, open_input
 from shared.usecases.training.joined import inputs_of, together
 
 REPORT = "join.json"

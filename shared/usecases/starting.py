@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared import documents, guards, paths, runs
+from shared import documents, paths, runs
 from shared.documents import timestamp
 from shared.errors import InProgress, ObjectNotFound, PreconditionFailed, Rejected
 from shared.events import (
@@ -25,6 +25,7 @@ from shared.events import (
     TrainingRequested,
     publish,
 )
+from shared.files import guards
 from shared.manifests import read_manifest
 from shared.ports import Blob, Bucket, Clock, ObjectInfo, Publisher
 from shared.routes import DataUpload, Intent

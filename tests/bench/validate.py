@@ -23,9 +23,9 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from shared.serving.columns import Schema  # noqa: E402 - a script finds the repository first
-from shared.tabular.sheets import open_sheet  # noqa: E402
-from shared.tabular.sifting import Sieve  # noqa: E402
+from shared.tabular.reading.sheets import open_sheet  # noqa: E402
 from shared.tabular.targets import outcome_of  # noqa: E402
+from shared.tabular.validating.sifting import Sieve  # noqa: E402
 from tests.bench.adult import NAMES, SPEC, lines  # noqa: E402
 
 

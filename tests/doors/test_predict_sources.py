@@ -25,8 +25,8 @@ from shared.serving.aggregates import SourceAggregates
 from shared.serving.cells import CellRules
 from shared.serving.forms import MAX_ROWS
 from shared.spec.model import Source
-from shared.tabular.joining import Join
-from shared.tabular.sheets import Block, open_sheet
+from shared.tabular.joins.joining import Join
+from shared.tabular.reading.sheets import Block, open_sheet
 from tests.support.predictor import World
 from tests.support.sources import (
     AGGREGATES,

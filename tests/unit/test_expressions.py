@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.expressions import MAX_LENGTH, ExpressionError, parse
-from shared.rules import Kind, bind
+from shared.rules.binding import Kind, bind
+from shared.rules.expressions import MAX_LENGTH, ExpressionError, parse
 from shared.serving.times import moment_of
 
 KINDS: dict[str, Kind] = {

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from shared import guards, paths, runs
+from shared import paths, runs
 from shared.errors import Rejected
+from shared.files import guards
 from shared.spec.model import Spec
 from shared.spec.registry import read_generation
 from shared.tabular.dataset import Dataset, unpack

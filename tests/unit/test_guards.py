@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared import guards
 from shared.errors import BinaryFile, EmptyFile, HeaderMismatch, Rejected, UnreadableText
-from shared.headers import wanted_columns
+from shared.files import guards
+from shared.files.headers import wanted_columns
 from shared.routes import Intent
 from shared.spec.model import Spec
 

@@ -8,11 +8,11 @@ import time
 
 import pytest
 
-from shared import dialect, guards
 from shared.errors import Rejected
+from shared.files import dialect, guards
 from shared.runs import InputRef
 from shared.spec.model import Spec
-from shared.tabular.sheets import Sheet, open_input, open_sheet
+from shared.tabular.reading.sheets import Sheet, open_input, open_sheet
 from tests.support.nasty import NAMES, SPEC, Nasty, corpus
 from tests.support.system import System
 from tests.unit.tabular.test_sheets_csv import everything

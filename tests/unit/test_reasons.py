@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from infra.docs.reasons import OTHERS, PAGE, file_errors, render
 from shared.errors import Rejected
-from shared.tabular.findings import CHECKS
-from shared.tabular.row_reasons import ROW_REASONS
+from shared.tabular.checks.findings import CHECKS
+from shared.tabular.validating.row_reasons import ROW_REASONS
 
 
 def _refusals(cls: type[Rejected] = Rejected) -> list[type[Rejected]]:

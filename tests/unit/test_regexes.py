@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.regexes import Pattern, RegexError
+from shared.rules.regexes import Pattern, RegexError
 
 _ATOMS = ["a", "b", "1", "_", ".", r"\d", r"\w", r"\S", r"\.", "[ab]", "[^a]", "[0-9a]", r"[\w.-]"]
 _REPEATS = ["*", "+", "?", "{2}", "{1,3}", "{,2}", "{1,}", "*?"]

@@ -17,9 +17,9 @@ from shared import documents, paths, runs
 from shared.errors import DataStopped
 from shared.serving.columns import Columns
 from shared.spec.registry import read_generation
-from shared.tabular import checks, drifted_schema, leakage
+from shared.tabular.checks import checks, drifted_schema, leakage
+from shared.tabular.checks.findings import Finding, Level
 from shared.tabular.dataset import Examples, side_mask
-from shared.tabular.findings import Finding, Level
 from shared.usecases.training.stages import Training
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from shared.errors import BadReplay, HeaderMismatch
 from shared.ports import Bucket
 from shared.runs import InputRef, RunRequest
 from shared.spec.model import Source
-from shared.tabular.blocks import Block, Ragged
-from shared.tabular.sheets import open_input, open_sheet
+from shared.tabular.reading.blocks import Block, Ragged
+from shared.tabular.reading.sheets import open_input, open_sheet
 from shared.usecases.training.stages import Training
 
 CORRECTED = "corrected"

@@ -31,11 +31,11 @@ from shared.serving.cells import CellRules
 from shared.serving.snapshot import SnapshotMeta, write_snapshot
 from shared.serving.times import text_of
 from shared.spec.model import Spec
-from shared.tabular.blocks import Block, Ragged
-from shared.tabular.join_report import facts_of, report_of
-from shared.tabular.joining import Beside, Join
-from shared.tabular.row_reasons import BadRow
-from shared.tabular.sheets import open_input
+from shared.tabular.joins.joining import Beside, Join
+from shared.tabular.joins.report import facts_of, report_of
+from shared.tabular.reading.blocks import Block, Ragged
+from shared.tabular.reading.sheets import open_input
+from shared.tabular.validating.row_reasons import BadRow
 from shared.usecases.training.rows import check_columns
 from shared.usecases.training.stages import Training
 

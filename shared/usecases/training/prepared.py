@@ -19,14 +19,14 @@ import numpy as np
 
 from shared import documents, paths
 from shared.errors import BadSpec, PackageInvalid
-from shared.expressions import ExpressionError
 from shared.ports import Bucket
+from shared.rules.expressions import ExpressionError
 from shared.serving.columns import Schema
 from shared.tabular.comparison import HoldoutKind
 from shared.tabular.dataset import Dataset, Examples, Side, examples_of, pack, side_mask, unpack
 from shared.tabular.splitting import overlap
-from shared.tabular.surveying import Survey
 from shared.tabular.targets import Outcome, check_enough, check_holdout, outcome_of
+from shared.tabular.validating.surveying import Survey
 from shared.usecases.training import room
 from shared.usecases.training.checked import run_checks
 from shared.usecases.training.corrections import replayed

@@ -17,9 +17,9 @@ from shared import paths
 from shared.documents import dumps
 from shared.errors import TooManyBadRows
 from shared.parts import Parts
-from shared.tabular.records import record_writer
-from shared.tabular.row_reasons import BadRow
-from shared.tabular.summarising import Summary
+from shared.tabular.reading.records import record_writer
+from shared.tabular.validating.row_reasons import BadRow
+from shared.tabular.validating.summarising import Summary
 from shared.usecases.training.corrections import LEADING
 from shared.usecases.training.stages import Training
 

@@ -29,13 +29,13 @@ from shared.runs import RetrainCause
 from shared.serving.columns import Schema
 from shared.serving.features import Feature
 from shared.tabular.answers import answer_names, input_position
-from shared.tabular.blocks import block_of
 from shared.tabular.dataset import Cells, Dataset, Side, columns_of
-from shared.tabular.records import allow_long_fields
-from shared.tabular.sifting import Sieve
+from shared.tabular.reading.blocks import block_of
+from shared.tabular.reading.records import allow_long_fields
 from shared.tabular.splitting import Labelled, labelled_sides, row_keys
-from shared.tabular.summarising import Summary
 from shared.tabular.targets import outcome_of
+from shared.tabular.validating.sifting import Sieve
+from shared.tabular.validating.summarising import Summary
 from shared.usecases.training.prepared import (
     STAGE,
     Prepared,

@@ -17,8 +17,8 @@ from shared.errors import HeaderMismatch
 from shared.events import parse_time
 from shared.runs import InputRef
 from shared.spec.model import Spec
-from shared.tabular.row_reasons import BadRow
-from shared.tabular.sheets import Block, Sheet, open_input
+from shared.tabular.reading.sheets import Block, Sheet, open_input
+from shared.tabular.validating.row_reasons import BadRow
 from shared.usecases.training.corrections import CORRECTED, Corrections, corrections, replayed
 from shared.usecases.training.stages import Training
 

@@ -21,14 +21,14 @@ from shared import paths
 from shared.errors import Rejected
 from shared.parts import Parts, Written
 from shared.serving.columns import Schema
+from shared.tabular.checks.repeats import Repeated, Repeats
 from shared.tabular.comparison import HoldoutKind
 from shared.tabular.dataset import Dataset, Packer, Side
-from shared.tabular.join_report import joined_rows
-from shared.tabular.repeats import Repeated, Repeats
-from shared.tabular.sifting import Sieve, Sifted
+from shared.tabular.joins.report import joined_rows
 from shared.tabular.splitting import distinct_keys, random_sides, time_sides
-from shared.tabular.summarising import Summary
 from shared.tabular.targets import Outcome, check_enough, check_holdout
+from shared.tabular.validating.sifting import Sieve, Sifted
+from shared.tabular.validating.summarising import Summary
 from shared.usecases.training.quarantined import Quarantine
 from shared.usecases.training.rows import Rows, arrived
 from shared.usecases.training.stages import Training

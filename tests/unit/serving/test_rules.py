@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared.errors import InvalidInstances
-from shared.regexes import RegexError
+from shared.rules.regexes import RegexError
 from shared.serving.columns import Schema
 from shared.serving.features import Bounds, Feature
 from shared.spec.model import Spec

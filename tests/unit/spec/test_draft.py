@@ -160,7 +160,7 @@ def test_a_file_that_cannot_be_drafted_says_why(
 
 def test_a_long_file_is_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the beginning is read, and a note says so."""
-    monkeypatch.setattr("shared.tabular.sampling.MAX_ROWS", 50_000)
+    monkeypatch.setattr("shared.tabular.reading.sampling.MAX_ROWS", 50_000)
     spec, notes = drafted(tmp_path, "a,y\n" + rows(120_000, "{mod},é{yes}"))
     assert spec.columns["a"].expect.max == 6
     assert any(note.startswith("Only the first ") for note in notes)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from shared import guards
 from shared.cli.drafting import draft_file
+from shared.files import guards
 from shared.serving.columns import Schema
 from shared.spec.draft import spec_text
 from shared.spec.load import load_spec
 from shared.spec.model import Spec
-from shared.tabular.sheets import open_sheet
+from shared.tabular.reading.sheets import open_sheet
 from shared.tabular.targets import outcome_of
 from tests.support.lookalikes import LOOKALIKES, Lookalike
 

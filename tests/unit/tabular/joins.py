@@ -12,11 +12,11 @@ from typing import Any
 from shared.serving.aggregates import Known, SourceAggregates
 from shared.serving.cells import CellRules
 from shared.spec.model import JoinedSource
-from shared.tabular.blocks import Block, block_of
-from shared.tabular.join_report import report_of
-from shared.tabular.joining import Join
-from shared.tabular.row_reasons import BadRow
-from shared.tabular.sandbox import Limits
+from shared.tabular.joins.joining import Join
+from shared.tabular.joins.report import report_of
+from shared.tabular.joins.sandbox import Limits
+from shared.tabular.reading.blocks import Block, block_of
+from shared.tabular.validating.row_reasons import BadRow
 
 Row = Mapping[str, str]
 RULES = CellRules()

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from shared.serving.features import Feature
 from shared.spec.load import load_spec
 from shared.spec.parts import Checks
-from shared.tabular import checks
-from shared.tabular.findings import CHECKS, Finding, spec_line
-from shared.tabular.repeats import Repeated, Repeats
+from shared.tabular.checks import checks
+from shared.tabular.checks.findings import CHECKS, Finding, spec_line
+from shared.tabular.checks.repeats import Repeated, Repeats
 
 RANDOM = np.random.default_rng(7)
 

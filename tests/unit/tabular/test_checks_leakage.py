@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from shared.serving.features import Feature
 from shared.serving.package import Task
-from shared.tabular import leakage
+from shared.tabular.checks import leakage
+from shared.tabular.checks.leakage import Alone
 from shared.tabular.dataset import Examples
-from shared.tabular.leakage import Alone
 
 ROWS = 3000
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from shared.serving.columns import Columns
 from shared.serving.features import Feature
-from shared.tabular.drifted_schema import compare, profile_of
-from shared.tabular.findings import Finding
+from shared.tabular.checks.drifted_schema import compare, profile_of
+from shared.tabular.checks.findings import Finding
 
 FEATURES = [
     Feature("income", "number"),

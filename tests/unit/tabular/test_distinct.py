@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from shared.serving.columns import Schema
 from shared.serving.features import Bounds, Feature
-from shared.tabular import distinct
-from shared.tabular.csv_blocks import csv_bytes
-from shared.tabular.distinct import Distinct, judge, normalise
-from shared.tabular.records import record_writer
-from shared.tabular.seen import NOWHERE, Seen, hashes_of
+from shared.tabular.reading.csv_blocks import csv_bytes
+from shared.tabular.reading.records import record_writer
 from shared.tabular.splitting import distinct_keys, row_keys
+from shared.tabular.validating import distinct
+from shared.tabular.validating.distinct import Distinct, judge, normalise
+from shared.tabular.validating.seen import NOWHERE, Seen, hashes_of
 
 _ODD = ["", " ", "?", "NA", "-999", "99", "+5", "1_000", "1e3", "1E-5", ".5", "5.", "-0.0", "0x10"]
 _ODD += [

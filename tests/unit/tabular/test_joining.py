@@ -15,9 +15,9 @@ from shared.serving.aggregates import FUNCTIONS, SourceAggregates, Value
 from shared.serving.cells import BadCell, CellRules
 from shared.serving.times import moment_of, text_of
 from shared.spec.model import JoinedSource
-from shared.tabular.join_loading import check_columns
-from shared.tabular.joining import spell
-from shared.tabular.row_reasons import ROW_REASONS
+from shared.tabular.joins.joining import spell
+from shared.tabular.joins.loading import check_columns
+from shared.tabular.validating.row_reasons import ROW_REASONS
 from tests.unit.tabular.joins import AGGREGATES, RULES, Row, joined, opened, read, source_of
 
 FEW = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -13,8 +13,8 @@ import duckdb
 import pytest
 
 from shared.errors import BadSql
-from shared.tabular import sandbox
-from shared.tabular.sandbox import Limits
+from shared.tabular.joins import sandbox
+from shared.tabular.joins.sandbox import Limits
 
 SMALL = Limits(memory_mb=64, spill_mb=64, seconds=20)
 TABLES = {"tt"}

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from shared.errors import EmptyFile, HeaderMismatch, MillraceError, UnreadableText
 from shared.spec.model import Source
-from shared.tabular.blocks import Block
-from shared.tabular.lines import MAX_LINE_BYTES, Text
-from shared.tabular.records import read_records
-from shared.tabular.sheets import Sheet, open_sheet
-from shared.tabular.sheets_csv import CsvReader
+from shared.tabular.reading.blocks import Block
+from shared.tabular.reading.lines import MAX_LINE_BYTES, Text
+from shared.tabular.reading.records import read_records
+from shared.tabular.reading.sheets import Sheet, open_sheet
+from shared.tabular.reading.sheets_csv import CsvReader
 
 PIECES = [
     *("a", "b1", "é", "東", " ", "  ", "\t", "\x0b", "\x1c", "\u2028", "\xa0", "\ufeff", "\x00"),

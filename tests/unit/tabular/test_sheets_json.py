@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from shared.errors import EmptyFile, HeaderMismatch, UnreadableText
 from shared.serving.cells import BadCell, CellRules
 from shared.spec.model import Source
-from shared.tabular.lines import Text
-from shared.tabular.sheets import Sheet, open_sheet
-from shared.tabular.sheets_json import JsonReader
-from shared.tabular.spelling import text_of
+from shared.tabular.reading.lines import Text
+from shared.tabular.reading.sheets import Sheet, open_sheet
+from shared.tabular.reading.sheets_json import JsonReader
+from shared.tabular.reading.spelling import text_of
 from tests.unit.tabular.test_sheets_csv import everything, refused_or_read
 
 

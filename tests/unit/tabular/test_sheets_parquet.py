@@ -20,7 +20,7 @@ from shared.errors import EmptyFile, ObjectNotFound, UnreadableText
 from shared.runs import InputRef
 from shared.serving.times import moment_of
 from shared.spec.model import Source
-from shared.tabular.sheets import open_input
+from shared.tabular.reading.sheets import open_input
 from tests.unit.tabular.test_sheets_csv import everything, refused_or_read
 from tests.unit.tabular.test_sheets_json import sheet
 

@@ -17,17 +17,17 @@ from shared.errors import BadSpec, EmptyFile, HeaderMismatch, NotTrainable
 from shared.serving.columns import Schema
 from shared.serving.times import moment_of
 from shared.spec.model import Spec
-from shared.tabular.blocks import Block, block_of
 from shared.tabular.dataset import Dataset, pack, unpack
-from shared.tabular.inferring import COUNTED, Inference, _Different
-from shared.tabular.records import is_blank
-from shared.tabular.row_reasons import ROW_REASONS, BadRow
-from shared.tabular.sheets import open_sheet
-from shared.tabular.sifting import Sieve, Sifted
+from shared.tabular.reading.blocks import Block, block_of
+from shared.tabular.reading.records import is_blank
+from shared.tabular.reading.sheets import open_sheet
 from shared.tabular.splitting import time_cut
-from shared.tabular.summarising import Summary
-from shared.tabular.surveying import Survey, Thinned
 from shared.tabular.targets import outcome_of
+from shared.tabular.validating.inferring import COUNTED, Inference, _Different
+from shared.tabular.validating.row_reasons import ROW_REASONS, BadRow
+from shared.tabular.validating.sifting import Sieve, Sifted
+from shared.tabular.validating.summarising import Summary
+from shared.tabular.validating.surveying import Survey, Thinned
 
 HEADERLESS = {"header": False, "missing": ["?"]}
 CELLS = Schema(())

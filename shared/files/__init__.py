@@ -1,0 +1,1 @@
+"""How a file is written and what its first bytes must look like; standard library only."""

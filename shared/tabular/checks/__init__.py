@@ -1,0 +1,1 @@
+"""What people should look at before a model learns from it."""

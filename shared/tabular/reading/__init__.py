@@ -1,0 +1,1 @@
+"""Files of every format as blocks of cells, in bounded memory."""
