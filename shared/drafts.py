@@ -135,9 +135,10 @@ _ALERTS: dict[type[MonitorAlert], tuple[str, str, Sequence[Sequence[str]]]] = {
 
 
 def _data_rejected(event: DataRejected, where: Where) -> Draft:
+    led = f" for {event.model}" if paths.is_model_name(event.model) else ""
     return Draft(
         asks="act now",
-        title=f"a file for {event.model} was refused",
+        title=f"a file{led} was refused",
         sentence=event.message,
         facts=[f"file: {event.source}", f"reason: {event.reason}"],
         next="The original is where it was. Correct it and drop it again:",
@@ -152,15 +153,16 @@ def _drop_again(event: DataRejected, where: Where) -> str:
     name = event.source.removeprefix("gs://").partition("/")[2].rpartition("#")[0]
     parts = name.split("/")
     file_name = shlex.quote(parts[-1]) if parts[-1] else "FILE"
+    model = event.model if paths.is_model_name(event.model) else "MODEL"  # it led to none
     kind = ("--as", parts[1]) if len(parts) > 2 and parts[1] in FOLDERS else ()
     if len(parts) == 3 and kind:
-        return where.command("drop", file_name, "--model", event.model, *kind)
+        return where.command("drop", file_name, "--model", model, *kind)
     if len(parts) == 4 and kind:
         # A batch that was closed takes no more files.
         closed = event.reason in ("BatchClosed", "SourceMissing")
         files, batch = ("FILE...", "NAME") if closed else (file_name, shlex.quote(parts[2]))
-        return where.command("drop", files, "--model", event.model, "--batch", batch, *kind)
-    return where.command("drop", file_name, "--model", event.model)
+        return where.command("drop", files, "--model", model, "--batch", batch, *kind)
+    return where.command("drop", file_name, "--model", model)
 
 
 def _run_rejected(event: RunRejected, where: Where) -> Draft:
@@ -169,6 +171,8 @@ def _run_rejected(event: RunRejected, where: Where) -> Draft:
     if event.reason == "TooManyBadRows":
         following = "Correct the file and drop it again, or correct only the rows in quarantine:"
         commands = [["quarantine", "show", event.run_id], ["quarantine", "export", event.run_id]]
+    elif event.reason == "DataStopped":
+        following = "Change the spec as it says, drop the spec, then the file again."
     return Draft(
         asks="act now",
         title=f"a run of {event.model} was rejected",

@@ -64,7 +64,14 @@ def _entry_rules(comparison: Mapping[str, Any]) -> tuple[Rule, ...]:
 def _first(comparison: Mapping[str, Any], promotion: Promotion, rules: tuple[Rule, ...]) -> Verdict:
     sentence = f"First version: {comparison['sentence']}"
     if promotion.approval == "auto":
-        return Verdict("promote", sentence, rules)
+        if (
+            comparison["evidence"] == "sufficient"
+            or comparison["baseline"]["constant_gain_lower"] > 0
+        ):
+            return Verdict("promote", sentence, rules)
+        # On few rows noise may look like a model.
+        doubt = "It may be no better than always the same answer"
+        return Verdict("ask", f"{sentence} {doubt}, so a person decides.", rules)
     return Verdict("ask", f"{sentence} A model's first version needs an approval.", rules)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.serving.package import LoadedModel, load
-from shared.serving.resolving import Resolver
+from shared.serving.sources.resolving import Resolver
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,20 +30,21 @@ CODE = (
     "adapters/__init__.py",
     "adapters/mlflow_pyfunc.py",
     "serving/__init__.py",
-    "serving/aggregate_functions.py",
-    "serving/aggregate_recent.py",
-    "serving/aggregate_rows.py",
-    "serving/aggregates.py",
+    "serving/sources/__init__.py",
+    "serving/sources/aggregate_functions.py",
+    "serving/sources/aggregate_recent.py",
+    "serving/sources/aggregate_rows.py",
+    "serving/sources/aggregates.py",
     "serving/cells.py",
     "serving/columns.py",
     "serving/encoder.py",
     "serving/engine.py",
     "serving/features.py",
-    "serving/forms.py",
+    "serving/sources/forms.py",
     "serving/package.py",
     "serving/problems.py",
-    "serving/resolving.py",
-    "serving/snapshot.py",
+    "serving/sources/resolving.py",
+    "serving/sources/snapshot.py",
     "serving/times.py",
 )
 

@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-LONG = frozenset({"why", "running", "waiting", "approvals", "name"})  # columns that may wrap
+# Columns that may wrap, so that the others (ids above all) are shown whole.
+LONG = frozenset({"why", "running", "waiting", "approvals", "name", "most_often", "replayed_by"})
 PLAIN_WIDTH = 200  # of tables that go into a pipe or file
 # Control characters, line and paragraph separators, marks that turn the direction, surrogates.
 STEERING = re.compile(

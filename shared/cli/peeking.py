@@ -7,10 +7,18 @@ from pathlib import Path
 import click
 
 from shared.cli.contexts import Context
-from shared.errors import Rejected
+from shared.cli.following import REFUSED
+from shared.errors import BinaryFile, EmptyFile, HeaderMismatch, Rejected, UnreadableText
 from shared.spec.model import Source, Spec
 from shared.spec.registry import find_spec
 from shared.usecases.replaying import MARK
+
+
+class Unusable(click.ClickException):
+    """A file that intake would refuse whatever it is for."""
+
+    exit_code = REFUSED
+
 
 FOLDERS = ("train", "score", "labels")
 
@@ -40,9 +48,13 @@ def columns_of(file: Path, source: Source) -> tuple[str, ...]:
     ClickException."""
     from shared.tabular.reading.sheets import open_sheet  # heavy, and most commands do without
 
+    if not file.stat().st_size:
+        raise Unusable(f"{file} was not dropped: the file has 0 bytes; was it written to its end?")
     try:
         with file.open("rb") as stream:
             names = open_sheet(stream, source, name=file.name).names
+    except (BinaryFile, EmptyFile, HeaderMismatch, UnreadableText) as error:
+        raise Unusable(f"{file} was not dropped: {error}") from error
     except Rejected as error:
         raise click.ClickException(
             f"what {file} is for cannot be seen in its columns: {error}. Name the kind with "

@@ -121,8 +121,10 @@ def show(context_name: str, run: str, as_json: bool) -> None:
 @quarantine.command()
 @click.argument("run")
 @click.option(
-    "--to",
     "-o",
+    "--output",
+    "--to",
+    "to",
     type=click.Path(path_type=Path),
     help="Where to write (default: RUN-rows.csv here).",
 )
@@ -133,7 +135,11 @@ def show(context_name: str, run: str, as_json: bool) -> None:
 def export(
     context_name: str, *, run: str, to: Path | None, source: str, force: bool, as_json: bool
 ) -> None:
-    """Write the quarantined rows of RUN to a CSV, ready to be corrected."""
+    """Write the quarantined rows of RUN to a CSV, ready to be corrected.
+
+    A row with too many or too few fields is written as it came, so a reader that wants equally long
+    rows has to leave it out, as pandas does with on_bad_lines="skip"; it stays in quarantine then.
+    """
     lake = contexts.load(context_name).lake
     model, run_id = find_run(run, lake)
     files = row_files(model, run_id, lake, context_name)
@@ -143,7 +149,7 @@ def export(
         raise click.ClickException(f"no row of {source!r} is in quarantine; there are: {known}")
     target = to or Path(f"{run_id}-{name.rpartition('/')[2]}")
     if target.exists() and not force:
-        raise click.ClickException(f"{target} exists; name another with --to, or give --force")
+        raise click.ClickException(f"{target} exists; name another with -o, or give --force")
     part = target.with_name(f"{target.name}.part")
     try:
         info = lake.download(name, part)

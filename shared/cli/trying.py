@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +19,9 @@ from shared.cli.console import dry_run_option, nothing_done, say, shown_command
 from shared.cli.contexts import Context
 from shared.cli.data import existing_file, follow_upload, printer, report
 from shared.cli.drafting import ask_draft, model_name, wish_options, wishes_of, words_of
-from shared.cli.following import REFUSED, Followed, source_of
+from shared.cli.following import REFUSED, Followed, follow, source_of
 from shared.cli.predict import ask
+from shared.manifests import read_manifest
 from shared.serving.cells import BadCell, CellRules
 from shared.spec.draft import Wishes, spec_text
 from shared.spec.load import dump_spec
@@ -78,7 +80,7 @@ def try_(
     if dry_run:
         nothing_done()
         return
-    if not (yes or click.confirm("Train with this spec?", default=True, err=True)):
+    if not (yes or _agreed()):
         return
     if in_force is None:
         _drop_spec(context, name, text, timeout)
@@ -89,6 +91,16 @@ def try_(
         say(f"  More: {shown_command('why', followed.run_id, context=context.name)}")
         _say_leaks(context, followed, file, target, wishes)
     raise SystemExit(followed.exit_code)
+
+
+def _agreed() -> bool:
+    """Raises ClickException where nobody can answer."""
+    try:
+        return click.confirm("Train with this spec?", default=True, err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        raise click.ClickException("nobody is there to answer; --yes goes on unasked") from None
 
 
 def _drop_spec(context: Context, model: str, text: str, timeout: float) -> None:
@@ -136,8 +148,14 @@ def _train(context: Context, name: str, file: Path, timeout: float) -> Followed:
     upload = context.inbox.upload(f"{name}/train/{file.name}", file, content_type=kind)
     followed = follow_upload(context, name, upload, seconds=timeout, show=printer(False))
     report(context, followed, source_of(upload), False)
-    # Tried before: the champion of then answers.
-    return replace(followed, state="promoted") if followed.state == "duplicate" else followed
+    if followed.state != "duplicate":
+        return followed
+    if read_manifest(name, lake=context.lake) is not None:
+        return replace(followed, state="promoted")  # tried before: who serves answers
+    first = str(followed.facts["same_as"])
+    earlier = follow(name, first, lake=context.lake, seconds=0)
+    report(context, earlier, source_of(upload), False)
+    return earlier
 
 
 def _say_leaks(

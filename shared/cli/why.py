@@ -32,7 +32,7 @@ def why(context_name: str, run: str, as_json: bool) -> None:
     if story["replays"]:
         say(f"  replays  {story['replays']}, with corrected rows")
     for other in story["replayed_by"]:
-        say(f"  replayed {other}")
+        say(f"  replayed by {other}")
     for name, where in story["objects"].items():
         say(f"  {name:<8} {where}")
     click.echo("\nWhat happened")

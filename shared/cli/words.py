@@ -33,6 +33,16 @@ SENTENCES = {
     "duplicate": "{why}",
     "spec-registered": "spec generation {generation} is in force",
 }
+AGAIN = "Correct the file and drop it again; a new upload is a new run."
+# Where it is not the file that has to be corrected.
+INSTEAD = {
+    "BadSpec": "Correct the spec and drop it; then drop the data again.",
+    "BadSql": "Correct the spec and drop it; then drop the data again.",
+    "DataStopped": "Change the spec as it says, drop the spec, then the file again.",
+    "BatchClosed": "Drop all files of the batch again, in a batch of another name.",
+    "SourceMissing": "Drop all files of the batch again, in a batch of another name.",
+    "UnknownSource": "Drop the file again at the place it says.",
+}
 GOOD = frozenset(
     {"promoted", "scored", "labelled", "spec_registered", "compared", "duplicate", "joined"}
 )
@@ -46,7 +56,8 @@ class _Facts(dict[str, Any]):
 
 def sentence(event: Mapping[str, Any]) -> str:
     """One line for one transition of a history, safe to print."""
-    return safe(_sentence(event))
+    joined = event["name"] == "joined"
+    return safe(_joined(event.get("facts") or {}) if joined else _sentence(event))
 
 
 def _sentence(event: Mapping[str, Any]) -> str:
@@ -67,6 +78,22 @@ def _sentence(event: Mapping[str, Any]) -> str:
     return f"{words}: {', '.join(shown[:4])}" if shown else words
 
 
+def _joined(sources: Mapping[str, Any]) -> str:
+    """Which sources came, and for how many rows of the primary they hold something."""
+    shown = []
+    for name, found in sources.items():
+        if not isinstance(found, Mapping):
+            continue
+        share = found.get("match_rate")
+        rows = f"{_short(found.get('rows', 0))} rows of {name}"
+        shown.append(
+            f"without {name}, whose columns are missing in every row"
+            if share is None
+            else f"{rows} (found for {share:.1%} of the rows)"
+        )
+    return f"joined: {', '.join(shown)}" if shown else "joined"
+
+
 def _is_plain(value: object) -> bool:
     return (
         isinstance(value, str | int | float) and value not in ("", False) and len(str(value)) < 60
@@ -81,6 +108,15 @@ def _short(value: object) -> str:
 
 def _shell(text: object) -> str:
     return shlex.quote(safe(str(text)))
+
+
+def _place(facts: Mapping[str, Any]) -> list[str]:
+    """What `drop` is told about another file of the batch. That of the primary source alone shows
+    in its columns whether it is to train or to score, so the kind is named."""
+    batch = ["--batch", _shell(facts.get("batch", "-"))]
+    parts = str(facts.get("source", "")).removeprefix("gs://").split("/")
+    kind = parts[2] if len(parts) > 2 else ""
+    return [*batch, "--as", kind] if kind in ("train", "score") else batch
 
 
 def next_steps(
@@ -110,14 +146,14 @@ def next_steps(
     scores = f"gs://{lake}/{facts.get('output', '')}"
     steps: dict[str, list[str]] = {
         "promoted": [f"Ask it: {command('predict', model, '--example')}"],
-        "not_promoted": [f"The champion stays. {promote}"],
+        "not_promoted": [f"What served before goes on. {promote}"],
         "awaiting_approval": [
             f"Say yes: {command('approvals', 'approve', model, version)}",
             f"or no:   {command('approvals', 'decline', model, version, '--reason', '...')}",
         ],
         "rejected": [
             *(mend if facts.get("reason") == "TooManyBadRows" else []),
-            "Correct the file and drop it again; a new upload is a new run.",
+            INSTEAD.get(str(facts.get("reason")), AGAIN),
         ],
         "failed": [
             f"Read the log: {command('logs', log)}",
@@ -130,8 +166,7 @@ def next_steps(
         "labelled": [f"Judge the windows they belong to: {command('tick', 'monitor')}"],
         "joined": [f"See that run: {command('why', str(facts.get('run_id', '-')))}"],
         "waiting_for_sources": [
-            "Drop the others: "
-            + command("drop", "FILE", "--model", model, "--batch", _shell(facts.get("batch", "-")))
+            "Drop the others: " + command("drop", "FILE", "--model", model, *_place(facts))
         ],
         "duplicate": [f"See that run: {command('why', str(facts.get('same_as', '-')))}"],
         "waiting_for_spec": [
@@ -142,7 +177,12 @@ def next_steps(
             f"Train one: {command('drop', 'FILE', '--model', model, '--as', 'train')}"
         ],
         "expired": [promote] if kind == "train" else ["Drop the file again."],
-        "superseded": ["A later one took its place; nothing to do."],
+        "superseded": [
+            "A later one took its place. What only this file held (mended rows, for example) is in "
+            "no model: drop it again if it matters, mended rows onto the later run."
+            if kind == "train"
+            else "A later one took its place; nothing to do."
+        ],
         "declined": [f"What is in force: {command('spec', 'show', model)}"],
         "queued": look,
         "running": look,

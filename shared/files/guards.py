@@ -107,6 +107,7 @@ def _open(head: bytes, size_bytes: int, source: Source, name: str, wanted: Wante
 
 def _decoded(content: bytes, source: Source, whole: bool, *, auto: bool) -> str:
     """As `tabular.lines.Text` decodes it. Raises UnreadableText."""
+    marked = content.startswith(dialect.BOM)
     content = content.removeprefix(dialect.BOM)
     if source.encoding != "utf-8":
         return decode_as(content, source.encoding)
@@ -115,6 +116,11 @@ def _decoded(content: bytes, source: Source, whole: bool, *, auto: bool) -> str:
         return content.decode(errors="ignore")  # the end may be cut within a character
     if auto and content[:bad].isascii():
         return decode_as(content, "cp1252")
+    if marked:
+        raise UnreadableText(
+            f"the file begins with the mark of UTF-8, but byte {bad} behind it is not UTF-8: two "
+            f"encodings are mixed in it; export it again as UTF-8"
+        )
     raise UnreadableText(
         f"byte {bad} is not utf-8; save the file as UTF-8 or set source.encoding (latin-1 or "
         f"cp1252) in the spec"

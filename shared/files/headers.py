@@ -4,13 +4,14 @@ standard library only."""
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from shared.errors import HeaderMismatch
 from shared.routes import Intent
-from shared.serving.aggregate_functions import parse
+from shared.serving.sources.aggregate_functions import parse
 from shared.spec.model import JoinedSource, Source, Spec
 
 _FEW = 12  # names that a message spells out
@@ -63,10 +64,10 @@ def label_source(spec: Spec) -> Source:
 
 
 def _is_needed(spec: Spec, name: str, intent: Intent) -> bool:
-    column = spec.columns[name]
     if name == spec.target.column:
         return intent == "train"
-    if column.exclude:
+    column = spec.columns.get(name)
+    if column is None or column.exclude:  # a key that is not listed is needed for the join
         return False
     return intent == "train" or column.feature
 
@@ -108,10 +109,7 @@ def check_columns(names: Sequence[str], wanted: Wanted, *, strict: bool, hint: s
         )
         if found
     ]
-    parts += [
-        f"{extra[:_LONG]!r} looks like {name[:_LONG]!r}"
-        for extra, name in list(renamed.items())[:_FEW]
-    ]
+    parts += [_likeness(extra[:_LONG], name[:_LONG]) for extra, name in [*renamed.items()][:_FEW]]
     raise HeaderMismatch(
         f"the header does not fit the spec ({'; '.join(parts)}){hint}. Fix the file, or drop a "
         f"changed spec first"
@@ -139,9 +137,17 @@ def _renamed(missing: Sequence[str], extra: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def _likeness(extra: str, name: str) -> str:
+    if unicodedata.normalize("NFC", extra) == unicodedata.normalize("NFC", name):
+        # Both look the same wherever they are shown.
+        return f"{extra!a} is {name!a} in another Unicode form"
+    return f"{extra!r} looks like {name!r}"
+
+
 def _plain(name: str) -> str:
     """The name without case, blanks and punctuation."""
-    return "".join(char for char in name.casefold() if char.isalnum()) or name
+    composed = unicodedata.normalize("NFC", name).casefold()
+    return "".join(char for char in composed if char.isalnum()) or name
 
 
 def _few(names: Sequence[str]) -> str:

@@ -129,7 +129,10 @@ class _Binder:
         if not isinstance(value.constant, str) or isinstance(other.constant, str):
             return value
         if other.kind == "category":
-            return _constant("category", self._text_of(value.constant))
+            text = self._text_of(value.constant)
+            if not text:
+                raise ExpressionError("ask for nothing with `is missing`", at)
+            return _constant("category", text)
         if other.kind == "time":
             try:
                 moment = moment_of(value.constant)
@@ -176,9 +179,12 @@ def _calculated(left: _Value, sign: str, right: _Value, at: int) -> _Value:
     calculate = _CALCULATE[sign]
     if isinstance(left.constant, float) and isinstance(right.constant, float):
         try:
-            return _constant("number", calculate(left.constant, right.constant))
+            number = calculate(left.constant, right.constant)
         except ZeroDivisionError as error:
             raise ExpressionError("divides by zero", at) from error
+        if not math.isfinite(number):
+            raise ExpressionError("gives too large a number", at)
+        return _constant("number", number)
     if left.kind == right.kind == "number":
         return _Value("number", lambda columns: calculate(left.get(columns), right.get(columns)))
     if left.kind == right.kind and sign == "-":

@@ -173,7 +173,9 @@ class _Parser:
             return self._group()
         if self._take("["):
             return self._set()
-        if self._peek() in {"*", "+", "?"}:
+        before = self._at
+        if self._quantifier() is not None:
+            self._at = before
             self._fail("nothing to repeat")
         if self._peek() in _SIGNS:
             return _SIGNS[self._next()]

@@ -24,7 +24,8 @@ from shared.rules.regex_trees import (
 __all__ = ["Pattern", "RegexError"]
 
 MAX_STATES = 5000
-_KEPT_STATES = 2000
+# What a pattern keeps of the texts it saw, in numbers of states and ways between: a few MB.
+_KEPT = 50_000
 
 
 @dataclass(slots=True)
@@ -57,6 +58,7 @@ class Pattern:
         self._end = end
         start = self._build(parse(text), end)
         self._known: dict[frozenset[int], _Deterministic] = {}
+        self._kept = 0
         self._start = self._deterministic(self._closure([start], start=True))
         self._takes_nothing = end in self._closure([start], start=True, end=True)
 
@@ -73,6 +75,8 @@ class Pattern:
         return state.accepts
 
     def _step(self, state: _Deterministic, character: str) -> _Deterministic:
+        if self._kept > _KEPT:  # texts that need more pay for it by time
+            self._forget()
         reached = [
             goal
             for number in state.inside
@@ -80,18 +84,24 @@ class Pattern:
             if (takes := self._states[number].takes) is not None and takes.holds(character)
         ]
         found = self._deterministic(self._closure(reached))
-        if len(state.after) < _KEPT_STATES:
-            state.after[character] = found
+        state.after[character] = found
+        self._kept += 1
         return found
 
     def _deterministic(self, inside: frozenset[int]) -> _Deterministic:
         found = self._known.get(inside)
         if found is None:
-            if len(self._known) >= _KEPT_STATES:  # texts that need more pay for it by time
-                self._known.clear()
             found = _Deterministic(inside, self._end in self._closure(inside, end=True))
             self._known[inside] = found
+            self._kept += len(inside)
         return found
+
+    def _forget(self) -> None:
+        """States hold each other by the ways between them, so those go first."""
+        for state in [self._start, *self._known.values()]:
+            state.after.clear()
+        self._known.clear()
+        self._kept = 0
 
     def _closure(
         self, numbers: Iterable[int], *, start: bool = False, end: bool = False
@@ -142,5 +152,8 @@ class Pattern:
             for _ in range(tree.most - tree.least):
                 then = self._add(_State([after, self._build(tree.part, then)]))
         for _ in range(tree.least):
+            before = len(self._states)
             then = self._build(tree.part, then)
+            if len(self._states) == before:  # takes nothing, however often
+                break
         return then

@@ -25,6 +25,8 @@ from shared.serving.metrics import Metrics
 from shared.usecases.predict import predict
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
+# A body of empty records alone would take gigabytes to complain about.
+MAX_RECORDS = 100_000
 _SHOWN_PROBLEMS = 100
 _PRELOADED = 4
 _ID_HEADER = "X-Prediction-Id"
@@ -258,15 +260,29 @@ def _records() -> list[object]:
     try:
         body = json.loads(request.get_data(cache=False))
     except (ValueError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise _Refusal(400, "malformed_json", f"the body is not JSON: {reason}") from error
+        message = f"the body is not JSON: {_reason(error)}"
+        raise _Refusal(400, "malformed_json", message) from error
     records = body
     if isinstance(body, dict):
         records = body["instances"] if isinstance(body.get("instances"), list) else [body]
     if not isinstance(records, list) or not records:
         message = 'send a record, a non-empty list of records, or {"instances": [...]}'
         raise _Refusal(400, "malformed_request", message)
+    if len(records) > MAX_RECORDS:
+        message = f"{len(records)} records in a request, at most {MAX_RECORDS} are taken"
+        raise _Refusal(413, "too_many_records", f"{message}; send them in several, or score a file")
     return records
+
+
+def _reason(error: ValueError | RecursionError) -> str:
+    """Why a body is no JSON, for people who do not know Python."""
+    if isinstance(error, json.JSONDecodeError):
+        return str(error)
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is not UTF-8 at byte {error.start + 1}"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return "it has a number of more digits than are read"
 
 
 def _log_line(model: str, error: MillraceError) -> None:

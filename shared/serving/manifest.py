@@ -26,7 +26,7 @@ from shared.ports import Bucket
 from shared.serving.package import LoadedModel, load
 
 if TYPE_CHECKING:
-    from shared.serving.resolving import Resolver
+    from shared.serving.sources.resolving import Resolver
 
 INTERVAL_SECONDS = 2.0
 # Past this many intervals an answer from the old version would surprise whoever promoted.
@@ -118,8 +118,8 @@ class ServedModels:
 
     def loaded(self) -> list[Served]:
         """What this process has in memory."""
-        entries = list(self._entries.values())
-        return [entry.served for entry in entries if entry.served is not None]
+        found = [entry.served for entry in list(self._entries.values())]
+        return [served for served in found if served is not None]
 
     def get(self, model: str) -> Served:
         """The version that the manifest names, as of at most one interval ago.
@@ -139,9 +139,10 @@ class ServedModels:
                         self._look(model, entry)
                 finally:
                     entry.lock.release()
-        if entry.served is None:
+        served = entry.served  # once: another thread may just learn that it is gone
+        if served is None:
             raise entry.failure or NotServed(f"no model {model!r} is served here")
-        return entry.served
+        return served
 
     def _is_due(self, looked: float) -> bool:
         return self._monotonic() - looked >= self._interval
@@ -201,6 +202,8 @@ class ServedModels:
 def _resolver(loaded: LoadedModel, lake: Bucket) -> Resolver | None:
     if not loaded.package.sources:
         return None
-    from shared.serving.resolving import open_resolver  # cold start: few models have sources
+    from shared.serving.sources.resolving import (
+        open_resolver,  # cold start: few models have sources
+    )
 
     return open_resolver(loaded.schema, loaded.package.sources, lake.download)

@@ -58,7 +58,7 @@ from shared.serving.engine import (
 )
 
 if TYPE_CHECKING:
-    from shared.serving.aggregates import SourceAggregates
+    from shared.serving.sources.aggregates import SourceAggregates
 
 __all__ = [
     "LoadedModel",
@@ -113,7 +113,7 @@ class Package:
         metrics: Holdout figures worth showing with the model.
         example: One record of the training data, shown to people who ask how to call.
         sources: What joined sources add to a record. `predict` takes their columns like any
-            others; `shared.serving.resolving` makes them from a key or from rows.
+            others; `shared.serving.sources.resolving` makes them from a key or from rows.
     """
 
     model: str
@@ -249,7 +249,9 @@ class LoadedModel:
 def _sources(bodies: Sequence[Mapping[str, Any]]) -> tuple[SourceAggregates, ...]:
     if not bodies:
         return ()
-    from shared.serving.aggregates import SourceAggregates  # cold start: few models have sources
+    from shared.serving.sources.aggregates import (
+        SourceAggregates,  # cold start: few models have sources
+    )
 
     return tuple(map(SourceAggregates.from_json, bodies))
 

@@ -68,7 +68,7 @@ def parse_duration(value: object) -> timedelta:
         return value
     if value == 0:
         return timedelta(0)
-    match = re.fullmatch(r"([0-9]{1,12})([smhd])", str(value))
+    match = re.fullmatch(r"([0-9]{1,18})([smhd])", str(value))
     try:
         if match:
             return timedelta(seconds=int(match[1]) * _UNITS[match[2]])

@@ -11,8 +11,10 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from shared.rules.binding import bind
 from shared.rules.expressions import ExpressionError, parse
-from shared.serving.aggregates import literal_as_of, parse_all
+from shared.serving.cells import CellRules
+from shared.serving.sources.aggregates import literal_as_of, parse_all
 from shared.spec.parts import Column, Expect, JoinedSource, Source
 
 if TYPE_CHECKING:
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
 Path = tuple[str, ...]
 
 SOURCE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_RESERVED = {  # a source's name is the role of its files, and a field of a record
+    "corrected": "the files of rows that were mended",
+    "instances": "the records of a prediction",
+    "prediction_id": "a caller's own name of a prediction",
+}
 _DAY = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*")
 
 
@@ -106,6 +113,7 @@ def _sources(spec: Spec) -> Iterator[Problem]:
         if not SOURCE_NAME.fullmatch(name):
             text = f"{name!r} is no name for a source; use [a-z][a-z0-9_]*, such as transactions"
             yield Problem(at, text)
+        yield from _taken(spec, name, at)
         yield from _own_columns(source, at)
         yield from _primary(spec, source, at) if source.primary else _joined(spec, source, at)
         for column in source.derived:
@@ -113,6 +121,21 @@ def _sources(spec: Spec) -> Iterator[Problem]:
                 text = f"is added by {added[column]} as well; give one of them another name"
                 yield Problem((*at, _adds(source), column), text)
             added[column] = name
+
+
+def _taken(spec: Spec, name: str, at: Path) -> Iterator[Problem]:
+    """Names that mean something else in a run or in a record."""
+    primary = [*spec.columns, spec.target.column]
+    for source in spec.sources.values():
+        primary += [column for column in (source.key, source.as_of) if column is not None]
+    if name in _RESERVED:
+        text = (
+            f"has a name that is kept for {_RESERVED[name]}; use another one, such as {name}_rows"
+        )
+        yield Problem(at, text)
+    elif name in primary and name not in spec.derived:
+        text = f"has the name of a column of the primary; use another one, such as {name}_rows"
+        yield Problem(at, text)
 
 
 def _one_primary(spec: Spec) -> Iterator[Problem]:
@@ -176,6 +199,12 @@ def _joined(spec: Spec, source: JoinedSource, at: Path) -> Iterator[Problem]:
     if source.as_of is not None and literal_as_of(source.as_of) is None:
         if _DAY.fullmatch(source.as_of):
             yield Problem((*at, "as_of"), f"{source.as_of!r} is no date; write it as 2026-01-31")
+        elif source.sql is not None:
+            text = (
+                f"{source.as_of!r} is no date such as 2026-01-31; SQL sees the rows up to one "
+                "moment, only aggregates may take it from a column of the primary"
+            )
+            yield Problem((*at, "as_of"), text)
         else:
             yield from _time_column(spec, source.as_of, (*at, "as_of"))
 
@@ -238,17 +267,25 @@ def _limits(column: Column, limits: Expect, at: Path) -> Iterator[Problem]:
 
 
 def _rules(spec: Spec) -> Iterator[Problem]:
-    known = spec.all_columns
+    known, main = spec.all_columns, spec.sources.get(spec.primary, spec.source)
+    cells = CellRules(missing=main.missing, strip=main.strip, decimal=main.decimal)
     for name, rule in spec.rules.items():
+        at = ("rules", name)
         try:
-            columns = parse(rule).columns
+            parsed = parse(rule)
         except ExpressionError as error:
-            yield Problem(("rules", name), f"cannot be read: {error}")
+            yield Problem(at, f"cannot be read: {error}")
             continue
-        for column in columns:
-            if known and column not in known:
-                text = f"uses {column!r}, which is no column; {_nearest(column, known)}"
-                yield Problem(("rules", name), text)
+        unknown = [column for column in parsed.columns if column not in known] if known else []
+        for column in unknown:
+            text = f"uses {column!r}, which is no column; {_nearest(column, known)}"
+            yield Problem(at, text)
+        if not known or unknown:
+            continue
+        try:
+            bind(parsed, {key: known[key].type for key in parsed.columns}, cells.category_of)
+        except ExpressionError as error:
+            yield Problem(at, f"does not fit: {error}")
 
 
 def _training(spec: Spec) -> Iterator[Problem]:

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from shared.serving.times import format_duration
 from shared.spec.load import dump_value
 from shared.spec.model import Spec
-from shared.serving.times import format_duration
 
 Path = tuple[str, ...]
 IN_ONE_LINE = 6

@@ -24,6 +24,11 @@ MAX_CHARACTERS = 256 * 1024
 MAX_DEPTH = 12
 MAX_PROBLEMS = 8
 MAX_WHOLE = 1e15
+_SHAPES = {  # for pydantic's words about dictionaries, instances and tuples
+    "model_type": "expected keys with values, `key: value`",
+    "dict_type": "expected keys with values, `key: value`",
+    "tuple_type": "expected a list, such as [a, b]",
+}
 _UNION_ERRORS = ("float_type", "float_parsing", "string_type", "finite_number")
 
 KeyPath = tuple[str | int, ...]
@@ -71,6 +76,7 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
+_HALF = re.compile("[\ud800-\udfff]")
 _BREAKS = re.compile("[\n\r\x85\u2028\u2029]")
 _Dumper.add_representer(str, _text)
 
@@ -187,6 +193,7 @@ def _value(node: yaml.Node, path: KeyPath, lines: Lines, name: str) -> Any:
             line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode):
                 raise BadSpec(f"{name}, line {line}: a key is a single word here")
+            _check_characters(key_node, name)
             key = key_node.value
             if key in found:
                 raise BadSpec(f"{name}, line {line}: {_dotted((*path, key))} is there twice")
@@ -195,7 +202,16 @@ def _value(node: yaml.Node, path: KeyPath, lines: Lines, name: str) -> Any:
         return found
     if isinstance(node, yaml.SequenceNode):
         return [_value(item, (*path, i), lines, name) for i, item in enumerate(node.value)]
+    _check_characters(node, name)
     return _scalar(node)
+
+
+def _check_characters(node: yaml.Node, name: str) -> None:
+    """Refuse what no file can hold: half a surrogate pair, which YAML can spell. Raises BadSpec."""
+    if _HALF.search(node.value):
+        line = node.start_mark.line + 1
+        text = "\\ud800 to \\udfff are no characters; write \\U and eight digits instead"
+        raise BadSpec(f"{name}, line {line}: {text}")
 
 
 def _scalar(node: yaml.Node) -> str | int | float | bool | None:
@@ -239,6 +255,7 @@ def _problem(item: Any, lines: Lines) -> Iterator[tuple[int, str]]:
 def _sentence(item: Any, path: KeyPath, text: str) -> str:
     value = item["input"]
     plain = not isinstance(value, dict | list)
+    text = _SHAPES.get(item["type"], text)
     if item["type"] == "extra_forbidden":
         return f" is no key we know; {_nearest(str(path[-1]), _keys(path[:-1]))}"
     if item["type"] == "missing":

@@ -22,8 +22,20 @@ from pydantic import (
 from shared.rules.regexes import Pattern, RegexError
 from shared.serving.times import format_duration, parse_duration
 
+LONGEST = timedelta(days=36500)  # a longer one, added to a date, soon leaves the calendar
+
+
+def _within(value: timedelta) -> timedelta:
+    if value > LONGEST:
+        raise ValueError(f"is longer than {format_duration(LONGEST)}; write a shorter one")
+    return value
+
+
 Duration = Annotated[
-    timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str)
+    timedelta,
+    BeforeValidator(parse_duration),
+    AfterValidator(_within),
+    PlainSerializer(format_duration, return_type=str),
 ]
 
 
@@ -90,7 +102,7 @@ class JoinedSource(Source):
     defaults: dict[str, float | str] = {}
     max_age: Stretch | None = None
     too_old: Literal["flag", "refuse"] = "flag"
-    wait_hours: float = Field(default=24, gt=0)
+    wait_hours: float = Field(default=24, gt=0, le=8760)
     on_timeout: Literal["reject", "without"] = "reject"
 
     @property

@@ -144,23 +144,45 @@ def _begun(
 
 def put_in_force(new: RegisteredSpec, *, lake: Bucket) -> None:
     """Swap it for the generation that it replaces; a repeat changes nothing. Raises AliasMoved
-    when another one is in force meanwhile."""
-    if not come_into_force(new, lake=lake):
+    when another one is in force meanwhile, or a newer upload said that the present one stays."""
+    if not come_into_force(new, lake=lake, wanted=False):
         raise AliasMoved(f"another spec for {new.model} was registered at the same time")
 
 
-def come_into_force(new: RegisteredSpec, *, lake: Bucket) -> bool:
-    """As `put_in_force`; False when another generation is in force and this one never was."""
+def come_into_force(new: RegisteredSpec, *, lake: Bucket, wanted: bool = True) -> bool:
+    """As `put_in_force`; False when another generation is in force and this one never was. What a
+    person `wanted` comes into force also where a newer upload has kept the generation before."""
     for _ in range(SWAPS):
         current = documents.read(lake, paths.spec(new.model))
         present = int(current.body["generation"]) if current.exists else 0
         if present != new.replaces:
             return _was_in_force(new, present, lake)
+        if current.exists and not wanted and is_older(new.source, current.body["source"]):
+            return False
         try:
             return _swap(new, current.generation, lake)
         except AliasMoved:
             continue  # read again: maybe only the upload's name changed
     raise AliasMoved(f"the spec of {new.model} is contended")
+
+
+def overtaken_by(model: str, source: str, *, lake: Bucket) -> RegisteredSpec | None:
+    """The generation that a newer upload of the same object proposed, or keeps in force."""
+    old = find_spec(model, lake=lake)
+    present = old.generation if old else 0
+    later = [n for n in known_generations(model, lake=lake) if n > present]
+    found = [*([old] if old else []), *(read_registered(model, n, lake=lake) for n in later)]
+    return next((item for item in found if is_older(source, item.source)), None)
+
+
+def was_in_force(model: str, source: str, *, lake: Bucket) -> RegisteredSpec | None:
+    """The generation of this upload, if it is or was in force."""
+    present = read_spec(model, lake=lake).generation
+    for number in known_generations(model, lake=lake):
+        item = read_registered(model, number, lake=lake)
+        if item.source == source and _was_in_force(item, present, lake):
+            return item
+    return None
 
 
 def _was_in_force(new: RegisteredSpec, present: int, lake: Bucket) -> bool:

@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from shared.spec.model import Spec
 from shared.serving.times import format_duration
+from shared.spec.model import Spec
 
 FILE = Path(__file__).with_name("spec.schema.json")
 _ISO = TypeAdapter(timedelta)

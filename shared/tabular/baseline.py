@@ -27,13 +27,15 @@ PRIOR_ROWS = 20.0
 @dataclass(frozen=True, slots=True)
 class Baseline:
     """`value` is the metric of the best single column, `constant` that of the base rate or mean.
-    `gain_lower` is the smaller of the two one-sided 95 % lower bounds of the model's gain."""
+    `gain_lower` is the smaller of the two one-sided 95 % lower bounds of the model's gain,
+    `constant_gain_lower` the one over the constant alone."""
 
     column: str
     value: float
     constant: float
     gain: float
     gain_lower: float
+    constant_gain_lower: float
 
 
 def single_columns(
@@ -76,6 +78,7 @@ def judge(
         constant=metrics.primary(task, holdout.target, always),
         gain=min(over_column.value, over_constant.value),
         gain_lower=min(over_column.lower, over_constant.lower),
+        constant_gain_lower=over_constant.lower,
     )
 
 

@@ -157,6 +157,7 @@ class Judgement:
             "column": base.column,
             "constant": base.constant,
             "gain_lower": base.gain_lower,
+            "constant_gain_lower": base.constant_gain_lower,
             "sentence": (
                 f"The model ({metric} {self.challenger:.3f}) {verb} the best single column "
                 f"`{base.column}` ({base.value:.3f}) and {always} ({base.constant:.3f}); the gain "

@@ -62,9 +62,12 @@ def arrive(
     batch = Batch.of(destination)
     key = source_of(upload)
     name = paths.batch_arrival(batch.model, batch.intent, batch.name, destination.source, key)
+    # Before the arrival: another delivery may bring this very file while we look, and what the
+    # batch was closed with has arrived before.
+    closed = documents.read(ports.lake, batch.closed_name).body
     # An accepted file stays accepted, whatever becomes of object and spec.
     if not documents.read(ports.lake, name).exists:
-        copy = _accept(destination, upload, run_id, registered, ports)
+        copy = _accept(destination, upload, run_id, registered, ports, closed=closed)
         if copy is None:
             return end_as_superseded(batch.model, run_id, upload, ports)
         arrival = Arrival(destination.source, upload, run_id, ports.clock.now(), copy)
@@ -84,14 +87,16 @@ def _accept(
     run_id: str,
     registered: RegisteredSpec,
     ports: Intake,
+    *,
+    closed: Mapping[str, Any],
 ) -> InputRef | None:
-    """The copy of a file that may take part, None when the file is gone. Copied now: a batch may
-    wait for days. Raises Rejected."""
+    """The copy of a file that may take part, None when the file is gone or was replaced in time.
+    Copied now: a batch may wait for days. Raises Rejected."""
     _check_place(destination, registered)
-    batch = Batch.of(destination)
-    closed = documents.read(ports.lake, batch.closed_name)
-    if closed.exists:
-        raise _late(batch, closed.body)
+    if closed and _has_newer(closed, destination.source, upload):
+        return None
+    if closed:
+        raise _late(Batch.of(destination), closed)
     head = first_bytes(upload, ports)
     if head is None:
         return None
@@ -170,8 +175,8 @@ def _remind(batch: Batch, outlook: Outlook, ports: Intake) -> None:
     if since is None or due is None or now < since + (due - since) / 2:
         return
     marker = documents.read(ports.lake, batch.open_marker)
-    if marker.body.get("reminded"):
-        return
+    if marker.body.get("reminded") or not marker.exists:
+        return  # it was said, or the batch closed after we looked
     then = "it goes on without" if outlook.goes_on else "it is refused"
     ports.say(
         AutomationNoted(
@@ -270,11 +275,19 @@ def _tell(batch: Batch, closed: dict[str, Any], arrival: Arrival, ports: Intake)
         else:
             error = SourceMissing(_in_vain(batch, closed))
             record_refusal(model, upload, arrival.run_id, error, ports)
-    elif mine is not None and mine["upload"]["generation"] > upload.generation:
+    elif _has_newer(closed, arrival.source, upload):
         why = f"a newer file of {arrival.source} came before the {batch} was complete"
         ports.note(model, arrival.run_id, "superseded", source=source_of(upload), why=why)
     else:
         record_refusal(model, upload, arrival.run_id, _late(batch, closed), ports)
+
+
+def _has_newer(closed: Mapping[str, Any], source: str, upload: ObjectInfo) -> bool:
+    """True when the batch was closed with a newer file of this source."""
+    return any(
+        body["source"] == source and body["upload"]["generation"] > upload.generation
+        for body in closed["chosen"]
+    )
 
 
 def _in_vain(batch: Batch, closed: dict[str, Any]) -> str:

@@ -20,8 +20,8 @@ from shared.spec.registry import find_spec
 from shared.uploads import source_of
 from shared.usecases.beginning import begin
 from shared.usecases.registering import register_upload
-from shared.usecases.starting import Intake, record_refusal
-from shared.usecases.waiting import release, wait_for_spec
+from shared.usecases.starting import Intake, finish_refusal, record_refusal
+from shared.usecases.waiting import release, wait_for_spec, waits
 
 UNROUTED = "_unrouted"
 
@@ -49,13 +49,16 @@ def _handle(upload: ObjectInfo, claim: Claim, ports: Intake) -> dict[str, Any]:
     destination = route(upload.name)
     if isinstance(destination, SpecUpload):
         return _take_spec(destination, upload, claim, ports)
+    # Before the run's state: whoever settles a waiting file deletes its marker last.
+    waiting = claim.attempt > 1 and waits(destination.model, claim.key, lake=ports.lake)
     if claim.attempt > 1:
         before = runs.state(destination.model, claim.run_id, lake=ports.lake)
         if before.terminal:  # it went on without us: from the waiting marker, or to its end
             return {"state": before.state, "model": destination.model}
+        finish_refusal(destination.model, claim.run_id, ports)
     registered = find_spec(destination.model, lake=ports.lake)
     registered = registered or _register_from_inbox(destination.model, ports)
-    if registered is None:
+    if registered is None or waiting:
         wait_for_spec(destination, upload, claim, ports)
         # Registered between the look and the marker? Then nobody will release it but us.
         registered = find_spec(destination.model, lake=ports.lake)

@@ -25,7 +25,9 @@ ID_FIELD = "prediction_id"
 _ID_LENGTH = 128
 # A message may have 10 MB; half of it leaves room for base64 and attributes.
 _MESSAGE_BYTES = 5_000_000
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+# What a caller may send all the same, as cells are read: missing, and texts of a category.
+_CONSTANTS = {"NaN": None, "Infinity": "inf", "-Infinity": "-inf"}
 _ATTRIBUTES = {"type": "PredictionsLogged"}
 
 
@@ -138,7 +140,12 @@ def _lines(
             "label": answer["label"],
             "error": None,
         }
-        yield _encode(line).encode()
+        try:
+            text = _encode(line)
+        except ValueError:  # NaN or infinity, which JSON has no word for
+            told = json.loads(json.dumps(line), parse_constant=_CONSTANTS.get)
+            text = _encode(told)
+        yield text.encode()
 
 
 def _log(

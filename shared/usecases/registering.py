@@ -24,10 +24,12 @@ from shared.spec.model import RegisteredSpec, Spec
 from shared.spec.protected import asks_in, protected
 from shared.spec.registry import (
     Proposal,
+    overtaken_by,
     propose,
     put_in_force,
     read_registered,
     read_spec,
+    was_in_force,
 )
 from shared.uploads import source_of
 from shared.usecases import spec_changes
@@ -50,8 +52,13 @@ def register_upload(model: str, upload: ObjectInfo, ports: Intake) -> Registrati
     spec, source = _read(model, upload, ports), source_of(upload)
     proposal = propose(model, spec, source, lake=ports.lake, clock=ports.clock)
     if proposal.state == "overtaken":
-        return _overtaken(model, source, proposal, ports)
+        return _overtaken(spec, source, proposal.asked, ports)
     approval = _question(proposal, ports)
+    if approval is not None and approval.pending:
+        # Dropped while we asked, and maybe before there was a question to end: then we end it.
+        newer = overtaken_by(model, source, lake=ports.lake)
+        if newer is not None:
+            return _overtaken(spec, source, newer, ports)
     if approval is None:
         if proposal.state == "new":
             put_in_force(proposal.asked, lake=ports.lake)
@@ -92,6 +99,8 @@ def _question(proposal: Proposal, ports: Intake) -> Approval | None:
         return found
     if in_force is None or proposal.state != "new" or not asks_in(ports.context):
         return None
+    if found is not None and found.against != str(in_force.generation):
+        return found  # asked before another one came into force; it cannot follow that one
     if found is None and not protected(differences(in_force.spec, asked.spec)):
         return None
     return spec_changes.ask(asked, in_force, ports)
@@ -110,30 +119,36 @@ def _answered(approval: Approval, ports: Intake) -> Registration:
     return Registration(note, read_spec(model, lake=ports.lake), facts)
 
 
-def _overtaken(model: str, source: str, proposal: Proposal, ports: Intake) -> Registration:
+def _overtaken(spec: Spec, source: str, newer: RegisteredSpec, ports: Intake) -> Registration:
     """A newer upload was first. If somebody was asked about this one, the question ends."""
+    model = newer.model
     for approval in approvals.every(model, lake=ports.lake):
         generation = approval.spec_generation
         if generation and read_registered(model, generation, lake=ports.lake).source == source:
             spec_changes.end_question(approval, ports)
             found = approvals.find(model, approval.version, lake=ports.lake)
             return _answered(found or approval, ports)
-    in_force = proposal.in_force or read_spec(model, lake=ports.lake)
-    facts = _facts(proposal.asked, source)
-    if proposal.asked.generation == in_force.generation:
-        return Registration("spec-registered", in_force, facts)
-    facts["why"] = f"generation {proposal.asked.generation} was dropped after it"
+    in_force = read_spec(model, lake=ports.lake)
+    mine = was_in_force(model, source, lake=ports.lake)
+    if mine is None and not differences(in_force.spec, spec):
+        mine = in_force
+    if mine is not None:  # and maybe its process died before it could say so
+        ended = f"was in force, before generation {in_force.generation}"
+        _announce(mine, ports, "is in force" if mine.generation == in_force.generation else ended)
+        return Registration("spec-registered", in_force, _facts(mine, source))
+    facts = _facts(newer, source)
+    facts["why"] = f"generation {newer.generation} was dropped after it"
     return Registration("superseded", in_force, facts)
 
 
-def _announce(registered: RegisteredSpec, ports: Intake) -> None:
+def _announce(registered: RegisteredSpec, ports: Intake, stands: str = "is in force") -> None:
     what = spec_changes.in_words(registered, ports.lake)
     ports.say(
         AutomationNoted(
             model=registered.model,
             source="intake",
             subject=paths.spec_question(registered.generation),
-            sentence=f"Spec generation {registered.generation} of {registered.model} is in force: "
+            sentence=f"Spec generation {registered.generation} of {registered.model} {stands}: "
             f"{what}.",
         )
     )

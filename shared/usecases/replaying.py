@@ -90,6 +90,7 @@ def check(
     is stored. Raises Rejected."""
     corrected = read_corrected(head, size_bytes, name)
     original = original_of(model, corrected.run_id, lake=lake)
+    _check_sources(original, spec)
     _check_columns(corrected, original, spec)
     return corrected, original
 
@@ -120,6 +121,11 @@ def read_corrected(head: bytes, size_bytes: int, name: str) -> Corrected:
         raise BadReplay(
             f"corrected rows need the columns {', '.join(NEEDED)}, which say what each row mends; "
             f"missing: {', '.join(missing)}. Export them anew and leave these columns as they are"
+        )
+    if header[0] != MARK:
+        raise BadReplay(
+            f"the first column must be {MARK}, but it is {header[0]!r}; leave the first columns as "
+            "they were exported (pandas: to_csv(..., index=False))"
         )
     records = rows[1:]
     if not whole and len(records) > 1:
@@ -180,6 +186,23 @@ def _no_such_run(model: str, run_id: str, lake: Bucket) -> str:
         f"{model} has no run {run_id}; leave the column {MARK} as it was exported, or drop the "
         f"rows without the columns {', '.join(ADDED)} as a file of their own"
     )
+
+
+def _check_sources(original: RunRequest, spec: Spec) -> None:
+    """The files of the original run must be those that the spec asks for now: a training goes on
+    without a source only where the spec lets it. Raises BadReplay."""
+    roles = {item.role for item in original.inputs}
+    needed = [
+        name for name, item in spec.sources.items() if item.primary or item.on_timeout != "without"
+    ]
+    missing = [name for name in needed or [""] if name not in roles]
+    if missing:
+        names = ", ".join(missing) or "a single file"
+        raise BadReplay(
+            f"the sources of {original.model} were changed since run {original.run_id}: a training "
+            f"needs {names} now, which that run did not have. Drop all files again, with these "
+            f"rows mended in them"
+        )
 
 
 def _check_columns(corrected: Corrected, original: RunRequest, spec: Spec) -> None:

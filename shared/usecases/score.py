@@ -20,7 +20,7 @@ from shared import documents, paths, runs
 from shared.errors import AliasMoved, HeaderMismatch, NotServed, PreconditionFailed, Rejected
 from shared.events import ScoringCompleted, parse_time
 from shared.files import guards
-from shared.files.headers import unknown_columns
+from shared.files.headers import unknown_columns, wanted_columns
 from shared.parts import Parts
 from shared.ports import Bucket, Clock, Publisher
 from shared.runs import RunRequest
@@ -156,7 +156,7 @@ def load_version(model: str, version: str, *, lake: Bucket, threads: int = 1) ->
 def _check_names(sheet: Sheet, spec: Spec, champion: LoadedModel) -> None:
     """Raises HeaderMismatch."""
     missing = [name for name in champion.schema.names if name not in sheet.names]
-    known = spec.all_columns if spec.columns and sheet.source.format == "csv" else None
+    known = wanted_columns(spec, "score").known if sheet.source.format == "csv" else None
     extra = unknown_columns(sheet.names, known)
     parts = [
         f"{what}: {', '.join(found)[:300]}"

@@ -26,10 +26,10 @@ from shared.errors import BadSource, FeaturesTooOld, HeaderMismatch
 from shared.events import parse_time
 from shared.ports import Bucket
 from shared.runs import InputRef, RunRequest
-from shared.serving.aggregates import SourceAggregates
-from shared.serving.forms import Cells, LookUp, Reader, RefusedCells
 from shared.serving.package import LoadedModel
-from shared.serving.snapshot import fetch
+from shared.serving.sources.aggregates import SourceAggregates
+from shared.serving.sources.forms import Cells, LookUp, Reader, RefusedCells
+from shared.serving.sources.snapshot import fetch
 from shared.spec.model import JoinedSource, Source, Spec
 from shared.tabular.joins.joining import Beside, Join, Unusable, as_cells
 from shared.tabular.joins.report import report_of

@@ -221,7 +221,8 @@ def end_as_superseded(model: str, run_id: str, upload: ObjectInfo, ports: Intake
 def record_refusal(
     model: str, upload: ObjectInfo, run_id: str, error: Rejected, ports: Intake
 ) -> dict[str, Any]:
-    """Keep why an upload can never work, end its run with that, tell people."""
+    """Keep why an upload can never work, end its run with that, tell people. What was kept first
+    stays."""
     source = source_of(upload)
     facts = {"source": source, "reason": error.reason, "message": str(error)}
     documents.create(
@@ -237,3 +238,11 @@ def record_refusal(
     )
     ports.note(model, run_id, "rejected", **facts)
     return {"state": "rejected", "model": model, "reason": error.reason}
+
+
+def finish_refusal(model: str, run_id: str, ports: Intake) -> None:
+    """A refusal that was written down is decided, whatever a changed spec would say now. Raises
+    Rejected as it was then."""
+    kept = documents.read(ports.lake, paths.rejection(model, run_id)).body
+    if kept:
+        raise Rejected(kept["message"], reason=kept["reason"])

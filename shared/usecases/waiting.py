@@ -1,16 +1,18 @@
 """Files that came before their model's spec. Waiting is state in the lake, never a nack.
 
-    waiting/<model>/<key>.json   {upload, run_id, since, decision: null | "released" | "expired"}
+    waiting/<model>/<key>.json   {upload, run_id, since, decision: null | "released" | "expired",
+                                  spec_generation}
 
 Releasing and expiring both swap `decision` first, so only one of them ever happens; the marker is
-deleted when what was decided is done. Whoever finds a decided marker finishes that decision.
+deleted when what was decided is done. Whoever finds a decided marker finishes that decision, with
+the spec that released the file: two that judged it by two specs could both run and refuse it.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from shared import documents, paths
+from shared import documents, paths, runs
 from shared.claims import Claim
 from shared.documents import timestamp
 from shared.errors import ObjectNotFound, PreconditionFailed, Rejected, UnknownModel
@@ -18,7 +20,7 @@ from shared.events import parse_time
 from shared.ports import Bucket, ObjectInfo
 from shared.routes import DataUpload, route
 from shared.spec.model import RegisteredSpec
-from shared.spec.registry import find_spec, known_models
+from shared.spec.registry import find_spec, known_models, read_registered
 from shared.uploads import as_document, of_document
 from shared.usecases.beginning import begin
 from shared.usecases.starting import Intake, record_refusal
@@ -32,9 +34,15 @@ def wait_for_spec(destination: DataUpload, upload: ObjectInfo, claim: Claim, por
         "run_id": claim.run_id,
         "since": timestamp(ports.clock.now()),
         "decision": None,
+        "spec_generation": None,
     }
     documents.create(ports.lake, paths.waiting(model, claim.key), body)
     ports.note(model, claim.run_id, "waiting-spec", source=claim.key)
+
+
+def waits(model: str, key: str, *, lake: Bucket) -> bool:
+    """True while the marker of an upload is there: what becomes of it is decided in the marker."""
+    return documents.read(lake, paths.waiting(model, key)).exists
 
 
 def release(model: str, registered: RegisteredSpec, ports: Intake) -> None:
@@ -58,20 +66,28 @@ def settle(name: str, ports: Intake, *, wait_seconds: int) -> int:
 
 def _settle(name: str, registered: RegisteredSpec | None, ports: Intake) -> int:
     """Decide, unless that was done, and carry out whatever was decided."""
-    marker = _decide(name, "released" if registered else "expired", ports.lake)
-    if marker is None or (marker["decision"] == "released" and registered is None):
+    marker = _decide(name, registered, ports.lake)
+    if marker is None:
         return 0
-    upload = of_document(marker["upload"])
+    model, run_id = name.split("/")[1], marker["run_id"]
+    # A run that has ended was settled by somebody who did not live to delete the marker.
+    if not runs.state(model, run_id, lake=ports.lake).terminal:
+        _carry_out(model, marker, ports)
+    _forget(ports.lake, name)
+    return 1
+
+
+def _carry_out(model: str, marker: dict[str, Any], ports: Intake) -> None:
+    run_id, upload = marker["run_id"], of_document(marker["upload"])
     destination = route(upload.name)
     try:
         if marker["decision"] == "expired":
-            raise _no_spec(name.split("/")[1], marker, ports)
-        if registered is not None and isinstance(destination, DataUpload):
-            begin(destination, upload, marker["run_id"], registered, ports)
+            raise _no_spec(model, marker, ports)
+        if isinstance(destination, DataUpload):
+            judge = read_registered(model, marker["spec_generation"], lake=ports.lake)
+            begin(destination, upload, run_id, judge, ports)
     except Rejected as error:
-        record_refusal(name.split("/")[1], upload, marker["run_id"], error, ports)
-    _forget(ports.lake, name)
-    return 1
+        record_refusal(model, upload, run_id, error, ports)
 
 
 def _no_spec(model: str, marker: dict[str, Any], ports: Intake) -> UnknownModel:
@@ -83,7 +99,7 @@ def _no_spec(model: str, marker: dict[str, Any], ports: Intake) -> UnknownModel:
     )
 
 
-def _decide(name: str, decision: str, lake: Bucket) -> dict[str, Any] | None:
+def _decide(name: str, registered: RegisteredSpec | None, lake: Bucket) -> dict[str, Any] | None:
     """The marker with the decision in force: ours, or the one that came first. None when it is
     gone or changing, which means that somebody else is settling it."""
     found = documents.read(lake, name)
@@ -91,7 +107,8 @@ def _decide(name: str, decision: str, lake: Bucket) -> dict[str, Any] | None:
         return None
     if found.body["decision"] is not None:
         return found.body
-    body = {**found.body, "decision": decision}
+    body = {**found.body, "decision": "released" if registered else "expired"}
+    body["spec_generation"] = registered.generation if registered else None
     try:
         documents.swap(lake, name, body, generation=found.generation)
     except PreconditionFailed:

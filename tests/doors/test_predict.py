@@ -106,6 +106,7 @@ JSON = "application/json"
         (b"", JSON, 400, "malformed_json"),
         (b"{", JSON, 400, "malformed_json"),
         (b"\xff\xfe\x00", JSON, 400, "malformed_json"),
+        (b"[" + b"0," * 200_000 + b"0]", JSON, 413, "too_many_records"),
         (b"[" * 100_000, JSON, 400, "malformed_json"),
         (b'{"age": ' + b"9" * 5000 + b"}", JSON, 400, "malformed_json"),
         (b"[]", JSON, 400, "malformed_request"),
@@ -171,3 +172,20 @@ def test_wrong_method_and_address(world: World) -> None:
     """Also what no route knows answers in JSON."""
     assert world.client.get("/models/adult/predict").get_json()["error"]["code"]
     assert world.client.get("/nowhere").get_json()["error"]["code"] == "not_found"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"age": ' + b"9" * 5000 + b"}", "a number of more digits"),
+        (b'{"city": "K\xf6ln"}', "not UTF-8"),
+        (b'{"age": 1,}', "line 1 column"),
+    ],
+)
+def test_malformed_json_is_told_in_words(world: World, body: bytes, words: str) -> None:
+    """What is wrong with the body, nothing about the program that read it."""
+    response = world.client.post("/predict", data=body, content_type=JSON)
+    message = response.get_json()["error"]["message"]
+    assert words in message
+    assert "sys." not in message
+    assert "codec" not in message

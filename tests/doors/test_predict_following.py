@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -159,6 +160,17 @@ def test_every_answered_row_is_logged(world: World) -> None:
     assert {message.topic for message in world.cloud.publisher.published} == {"predictions"}
 
 
+def test_a_log_line_is_json_whatever_was_asked(world: World) -> None:
+    """NaN is a missing value and an infinite category is a text; strict readers get both."""
+    serve(binary_package(), world.lake.bucket, log="sync")
+    data = b'{"age": NaN, "gain": 0, "city": -Infinity, "grade": 1e999}'
+    response = world.client.post("/predict", data=data, content_type="application/json")
+    assert response.status_code == 200
+    (message,) = world.cloud.publisher.published
+    line = json.loads(message.data, parse_constant=pytest.fail)
+    assert line["instance"] == {"age": None, "gain": 0, "city": "-inf", "grade": "inf"}
+
+
 def test_log_off_logs_nothing(world: World) -> None:
     """The manifest's `log: off` is obeyed."""
     world.ask(RECORD)
@@ -197,7 +209,11 @@ def test_the_door_imports_no_training_library() -> None:
     )
     forbidden = ["pandas", "sklearn", "xgboost", "mlflow", "pydantic", "pyarrow", "onnx"]
     forbidden += ["google.auth", "google.cloud.storage", "google.cloud.pubsub_v1"]
-    forbidden += ["sqlite3", "duckdb", "shared.serving.aggregates"]  # few models have sources
+    forbidden += [
+        "sqlite3",
+        "duckdb",
+        "shared.serving.sources.aggregates",
+    ]  # few models have sources
     found = subprocess.run(
         [sys.executable, "-c", program, str(ROOT / "functions/predict"), str(ROOT), *forbidden],
         capture_output=True,

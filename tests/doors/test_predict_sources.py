@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 
 from shared import paths
 from shared.adapters.memory import FixedClock
-from shared.serving.aggregates import SourceAggregates
 from shared.serving.cells import CellRules
-from shared.serving.forms import MAX_ROWS
+from shared.serving.sources.aggregates import SourceAggregates
+from shared.serving.sources.forms import MAX_ROWS
+from shared.serving.times import moment_of
 from shared.spec.model import Source
 from shared.tabular.joins.joining import Join
 from shared.tabular.reading.sheets import Block, open_sheet
@@ -60,6 +61,14 @@ CS1 = {
     "shop": "A",
     "shops": 2.0,
     "days": 0.5,
+    "visits_lately": 1.0,
+    "spent_lately": 7.5,
+    "average_lately": 3.0,
+    "least_lately": 3.0,
+    "most_lately": 3.0,
+    "newest_lately": 3.0,
+    "shop_lately": "A",
+    "shops_lately": 2.0,
 }
 
 
@@ -200,17 +209,24 @@ def as_texts(row: dict[str, Any]) -> dict[str, str]:
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(_CUSTOMERS, st.sampled_from(["2026-01-01", "decided"]), st.randoms(use_true_random=False))
+@given(
+    _CUSTOMERS,
+    st.sampled_from(["2026-01-01", "2027-05-05T12:00:00Z", "2028-01-01T00:00:00Z"]),
+    st.booleans(),
+    st.randoms(use_true_random=False),
+)
 def test_all_forms_agree_to_the_bit(
-    customers: dict[str, Rows], as_of: str, shuffle: random.Random
+    customers: dict[str, Rows], moment: str, own_cutoff: bool, shuffle: random.Random
 ) -> None:
     """Key, columns, rows in any order, and what a job makes of the texts of a file sorted by key
     and time: one answer, one log line."""
-    world = Sources(known=customers, as_of=as_of)
-    own = {"decided": "2028-01-01T00:00:00Z"} if as_of == "decided" else {}
+    world = Sources(known=customers, as_of="decided" if own_cutoff else moment)
+    own = {"decided": moment} if own_cutoff else {}
     source = world.source
     cutoff = source.cutoff(own)
     for key, rows in customers.items():
+        if own_cutoff and any(moment_of(row["at"]) >= moment_of(moment) for row in rows):
+            continue  # a look-up is refused, see test_a_records_own_cutoff
         by_job = source.values(
             sorted(map(as_texts, rows), key=lambda row: (source.time_of(row["at"]), str(row))),
             cutoff,
@@ -236,11 +252,13 @@ def test_all_forms_agree_to_the_bit(
         assert len({row["score"] for row in many}) == 1
 
 
-def joined(customers: dict[str, Rows], source: SourceAggregates) -> dict[str, dict[str, str]]:
+def joined(
+    customers: dict[str, Rows], source: SourceAggregates, own: dict[str, str]
+) -> dict[str, dict[str, str]]:
     """The columns that training and scoring make of the files, as cells."""
     lines = [{"customer": key, **row} for key, rows in customers.items() for row in rows]
     data = "".join(json.dumps(line) + "\n" for line in lines).encode()
-    primary = "".join(json.dumps({"customer": key}) + "\n" for key in customers).encode()
+    primary = "".join(json.dumps({"customer": key, **own}) + "\n" for key in customers).encode()
 
     def blocks(content: bytes) -> Iterator[Block]:
         yield from open_sheet(io.BytesIO(content), Source(format="jsonl")).blocks
@@ -261,17 +279,17 @@ def joined(customers: dict[str, Rows], source: SourceAggregates) -> dict[str, di
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(_CUSTOMERS)
-def test_the_join_of_a_training_agrees(customers: dict[str, Rows]) -> None:
+@given(_CUSTOMERS, st.sampled_from([None, "2027-05-05T12:00:00Z", "2028-01-01"]))
+def test_the_join_of_a_training_agrees(customers: dict[str, Rows], decided: str | None) -> None:
     """What DuckDB's join writes into the training's rows is what a look-up and rows give."""
-    world = Sources(known=customers)
-    schema = world.package.schema
-    for key, cells in joined(customers, world.source).items():
+    world = Sources(known=customers, as_of="decided" if decided else "2026-01-01")
+    schema, own = world.package.schema, {"decided": decided} if decided else {}
+    for key, cells in joined(customers, world.source, own).items():
         columns, problems = schema.from_cells({"age": ["7"], **{n: [c] for n, c in cells.items()}})
         assert not problems
         wanted = {name: column[0] for name, column in columns.items()}
         for form in ({"customer": key}, {"transactions": customers[key]}):
-            world.one({"age": 7, **form})
+            world.one({"age": 7, **own, **form})
             instance = {name: world.instance()[name] for name in schema.names}
             found = schema.from_records([instance])
             assert repr({name: column[0] for name, column in found.items()}) == repr(wanted)
@@ -431,6 +449,17 @@ def test_two_forms_are_not_guessed_between(world: Sources) -> None:
     assert world.instance()["spent"] == 7.5
 
 
+def test_a_row_without_its_key_is_nobody_elses(world: Sources) -> None:
+    """A key that is missing in a row, however it is spelled, says nothing about whose it is."""
+    rows = [
+        {**row, "customer": key} for row, key in zip(ROWS["CS1"], ["", "NA", None], strict=True)
+    ]
+    world.one({"age": 4, "customer": "CS1", "transactions": rows})
+    assert world.instance()["spent"] == 7.5
+    rows[0]["customer"] = "CS1"
+    world.one({"age": 4, "transactions": rows})
+
+
 def test_too_many_rows(world: Sources) -> None:
     """A record has a limit of rows, and says what to send instead."""
     row = {"at": "2025-01-01", "amount": 1, "shop": "A"}
@@ -520,6 +549,22 @@ def test_a_version_whose_snapshot_is_gone_is_not_served(world: Sources) -> None:
     serve_sources(package_of(source, version="v3"), lake)
     world.seconds.now += 2
     assert world.one(record)["model_version"] == "v3"
+
+
+def test_no_room_for_a_snapshot(
+    world: Sources, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A disk that takes no snapshot leaves the last good version serving, and is tried again."""
+    record = {"age": 4, "customer": "CS1"}
+    assert world.one(record)["model_version"] == "v1"
+    source = keep(transactions(), known_of(transactions(), ROWS), world.lake.bucket, version="v2")
+    serve_sources(package_of(source, version="v2"), world.lake.bucket)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "away"))
+    world.seconds.now += 2
+    assert world.one(record)["model_version"] == "v1"
+    monkeypatch.undo()
+    world.seconds.now += 2
+    assert world.one(record)["model_version"] == "v2"
 
 
 def test_without_a_snapshot_rows_and_columns_still_work() -> None:

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from shared.ports import Bucket
-from shared.serving.aggregates import Known, SourceAggregates
 from shared.serving.columns import Columns, Schema
 from shared.serving.encoder import Encoder
 from shared.serving.features import Feature
 from shared.serving.package import Package, linear_engine
-from shared.serving.snapshot import SnapshotMeta, write_snapshot
+from shared.serving.sources.aggregates import Known, SourceAggregates
+from shared.serving.sources.snapshot import SnapshotMeta, write_snapshot
 from shared.spec.model import JoinedSource
 from tests.unit.serving.models import serve
 
@@ -33,6 +33,14 @@ AGGREGATES = {
     "shop": "last(shop)",
     "shops": "distinct(shop)",
     "days": "recency",
+    "visits_lately": "count over 30d",
+    "spent_lately": "sum(amount) over 490d",
+    "average_lately": "mean(amount) over 30d",
+    "least_lately": "min(amount) over 30d",
+    "most_lately": "max(amount) over 30d",
+    "newest_lately": "last(amount) over 12h",
+    "shop_lately": "last(shop) over 365d",
+    "shops_lately": "distinct(shop) over 31d",
 }
 Rows = list[dict[str, Any]]
 
@@ -41,7 +49,9 @@ def transactions(**more: Any) -> SourceAggregates:
     """Every aggregate there is, as of 2026."""
     body = {"key": "customer", "time": "at", "as_of": "2026-01-01", "aggregates": AGGREGATES}
     joined = JoinedSource.model_validate({**body, **more})
-    return SourceAggregates.of("transactions", joined, types={"shop": "category"})
+    return SourceAggregates.of(
+        "transactions", joined, types={"shop": "category", "shop_lately": "category"}
+    )
 
 
 def scores(**more: Any) -> SourceAggregates:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from shared.rules.binding import Kind, bind
 from shared.rules.expressions import MAX_LENGTH, ExpressionError, parse
+from shared.serving.cells import CellRules
 from shared.serving.times import moment_of
 
 KINDS: dict[str, Kind] = {
@@ -112,12 +113,22 @@ def test_what_cannot_be_read_says_where_and_what_is_allowed(
         ("t > a", "a time with a number"),
         ("t + u > 1", "does not go with"),
         ("a < 1 / 0", "divides by zero"),
+        ("a < 1e308 * 10", "too large a number"),
+        ("a < 1e308 * 10 - 1e308 * 10", "too large a number"),
+        ("s = ''", "is missing"),
+        ("s != ''", "is missing"),
     ],
 )
 def test_a_rule_has_to_fit_its_columns(rule: str, words: str) -> None:
     """Texts where numbers belong, and times that are none, are refused before any row is read."""
     with pytest.raises(ExpressionError, match=words):
         bind(parse(rule), KINDS)
+
+
+def test_a_missing_marker_is_nothing_to_compare_with() -> None:
+    """`s = 'NA'` would hold for no row, because NA is read as missing; it is said at once."""
+    with pytest.raises(ExpressionError, match="is missing"):
+        bind(parse("s = 'NA'"), KINDS, CellRules().category_of)
 
 
 @pytest.mark.parametrize(

@@ -226,3 +226,24 @@ def test_any_head_is_taken_or_refused(
         except Rejected as error:
             said = str(error)
         assert not said or len(said) >= 20
+
+
+def test_a_name_in_another_unicode_form_is_told_by_its_codes() -> None:
+    """Shown as they are, the two would look the same."""
+    spec = Spec.model_validate(
+        {"task": "binary", "target": "y", "columns": {"caf\u00e9": {}, "n": {}, "y": {}}}
+    )
+    data = "cafe\u0301,n,y\na,1,yes\nb,2,no\n".encode()
+    said = r"'cafe\\u0301' is 'caf\\xe9' in another Unicode form"
+    with pytest.raises(HeaderMismatch, match=said):
+        guards.check_head(data, len(data), spec, "train")
+
+
+def test_a_file_of_two_encodings_gets_no_circular_advice() -> None:
+    """The mark of UTF-8 in front of other bytes: declaring an encoding cannot help, and the
+    message does not propose it."""
+    spec = Spec.model_validate({"task": "binary", "target": "y", "source": {"encoding": "cp1252"}})
+    text = b"\xef\xbb\xbfcity,y\nK\xf6ln,1\n"
+    with pytest.raises(UnreadableText, match="two encodings are mixed") as caught:
+        guards.check_head(text, len(text), spec, "train")
+    assert "source.encoding" not in str(caught.value)

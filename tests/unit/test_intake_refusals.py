@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from shared import documents, paths
-from tests.support.system import CSV, SPEC, System
+from tests.support.system import CSV, EVERY_FUNCTION, SPEC, System
 
 REFUSED = {
     "empty": ("m/train/a.csv", b"", "EmptyFile", "0 bytes"),
@@ -108,3 +110,15 @@ def test_tool_litter_is_acknowledged_silently() -> None:
     system.drain()
     assert system.published("DataRejected") == []
     assert list(system.lake.list()) == []
+
+
+def test_a_file_that_leads_to_no_model_names_none_to_people() -> None:
+    """The command they are given has a place for the model's name, not a name of ours."""
+    system = System(functions=EVERY_FUNCTION)
+    system.drop("foo.csv", CSV)
+    system.drop("Bad/train/x.csv", CSV)
+    system.drain()
+    first, second = (json.dumps(message) for message in system.cloud.messenger.posted)
+    assert "drop foo.csv --model MODEL`" in first
+    assert "drop x.csv --model MODEL --as train`" in second
+    assert "_unrouted was refused" not in first + second

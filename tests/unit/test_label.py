@@ -202,3 +202,12 @@ def test_a_label_may_be_spelled_otherwise_than_it_is_served() -> None:
     rows, bad = check_rows(io.BytesIO(text), spec, ("False", "True"))
     assert [row.label for row in rows] == ["true", "false"]
     assert [item.record for item in bad] == [3]
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-05:00"])
+def test_a_time_that_no_calendar_has_in_utc_is_a_bad_row(time: str) -> None:
+    """One typing error does not end the job."""
+    text = f"prediction_id,label,label_time\na-1,no,{time}\na-2,no,2026-01-04\n"
+    good, bad = check_rows(io.BytesIO(text.encode()), spec_of(), ())
+    assert [row.record for row in good] == [2]
+    assert [row.reason for row in bad] == [f"label_time {time!r} is no ISO 8601 time"]

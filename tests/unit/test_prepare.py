@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -190,6 +192,40 @@ def test_too_many_bad_rows_leave_the_quarantine_and_no_dataset() -> None:
     assert world.names(paths.dataset(MODEL, RUN)) == []
 
 
+@pytest.mark.parametrize(("bad", "allowed"), [(29, 0.29), (57, 0.57), (58, 0.58)])
+def test_as_many_bad_rows_as_are_allowed_are_allowed(bad: int, allowed: float) -> None:
+    """0.29 of 100 rows are 29, whatever 0.29 * 100 is in floats; one more is too many."""
+    for more, outcome in ((0, "accepted"), (1, "refused")):
+        world = World(spec_of(**{**LOOSE, "max_bad_rows": allowed}))
+        lines = [
+            ["old", *row[1:]] if n < 3 * bad + more else row for n, row in enumerate(rows(300))
+        ]
+        world.ask(csv_bytes(lines))
+        with pytest.raises(TooManyBadRows) if more else nullcontext():
+            _prepare(world)
+        assert world.document(paths.quarantine(MODEL, RUN, "summary.json"))["outcome"] == outcome
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_file_without_the_time_that_splits_it_is_refused(named: bool) -> None:
+    """Intake looks at no Parquet file's columns, and at few where the spec names none."""
+    columns = {**COLUMNS, "seen": {"type": "time"}} if named else {}
+    training = {"split": "time", "time_column": "seen", "candidates": ["linear"], "trials": 1}
+    world = World(spec_of(columns=columns, training=training))
+    world.ask(csv_bytes(rows(200)))
+    with pytest.raises(HeaderMismatch, match="the file lacks seen; its header is age, gain"):
+        _prepare(world)
+
+
+def test_a_file_without_a_column_that_something_is_required_of_is_refused() -> None:
+    """Even of one that no model sees: what is not there cannot be unique."""
+    key = {"exclude": True, "require": {"unique": True}}
+    world = World(spec_of(columns={**COLUMNS, "key": key}))
+    world.ask(csv_bytes(rows(200)))
+    with pytest.raises(HeaderMismatch, match="the file lacks key; its header is age, gain"):
+        _prepare(world)
+
+
 def test_a_rule_that_does_not_fit_what_was_inferred_is_a_bad_spec() -> None:
     """The columns were not known when the spec was dropped."""
     world = World(spec_of(columns={}, rules={"r": "age > 'x'"}, **LOOSE))
@@ -248,6 +284,58 @@ def test_a_spreadsheet_that_fills_a_torn_row_up_has_not_mended_it() -> None:
     assert "2 fields" in torn[0]["quarantine_reasons"]
 
 
+def test_a_spreadsheet_that_names_no_column_for_a_wide_row_has_not_mended_it() -> None:
+    """It gives the header as many cells as the longest row has; what stands there still says that
+    the row has too many fields, and that its values may have moved."""
+    world = World(spec_of(**LOOSE))
+    data = rows(400)
+    data[3][0], data[20], data[30] = "old", ["41", "12", "5", "no", "yes"], [*data[30], "yes"]
+    world.ask(csv_bytes(data))
+    _prepare(world)
+    header = [*LEAD, *COLUMNS, ""]
+    mended = [
+        _line(4, [*rows(9)[3], ""]),
+        _line(21, data[20]),
+        _line(31, [*rows(400)[30], ""]),  # by a person
+    ]
+    _replay(world, mended, header=header, delimiter=";")
+    _prepare(world, SECOND)
+    (left,) = _quarantine(world, SECOND)
+    assert (left["quarantine_record"], left["quarantine_reasons"]) == (
+        "21",
+        "has 5 fields, expected 4",
+    )
+
+
+def test_a_record_with_an_open_quote_is_quarantined_until_somebody_closes_it() -> None:
+    """It may have as many fields as there are columns, and dropped again as it is it stays bad."""
+    world = World(spec_of(**LOOSE))
+    world.ask(csv_bytes(rows(400)) + b'33,1,b,"yes\n34,2,c,no\n35,3,a,no\n')
+    _prepare(world)
+    (bad,) = _quarantine(world)
+    assert (bad["quarantine_record"], len(_dataset(world))) == ("401", 400)
+    assert bad["y"] == "yes\n34,2,c,no\n35,3,a,no\n"
+    assert "never closed" in bad["quarantine_reasons"]
+    _replay(world, [[*bad.values()]])
+    _prepare(world, SECOND)
+    assert "never closed" in _quarantine(world, SECOND)[0]["quarantine_reasons"]
+
+
+def test_a_quarantine_with_any_character_in_it_can_be_mended() -> None:
+    """JSON spells characters that no CSV file may begin with."""
+    world = World(spec_of(**LOOSE))
+    data = rows(400)
+    data[3][0], data[7][0] = "4\0", "old"
+    records = [dict(zip(COLUMNS, cells, strict=True)) for cells in data]
+    world.ask("\n".join(map(json.dumps, records)).encode())
+    _prepare(world)
+    _replay(world, [_line(8, rows(400)[7])])
+    _prepare(world, SECOND)
+    assert [(row["quarantine_record"], row["age"]) for row in _quarantine(world, SECOND)] == [
+        ("4", "4\0")
+    ]
+
+
 def test_replays_of_replays_add_up() -> None:
     """The later correction of a row has the last word."""
     world = World(spec_of(**LOOSE))
@@ -273,6 +361,7 @@ def test_replays_of_replays_add_up() -> None:
         ([_line(4, rows(9)[4])] * 2, None, BadReplay, "record 4 .* more than once"),
         ([_line(4, rows(9)[3]), _line(8, rows(9)[7], SECOND)], None, BadReplay, "2 runs"),
         ([[RUN, SOURCE, "four", "", *rows(9)[3]]], None, BadReplay, "'four' is no record number"),
+        ([[RUN, SOURCE, "²", "", *rows(9)[3]]], None, BadReplay, "'²' is no record number"),
         ([[RUN, "gs://else#1", "4", "", *rows(9)[3]]], None, BadReplay, "not in the quarantine"),
         ([_line(4, rows(9)[3])[:-1]], [*LEAD, "age", "gain", "city"], HeaderMismatch, "lack y"),
         ([rows(9)[3]], list(COLUMNS), HeaderMismatch, "lacks quarantine_run"),
@@ -414,6 +503,22 @@ def test_the_checks_see_a_sample_in_the_order_of_the_file(monkeypatch: pytest.Mo
         whole.cells[name][48] for name in whole.cells
     ]
     assert sample.side[3] == whole.side[48]
+
+
+def test_of_wide_rows_the_checks_see_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sample is held as texts: what counts is how many cells there are."""
+    monkeypatch.setattr(written, "SAMPLE_CELLS", 4 * 100)
+    seen: list[int] = []
+
+    def look(run: Training, data: prepared.Prepared, facts: Any = None) -> list[Any]:
+        seen.append(len(data.dataset))
+        return []
+
+    monkeypatch.setattr(prepared, "run_checks", look)
+    world = World(spec_of(**LOOSE))
+    world.ask(csv_bytes(rows(1000)))
+    _prepare(world)
+    assert 50 <= seen[0] <= 100
 
 
 def test_what_will_not_fit_says_what_it_needs(tmp_path: Any) -> None:

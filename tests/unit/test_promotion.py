@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from shared import documents, paths, runs
@@ -160,6 +162,25 @@ def test_not_worse_tolerates_a_margin() -> None:
     for lower, action in ((-0.004, "promote"), (-0.006, "decline")):
         verdict = judge({**base, "gain_lower": lower}, rule, champion="old", pinned=False)
         assert verdict.action == action
+
+
+def test_chance_on_few_rows_is_not_promoted_unasked() -> None:
+    """With `auto`, a first version judged on few rows serves only when it certainly beats always
+    giving the same answer; else a person is asked."""
+    comparison: dict[str, Any] = {
+        "against": None,
+        "eligible": True,
+        "evidence": "insufficient_evidence",
+        "guardrails": [],
+        "sentence": "55 rows are too little to decide on.",
+    }
+    auto = Promotion(approval="auto")
+    for lower, action in ((-0.05, "ask"), (0.01, "promote")):
+        baseline = {"sentence": "It is better.", "constant_gain_lower": lower}
+        verdict = judge({**comparison, "baseline": baseline}, auto, champion=None, pinned=False)
+        assert verdict.action == action
+    enough = {**comparison, "evidence": "sufficient", "baseline": {"sentence": ""}}
+    assert judge(enough, auto, champion=None, pinned=False).action == "promote"
 
 
 def test_mlflow_follows_the_manifest_and_a_moved_alias_asks() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import re
 import time
+import tracemalloc
 import warnings
 
 import pytest
@@ -63,6 +65,28 @@ def test_no_pattern_takes_for_ever(pattern: str) -> None:
     assert time.monotonic() - started < 2
 
 
+def test_repeats_of_nothing_are_read_at_once() -> None:
+    """Nothing a thousand times a thousand times is nothing; a spec cannot keep intake busy."""
+    started = time.monotonic()
+    assert Pattern("((((){1000}){1000}){1000}){1000}").matches("")
+    assert time.monotonic() - started < 2
+
+
+def test_what_is_remembered_of_texts_is_bounded() -> None:
+    """A predictor that sees texts for months keeps a few MB of what it learned from them."""
+    found, dice = Pattern("[ab]*a[ab]{60}"), random.Random(0)
+    python = re.compile(found.text)
+    tracemalloc.start()
+    try:
+        for _ in range(40):
+            text = "".join(dice.choices("ab", k=500))
+            assert found.matches(text) == bool(python.fullmatch(text))
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size < 15_000_000
+
+
 @pytest.mark.parametrize(
     ("pattern", "words"),
     [
@@ -75,6 +99,8 @@ def test_no_pattern_takes_for_ever(pattern: str) -> None:
         ("[a", "not closed"),
         ("[z-a]", "range"),
         ("*a", "nothing to repeat"),
+        ("{2}", "nothing to repeat"),
+        ("(a|{1,2}b)", "nothing to repeat"),
         ("a**", "after a quantifier"),
         ("a++", "possessive"),
         ("a{2,1}", "comes first"),

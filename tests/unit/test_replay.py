@@ -208,6 +208,51 @@ promotion: {approval: auto}
     assert [item.role for item in request.inputs] == ["customers", "orders", CORRECTED]
 
 
+TWO = """
+task: binary
+target: y
+sources:
+  customers: {key: k}
+  orders: {key: k, aggregates: {n: count}}
+promotion: {approval: auto}
+"""
+MAY_MISS = "  visits: {key: k, aggregates: {v: count}, on_timeout: without}\npromotion:"
+
+
+@pytest.mark.parametrize(
+    ("text", "lacks"),
+    [
+        (TWO.replace("orders", "buys"), "buys"),
+        (
+            TWO.replace("promotion:", "  visits: {key: k, aggregates: {v: count}}\npromotion:"),
+            "visits",
+        ),
+        ("task: binary\ntarget: y\n", "a single file"),
+        (TWO.replace("promotion:", MAY_MISS), None),
+        (TWO + "size: m\n", None),
+    ],
+    ids=["renamed", "added", "alone", "may miss", "same"],
+)
+def test_a_run_whose_sources_are_others_now_is_not_replayed(text: str, lacks: str | None) -> None:
+    """The model's spec asks for files that the original run did not have: nobody trains without
+    them; the message says which ones and what to do."""
+    system = _system(TWO)
+    source = system.drop("m/train/b/customers.csv", b"k,y\n1,yes\n2,no\n")
+    system.drop("m/train/b/orders.csv", b"k,price\n1,10\n")
+    system.drain()
+    original = runs.state("m", system.claim(source)["run_id"], lake=system.lake).facts["run_id"]
+    system.drop("_specs/m.yaml", text)
+    system.drain()
+    replayed = _replayed(system, _rows(original, "k,y", "3,yes"))
+    if lacks is None:
+        assert system.request(system.claim(replayed)["run_id"]).replays == original
+        return
+    assert system.state(replayed) == "rejected"
+    (alert,) = system.published("DataRejected")
+    assert alert["reason"] == "BadReplay"
+    assert f"needs {lacks}" in alert["message"]
+
+
 def test_a_file_replaced_before_it_was_read_is_superseded() -> None:
     """As every other upload."""
     system = _system()

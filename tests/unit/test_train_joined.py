@@ -14,12 +14,13 @@ import pytest
 
 from shared import paths, runs
 from shared.documents import require
-from shared.errors import BadSource, BadSql, TooManyBadRows
+from shared.errors import BadSource, BadSql, HeaderMismatch, NotTrainable, TooManyBadRows
+from shared.files.guards import check_head
 from shared.ports import Bucket
 from shared.runs import InputRef, RunRequest
-from shared.serving.aggregates import SourceAggregates
 from shared.serving.package import LoadedModel
-from shared.serving.resolving import open_resolver
+from shared.serving.sources.aggregates import SourceAggregates
+from shared.serving.sources.resolving import open_resolver
 from shared.spec.load import load_spec
 from shared.spec.model import Spec
 from shared.tabular.dataset import unpack
@@ -36,6 +37,8 @@ AGGREGATES = {
     "newest": "last(amount)",
     "shops": "distinct(shop)",
     "since": "recency",
+    "spent_lately": "sum(amount) over 30d",
+    "visits_lately": "count over 2d",
 }
 SOURCES: dict[str, Any] = {
     "people": {"key": "id"},
@@ -259,6 +262,15 @@ def test_a_batch_may_go_on_without_a_source() -> None:
     assert "did not come" in card
 
 
+def test_what_a_batch_lacked_is_part_of_the_refusal() -> None:
+    """Without the only source of features all rows look alike; the reason says why."""
+    columns = {**COLUMNS, "age": {"type": "number", "exclude": True}}
+    world = World(spec_of(columns=columns))
+    ask(world, {"people": PEOPLE})
+    with pytest.raises(NotTrainable, match="went on without visits"):
+        world.train()
+
+
 def test_a_batch_without_the_primary_is_refused() -> None:
     """There are no rows to learn."""
     world = World(spec_of())
@@ -419,3 +431,24 @@ def test_the_shipped_example_is_valid_and_short() -> None:
     assert spec.primary == "customers"
     assert spec.feature_names() == list(spec.derived)
     assert "The\n    # response itself has no date" in text
+
+
+def test_a_key_that_the_spec_does_not_list_joins_and_is_no_feature() -> None:
+    """Intake asks for it, training and scoring join by it, and nobody calls it unknown."""
+    spec = spec_of(columns={name: about for name, about in COLUMNS.items() if name != "id"})
+    check_head(PEOPLE, len(PEOPLE), spec, "train", source="people")
+    renamed = PEOPLE.replace(b"id,", b"idd,", 1)
+    with pytest.raises(HeaderMismatch, match="'idd' looks like 'id'"):
+        check_head(renamed, len(renamed), spec, "train", source="people")
+    world = trained(spec)
+    assert "id" not in champion(world).schema.names
+    rows = score(world, {"people": PEOPLE, "visits": lines(VISITS)})
+    assert (len(rows), [row["error"] for row in rows if row["error"]]) == (300, [])
+
+
+def test_an_inner_join_that_finds_nobody_says_so() -> None:
+    """The reason is that of the rows, and not that they have no target."""
+    visits = {**SOURCES["visits"], "join": "inner"}
+    strangers = lines([{**row, "id": "nobody"} for row in VISITS])
+    with pytest.raises(TooManyBadRows, match=r"none of 300 .* visits has no rows"):
+        trained(spec_of({**SOURCES, "visits": visits}, max_bad_rows=1.0), visits=strangers)

@@ -7,8 +7,8 @@
 
 Everything lies in one DuckDB file that is thrown away at the end; in memory are a block, and the
 rows of one key. Keys join in the spelling of `CellRules.category_of` (`3`, `3.0` and `"3"` are
-one); columns come from `shared.serving.aggregates`, as in the predictor. A new cell is a text that
-reads back as the very same value. Knows no buckets and no specs.
+one); columns come from `shared.serving.sources.aggregates`, as in the predictor. A new cell is a
+text that reads back as the very same value. Knows no buckets and no specs.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ import numpy as np
 import pyarrow as pa
 
 from shared.errors import BadSource, HeaderMismatch
-from shared.serving.aggregates import Kind, Known, SourceAggregates
 from shared.serving.cells import BadCell, CellRules
+from shared.serving.sources.aggregates import Kind, Known, SourceAggregates
 from shared.serving.times import moment_of
 from shared.tabular.joins import sandbox
 from shared.tabular.joins.loading import Origin, Reasons, read_column

@@ -17,8 +17,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shared.errors import HeaderMismatch
-from shared.serving.aggregates import SourceAggregates
 from shared.serving.cells import BadCell
+from shared.serving.sources.aggregates import SourceAggregates
 from shared.tabular.validating.row_reasons import BadRow
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ import duckdb
 import pyarrow as pa
 
 from shared.errors import BadSource
-from shared.serving.aggregates import Known, Rows, SourceAggregates
+from shared.serving.sources.aggregates import Known, Rows, SourceAggregates
 from shared.tabular.joins.loading import Origin, load_block
 from shared.tabular.joins.sandbox import Limits
 from shared.tabular.joins.sql import SqlTable

@@ -15,8 +15,8 @@ from typing import Any
 import pyarrow as pa
 
 from shared.errors import BadSql
-from shared.serving.aggregates import Kind, SourceAggregates
 from shared.serving.cells import BadCell
+from shared.serving.sources.aggregates import Kind, SourceAggregates
 from shared.tabular.joins import sandbox
 from shared.tabular.joins.loading import read_column
 from shared.tabular.joins.sandbox import Limits

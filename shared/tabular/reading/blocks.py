@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from shared.errors import EmptyFile, HeaderMismatch
+from shared.errors import EmptyFile, HeaderMismatch, UnreadableText
+from shared.tabular.reading.records import MAX_FIELD_CHARACTERS
 
 # A record is held in memory with all its cells: fewer where they are long.
 BLOCK_ROWS = 50_000
@@ -112,3 +114,18 @@ def check_names(names: Sequence[str]) -> None:
             f"the file has {len(names)} columns, at most {MAX_COLUMNS} can be read; leave out what "
             f"is not needed"
         )
+
+
+def check_lengths(block: Block) -> None:
+    """Raises UnreadableText for a text that is longer than a field of a CSV file may be: what was
+    read is written as CSV, and read again."""
+    for name, column in block.cells.items():
+        if (pc.max(pc.binary_length(column)).as_py() or 0) <= MAX_FIELD_CHARACTERS:
+            continue
+        lengths = pc.utf8_length(column).to_numpy()
+        if lengths.max() > MAX_FIELD_CHARACTERS:
+            record = block.record[int(lengths.argmax())]
+            raise UnreadableText(
+                f"record {record} has {lengths.max():,} characters in {name[:60]!r}, at most "
+                f"{MAX_FIELD_CHARACTERS:,} can be read; leave the column out"
+            )

@@ -61,14 +61,17 @@ class Text:
                 yield text
 
     def _cut(self) -> Iterator[bytes]:
-        """Raw bytes, each step but the last with a line end as its last byte. LF is LF in every
-        encoding that we read, and CR alone ends lines only of files without LF."""
+        """Raw bytes, each step but the last with a line end as its last byte, or with the end of an
+        object in JSON, whose readers need no lines. LF is LF in every encoding that we read, and CR
+        alone ends lines only of files without LF."""
         ready = left = b""
         for piece in self._pieces():
             data = left + piece if left else piece
             end = data.rfind(b"\n") + 1
             if not end:
                 end = data.rfind(b"\r", 0, len(data) - 1) + 1  # an LF may follow the last one
+            if not end and self.source.format == "json":  # most programs write one line
+                end = data.rfind(b"}") + 1
             if end:
                 if ready:
                     yield ready

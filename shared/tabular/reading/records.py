@@ -22,18 +22,19 @@ def read_records(
     """Records of a CSV file that are not blank, in bounded memory; quoted line ends belong to their
     field. A record of nothing but delimiters and blanks is blank. Raises UnreadableText."""
     text = Text(stream, source, name=name, expected=expected)
-    for _, row in numbered_steps(text.steps(), text.source):
+    for _, row, _ in numbered_steps(text.steps(), text.source):
         yield row
 
 
-def numbered_steps(steps: Iterable[bytes], source: Source) -> Iterator[tuple[int, list[str]]]:
-    """Records that are not blank, with how many steps (UTF-8, whole lines) were begun to read them.
-    Raises UnreadableText."""
+def numbered_steps(steps: Iterable[bytes], source: Source) -> Iterator[tuple[int, list[str], bool]]:
+    """Records that are not blank, with how many steps (UTF-8, whole lines) were begun to read them,
+    and whether the record ends: not where a quote is left open until the text's end. Raises
+    UnreadableText."""
     allow_long_fields()
-    begun, waiting = 0, 0
+    begun, waiting, over = 0, 0, False
 
     def lines() -> Iterator[str]:
-        nonlocal begun, waiting
+        nonlocal begun, waiting, over
         for step in steps:
             begun += 1
             waiting += len(step)
@@ -44,13 +45,14 @@ def numbered_steps(steps: Iterable[bytes], source: Source) -> Iterator[tuple[int
                 )
             # Line ends as TextIOWrapper sees them with newline="", and no others.
             yield from io.StringIO(step.decode(), newline="")
+        over = True  # nobody asks for more lines but a record that has not ended
 
     reader = csv.reader(lines(), delimiter=source.delimiter, skipinitialspace=source.strip)
     try:
         for row in reader:
             waiting = 0
             if not is_blank(row):
-                yield begun, row
+                yield begun, row, not over
     except csv.Error as error:
         raise UnreadableText(
             f"line {reader.line_num} is not CSV: {error}; is a quote left open?"

@@ -31,6 +31,8 @@ from shared.tabular.reading.records import (
     numbered_steps,
 )
 
+_OPEN = "opens a quote that is never closed: what follows it in the file is in this record"
+
 
 class CsvReader:
     """A CSV file behind its first record: `first` is that record, the header where there is one,
@@ -203,13 +205,15 @@ def _carefully(
     ragged: list[Ragged] = []
     began = 0
     number = done
-    for begun, row in numbered_steps(steps, source):
+    for begun, row, ends in numbered_steps(steps, source):
         if begun != began or len(rows) >= block_rows:
             if rows or ragged:
                 yield block_of(names, list(zip(*rows, strict=True)), record, ragged)
             began, rows, record, ragged = begun, [], [], []
         number += 1
-        if len(row) == width:
+        if not ends:
+            ragged.append(Ragged(number, tuple(row), _OPEN, "quote"))
+        elif len(row) == width:
             rows.append(row)
             record.append(number)
         else:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from shared.errors import EmptyFile, HeaderMismatch
-from shared.tabular.reading.blocks import Block, Ragged, block_of, rows_for
+from shared.tabular.reading.blocks import Block, Ragged, block_of, check_lengths, rows_for
 from shared.tabular.reading.json_values import Broken, array_values, line_values
 from shared.tabular.reading.lines import Text
 from shared.tabular.reading.spelling import storable, text_of, texts_of
@@ -77,10 +77,12 @@ class JsonReader:
     def _block(self, rows: Sequence[Record], record: list[int], ragged: list[Ragged]) -> Block:
         columns = [texts_of((row.get(key) for row in rows), self._decimal) for key in self._keys]
         try:
-            return block_of(self.names, columns, record, ragged)
+            block = block_of(self.names, columns, record, ragged)
         except UnicodeEncodeError:
             clean = [[storable(text) for text in column] for column in columns]
-            return block_of(self.names, clean, record, ragged)
+            block = block_of(self.names, clean, record, ragged)
+        check_lengths(block)
+        return block
 
 
 def _ragged(number: int, value: object, known: set[str]) -> Ragged:

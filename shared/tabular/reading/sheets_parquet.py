@@ -15,7 +15,7 @@ from shared.errors import EmptyFile, UnreadableText
 from shared.files.content import PARQUET
 from shared.ports import Bucket
 from shared.runs import InputRef
-from shared.tabular.reading.blocks import Block, rows_for
+from shared.tabular.reading.blocks import Block, check_lengths, rows_for
 from shared.tabular.reading.spelling import texts_of
 
 if TYPE_CHECKING:
@@ -95,14 +95,16 @@ class ParquetReader:
             record = np.arange(done + 1, done + 1 + batch.num_rows, dtype=np.int64)
             done += batch.num_rows
             if batch.num_rows:
-                yield Block(cells, record, [])
+                block = Block(cells, record, [])
+                check_lengths(block)
+                yield block
 
 
 @contextmanager
 def _in_words() -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
         first = str(error).strip().partition("\n")[0][:200]
         raise UnreadableText(
             f"the file cannot be read as Parquet ({first}); write it anew or drop it as CSV"
@@ -115,13 +117,34 @@ def _texts(column: pa.Array, decimal: str) -> pa.Array:
     if pa.types.is_dictionary(kind):
         column, kind = column.cast(kind.value_type), kind.value_type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return column.cast(pa.string()).fill_null("")
+        texts = column.cast(pa.string()).fill_null("")
+        texts.validate(full=True)  # some writers call any bytes text
+        return texts
     if pa.types.is_timestamp(kind):
-        column = column.cast(pa.timestamp("us", kind.tz and "UTC"), safe=False)
+        # Only what is finer than a microsecond is cut; a longer unit could overflow.
+        unit = "us" if kind.unit == "ns" else kind.unit
+        column = column.cast(pa.timestamp(unit, kind.tz and "UTC"), safe=False)
+    if pa.types.is_float16(kind):
+        column = column.cast(pa.float32())
     if pa.types.is_nested(kind):
         return pa.array(texts_of(column.to_pylist(), decimal), pa.string())
     # Each different value is spelled once.
     encoded = column.dictionary_encode()
-    values: list[Any] = encoded.dictionary.to_pylist()
-    spelled = pa.array(texts_of(values, decimal), pa.string())
+    spelled = pa.array(texts_of(_values(encoded.dictionary), decimal), pa.string())
     return spelled.take(encoded.indices).fill_null("")
+
+
+def _values(column: pa.Array) -> list[Any]:
+    """Python values; days and times that Python has none for are the bare numbers."""
+    try:
+        found: list[Any] = column.to_pylist()
+    except OverflowError:
+        found = list(map(_value, column))
+    return found
+
+
+def _value(scalar: Any) -> Any:
+    try:
+        return scalar.as_py()
+    except OverflowError:
+        return scalar.value

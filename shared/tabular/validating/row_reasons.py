@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 ROW_REASONS: dict[str, str] = {
     "width": "The row has more or fewer fields than there are columns.",
+    "quote": "A quote is opened and never closed, so the rest of the file is in this row.",
     "not_an_object": "The line is not a JSON object.",
     "number": "A number column holds something that is not a finite number.",
     "time": "A time column holds something that is not a date or time.",

@@ -110,7 +110,7 @@ class Sieve:
         values = {name: found.rows() for name, found in judged.items()}
         self._check_rules(values, block, reasons)
         target, kept_target = self._check_target(block.cells[self._target], reasons)
-        self._check_unique(source, block, values, reasons)
+        self._check_unique(source, block, judged, reasons)
         good = ~reasons.broken
         keep = pa.array(good)
         kept = {name: judged[name].kept_rows() for name in self._schema.names}
@@ -179,9 +179,11 @@ class Sieve:
             reasons.add_sentence(row, f"{self._target}: {rule}", rule.code)
         return parsed.values[codes], pa.array(texts, pa.string()).take(found.indices)
 
-    def _check_unique(self, source: str, block: Block, values: Columns, reasons: _Reasons) -> None:
+    def _check_unique(
+        self, source: str, block: Block, judged: dict[str, Distinct], reasons: _Reasons
+    ) -> None:
         """Only good rows count: a copy that cannot be used stands in nobody's way."""
-        for row, name, first in self._unique.repeats(source, block.record, values, ~reasons.broken):
+        for row, name, first in self._unique.repeats(source, block.record, judged, ~reasons.broken):
             text = block.cells[name][row].as_py()
             shown = str(problem_of(row, name, text, "")["value"])
             reasons.add_sentence(

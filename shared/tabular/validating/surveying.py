@@ -11,7 +11,7 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.errors import NotTrainable
+from shared.errors import NotTrainable, TooManyBadRows
 from shared.serving.columns import Schema
 from shared.serving.features import NO_BOUNDS
 from shared.spec.model import Spec
@@ -34,15 +34,28 @@ class Survey:
         self._inference = None if spec.columns else Inference(spec, names)
         self._times = Thinned(SAMPLED_TIMES)
         self.targets: Counter[str] = Counter()
+        self._rows = self._unusable = 0
+        self._why = ""
 
     def add(self, block: Block) -> None:
         """Raises NotTrainable for a target with too many different texts to be a class."""
+        self._rows += len(block)
+        self._unusable += len(block.ragged)
+        if block.ragged and not self._why:
+            self._why = block.ragged[0].reason
         if self._spec.task != "regression":
             self._count_targets(block)
         if self._inference is not None:
             self._inference.add(block)
         if self._spec.training.time_column is not None:
             self._times.add(self._known_times(block, self._spec.training.time_column))
+
+    def check_any(self) -> None:
+        """Raises TooManyBadRows when no record at all had columns."""
+        if not self._rows:
+            raise TooManyBadRows(
+                f"none of {self._unusable} rows can be used. The first of them: {self._why[:500]}"
+            )
 
     def spec(self) -> Spec:
         """The spec with its columns. Raises NotTrainable."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.serving.columns import Columns
+from shared.tabular.validating.distinct import Distinct
 from shared.tabular.validating.seen import NOWHERE, Hashes, Seen, hashes_of
 
+_EXACT = 2.0**53
 # A place is a record number, and above that the number of its source.
 _RECORD_BITS = 48
 
@@ -22,7 +25,11 @@ class Unique:
         self._sources: list[str] = []
 
     def repeats(
-        self, source: str, record: NDArray[np.int64], columns: Columns, good: NDArray[np.bool_]
+        self,
+        source: str,
+        record: NDArray[np.int64],
+        columns: Mapping[str, Distinct],
+        good: NDArray[np.bool_],
     ) -> Iterator[tuple[int, str, str]]:
         """Good rows that repeat a value: (row, column, where its first copy is). Those are bad
         from now on; all other good rows are remembered."""
@@ -32,8 +39,8 @@ class Unique:
             self._sources.append(source)
         number = self._sources.index(source)
         places = record | (number << _RECORD_BITS)
-        hashes = {name: hashes_of(columns[name]) for name in self._seen}
-        present = {name: good & _present(columns[name]) for name in self._seen}
+        hashes = {name: _identities(columns[name]) for name in self._seen}
+        present = {name: good & _present(columns[name].rows()) for name in self._seen}
         doubtful = np.zeros(len(good), bool)
         for name, seen in self._seen.items():
             doubtful |= present[name] & _doubtful(seen, hashes[name], present[name])
@@ -81,6 +88,24 @@ class Unique:
         source, record = place >> _RECORD_BITS, place & ((1 << _RECORD_BITS) - 1)
         of = "" if source == number else f" of {self._sources[source]}"
         return f"record {record}{of}"
+
+
+def _identities(column: Distinct) -> Hashes:
+    """What each row's value is known by. Whole numbers from 2**53 on share their float with their
+    neighbours (ids often are so long), so there the digits count."""
+    found = hashes_of(column.values)
+    if column.values.dtype != object:
+        long = np.flatnonzero(np.abs(column.values) >= _EXACT)
+        if len(long):
+            spelled = np.array([_digits(column.texts[int(at)].as_py()) for at in long], object)
+            found = found.copy()
+            found[long] = hashes_of(spelled)
+    return found[column.codes]
+
+
+def _digits(text: str) -> str:
+    """A number's one spelling."""
+    return str(Fraction(Decimal(text.strip().replace(",", "."))))
 
 
 def _present(column: NDArray[np.generic]) -> NDArray[np.bool_]:

@@ -10,11 +10,13 @@ changed by this way. Memory is that of the corrected files.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from shared import paths, runs
@@ -22,15 +24,20 @@ from shared.errors import BadReplay, HeaderMismatch
 from shared.ports import Bucket
 from shared.runs import InputRef, RunRequest
 from shared.spec.model import Source
-from shared.tabular.reading.blocks import Block, Ragged
-from shared.tabular.reading.sheets import open_input, open_sheet
+from shared.tabular.reading.blocks import BLOCK_ROWS, Block, Ragged
+from shared.tabular.reading.lines import Text
+from shared.tabular.reading.records import column_names
+from shared.tabular.reading.sheets import open_input
+from shared.tabular.reading.sheets_csv import CsvReader
 from shared.usecases.training.stages import Training
 
 CORRECTED = "corrected"
 LEADING = ("quarantine_run", "quarantine_source", "quarantine_record", "quarantine_reasons")
 _KEYS = LEADING[:3]
+_NUMBER = re.compile(r" *[0-9]{1,18} *")
 # As they were written; what blanks mean is the spec's business, later.
 _AS_WRITTEN = Source(strip=False)
+_OURS = Source(strip=False, format="csv", delimiter=",", encoding="utf-8")
 Records = NDArray[np.int64]
 
 
@@ -119,12 +126,13 @@ def _within(records: Records, block: Block, torn: dict[int, Ragged]) -> list[int
 
 
 def _is_as_it_was(mended: _Mended, place: int, names: Sequence[str], torn: Ragged | None) -> bool:
-    """Whether a row with too few fields only got empty ones: a spreadsheet does that by itself."""
+    """Whether a torn row is what it was, or only got empty fields where it had too few: a
+    spreadsheet does that by itself."""
     if torn is None:
         return False
     now = [mended.cells[name][place].as_py() for name in names]
     was = [*torn.cells, *[""] * len(names)][: len(names)]
-    return len(torn.cells) < len(names) and now == was
+    return len(torn.cells) <= len(names) and now == was
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -140,9 +148,12 @@ def _read(run: Training, item: InputRef, ancestors: set[str]) -> Iterator[tuple[
             raise HeaderMismatch(
                 f"{item.source} lacks {', '.join(missing)}: corrected rows keep these columns"
             )
+        # A spreadsheet gives the header as many cells as the longest row has.
+        nameless = [name for place, name in enumerate(sheet.names, 1) if name == f"column_{place}"]
         for block in sheet.blocks:
-            records.append(_numbers(block, item))
-            tables.append(block.cells)
+            kept = _without(block.cells, nameless)
+            records.append(_numbers(kept["quarantine_record"], item))
+            tables.append(kept)
     cells = {name: pa.concat_arrays([table[name] for table in tables]) for name in tables[0]}
     record = np.concatenate(records)
     of = _one_run(cells["quarantine_run"], item, ancestors)
@@ -158,17 +169,24 @@ def _read(run: Training, item: InputRef, ancestors: set[str]) -> Iterator[tuple[
         yield source, _Mended(record[order], columns)
 
 
-def _numbers(block: Block, item: InputRef) -> Records:
+def _without(cells: dict[str, pa.Array], nameless: Sequence[str]) -> dict[str, pa.Array]:
+    """The rows that have nothing under columns without a name: the others have too many fields."""
+    keep = np.ones(len(cells["quarantine_record"]), bool)
+    for name in nameless:
+        keep &= pc.equal(pc.utf8_trim_whitespace(cells[name]), "").to_numpy(zero_copy_only=False)
+    return {name: column.filter(pa.array(keep)) for name, column in cells.items()}
+
+
+def _numbers(column: pa.Array, item: InputRef) -> Records:
     """The record numbers in a block. Raises BadReplay."""
-    texts = block.cells["quarantine_record"].to_pylist()
-    try:
-        return np.array([int(text) for text in texts], np.int64)
-    except (ValueError, OverflowError) as error:
-        wrong = next(text for text in texts if not text.strip().isdigit() or len(text) > 18)
+    texts = column.to_pylist()
+    wrong = next((text for text in texts if not _NUMBER.fullmatch(text)), None)
+    if wrong is not None:
         raise BadReplay(
             f"{item.source}: quarantine_record {wrong[:40]!r} is no record number; leave that "
             f"column as it was"
-        ) from error
+        )
+    return np.array([int(text) for text in texts], np.int64)
 
 
 def _one_run(column: pa.Array, item: InputRef, ancestors: set[str]) -> str:
@@ -189,8 +207,9 @@ def _quarantined(model: str, run_id: str, lake: Bucket) -> dict[str, Records]:
     found: dict[str, list[Records]] = {}
     for info in lake.list(paths.quarantine(model, run_id, "rows")):
         with lake.open_reader(info.name, generation=info.generation) as stream:
-            sheet = open_sheet(stream, _AS_WRITTEN, name=info.name, expected=LEADING)
-            for block in sheet.blocks:
+            # Whatever the cells hold: NUL characters that JSON spelled make a CSV look binary.
+            reader = CsvReader(Text(stream, _OURS), block_rows=BLOCK_ROWS)
+            for block in reader.blocks(column_names(reader.first), header=True):
                 for source, numbers in _keys(block):
                     found.setdefault(source, []).append(numbers)
     return {source: np.sort(np.concatenate(parts)) for source, parts in found.items()}

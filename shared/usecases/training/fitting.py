@@ -18,8 +18,8 @@ import numpy as np
 
 from shared import paths
 from shared.errors import NoCandidate, PackageInvalid
-from shared.serving.aggregates import SourceAggregates
 from shared.serving.package import LoadedModel, Package, TargetScale, load, package_sha256, write
+from shared.serving.sources.aggregates import SourceAggregates
 from shared.spec.model import Candidate
 from shared.tabular import candidates, metrics, parity, splitting, threshold, tuning
 from shared.tabular.compiling import compile_estimator

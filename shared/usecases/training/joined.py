@@ -26,9 +26,9 @@ from shared.documents import dumps
 from shared.errors import BadSource, HeaderMismatch, PreconditionFailed
 from shared.ports import Bucket
 from shared.runs import InputRef
-from shared.serving.aggregates import SnapshotRef, SourceAggregates, sources_of
 from shared.serving.cells import CellRules
-from shared.serving.snapshot import SnapshotMeta, write_snapshot
+from shared.serving.sources.aggregates import SnapshotRef, SourceAggregates, sources_of
+from shared.serving.sources.snapshot import SnapshotMeta, write_snapshot
 from shared.serving.times import text_of
 from shared.spec.model import Spec
 from shared.tabular.joins.joining import Beside, Join
@@ -201,7 +201,8 @@ def _origins(
 
 def _is_dated(spec: Spec) -> bool:
     """Whether something says when the target of a row happened."""
-    own = (spec.columns[name].type for name in spec.file_columns(with_target=False))
+    derived = spec.derived
+    own = {column.type for name, column in spec.columns.items() if name not in derived}
     return any(
         (
             spec.training.time_column is not None,

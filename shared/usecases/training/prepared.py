@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from shared import documents, paths
-from shared.errors import BadSpec, PackageInvalid
+from shared.errors import BadSpec, NotTrainable, PackageInvalid
 from shared.ports import Bucket
 from shared.rules.expressions import ExpressionError
 from shared.serving.columns import Schema
@@ -30,9 +30,9 @@ from shared.tabular.validating.surveying import Survey
 from shared.usecases.training import room
 from shared.usecases.training.checked import run_checks
 from shared.usecases.training.corrections import replayed
-from shared.usecases.training.rows import open_rows
+from shared.usecases.training.rows import Rows, open_rows
 from shared.usecases.training.stages import Training
-from shared.usecases.training.written import DATA, SIDES, Split, write_rows
+from shared.usecases.training.written import DATA, SIDES, Split, Totals, write_rows
 
 STAGE = "prepared"
 RECORD = f"{STAGE}.json"
@@ -71,13 +71,14 @@ def prepare_files(run: Training) -> dict[str, Any]:
         survey = Survey(run.spec, rows.names)
         for _, block in rows.blocks():
             survey.add(block)
+        survey.check_any()
         run = replace(run, spec=survey.spec())
         schema = schema_of(run)
         first = documents.read(run.lake, paths.first_training(run.model)).body
         outcome = outcome_of(run.spec, survey.targets, schema, first.get("labels", ()))
         frozen = first or _first_training(run, outcome)
         split = _split(run, survey.cut(), frozen)
-        totals = write_rows(run, rows, schema, outcome, split)
+        totals = _written(run, rows, schema, outcome, split)
         added = {"join": rows.report, "sources": rows.sources}
         facts = totals.facts(rows.file_names)
     record = _record(
@@ -100,6 +101,21 @@ def prepare_files(run: Training) -> dict[str, Any]:
         "checks": [finding.to_json() for finding in findings],
         **added,
     }
+
+
+def _written(run: Training, rows: Rows, schema: Schema, outcome: Outcome, split: Split) -> Totals:
+    """As `write_rows`; what a batch lacked is part of why nothing can be learned from it."""
+    try:
+        return write_rows(run, rows, schema, outcome, split)
+    except NotTrainable as error:
+        sources = (rows.report or {}).get("sources", {})
+        absent = [name for name, facts in sources.items() if not facts["there"]]
+        if not absent:
+            raise
+        raise NotTrainable(
+            f"{error}. The batch went on without {', '.join(absent)}, so the columns that come "
+            f"from there are empty and rows that differ only in them look alike"
+        ) from error
 
 
 def schema_of(run: Training) -> Schema:

@@ -51,7 +51,9 @@ class Quarantine:
         allowed = run.spec.max_bad_rows
         counts = {"": (summary.bad, summary.rows)}
         counts |= {role: (bad, (joined or {}).get(role, 0)) for role, bad in summary.others.items()}
-        refused = next((role for role, (bad, of) in counts.items() if bad > allowed * of), None)
+        refused = next(
+            (role for role, (bad, of) in counts.items() if _share(bad, of) > allowed), None
+        )
         body = {
             **summary.to_json(),
             "max_bad_rows": allowed,
@@ -89,3 +91,8 @@ class Quarantine:
     def _name(self, role: str) -> str:
         file_name = f"rows-{role}.csv" if role else "rows.csv"
         return paths.quarantine(self._run.model, self._run.version, file_name)
+
+
+def _share(bad: int, of: int) -> float:
+    """Divided, so that 29 of 100 are 0.29; 0.29 * 100 is less than 29."""
+    return bad / max(bad, of, 1)

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from shared.errors import HeaderMismatch
 from shared.events import parse_time
 from shared.runs import InputRef
-from shared.spec.model import Spec
+from shared.spec.model import Require, Spec
 from shared.tabular.reading.sheets import Block, Sheet, open_input
 from shared.tabular.validating.row_reasons import BadRow
 from shared.usecases.training.corrections import CORRECTED, Corrections, corrections, replayed
@@ -103,10 +103,18 @@ class _FileRows:
 
 def check_columns(names: Sequence[str], spec: Spec) -> None:
     """Raises HeaderMismatch for a file without a column that the training needs."""
+    wanted = [*spec.feature_names(), spec.target.column, *_asked(spec)]
     derived = spec.derived
-    wanted = [name for name in spec.feature_names() if name not in derived]
-    missing = [name for name in (*wanted, spec.target.column) if name not in names]
+    missing = [name for name in dict.fromkeys(wanted) if name not in {*names, *derived}]
     if missing:
         raise HeaderMismatch(
             f"the file lacks {', '.join(missing)}; its header is {', '.join(names)[:300]}"
         )
+
+
+def _asked(spec: Spec) -> Iterator[str]:
+    """Columns that every row is asked for, whether a model sees them or not."""
+    if spec.training.time_column is not None:
+        yield spec.training.time_column
+    nothing = Require()
+    yield from (name for name, column in spec.columns.items() if column.require != nothing)

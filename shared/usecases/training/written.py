@@ -36,6 +36,7 @@ from shared.usecases.training.stages import Training
 DATA = "data.csv.gz"
 SIDES: tuple[Side, ...] = ("fit", "holdout", "reserved")
 SAMPLE_ROWS = 50_000
+SAMPLE_CELLS = 4_000_000  # each is a text in memory; of very wide rows fewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ class _Target:
         )
         self._packer = Packer()
         self.parts.write(self._packer.header(names))
-        self._sample = _Sample(names, SAMPLE_ROWS)
+        self._sample = _Sample(names, min(SAMPLE_ROWS, SAMPLE_CELLS // len(names)))
         self._repeats = Repeats()
         self._sides = dict.fromkeys(SIDES, 0)
         self._targets = {side: _Values(len(outcome.labels)) for side in SIDES}

@@ -135,16 +135,15 @@ def test_a_dry_run_uploads_nothing(shell: Shell, spec: Path) -> None:
     assert list(shell.system.inbox.list()) == []
 
 
-@pytest.mark.parametrize("data", [b"\x89PNG\0\r\n", b"\x1f\x8b\x08\x08abc", b'a,b"\0\r1,2\r'])
-def test_a_file_that_does_not_tell_its_kind_is_a_sentence(
-    shell: Shell, tmp_path: Path, data: bytes
-) -> None:
-    """Binary and gz files: name the kind, then intake judges the file."""
+@pytest.mark.parametrize("data", [b"\x89PNG\0\r\n", b"\x1f\x8b\x08\x08abc", b'a,b"\0\r1,2\r', b""])
+def test_a_file_that_is_none_is_refused_at_once(shell: Shell, tmp_path: Path, data: bytes) -> None:
+    """Binary, broken and empty files are no file of any kind: exit 2 says why, as intake would."""
     path = tmp_path / "bin.csv"
     path.write_bytes(data)
     result = shell("drop", str(path), "--model", "m")
-    assert result.exit_code == 1
-    assert "--as train|score|labels" in result.stderr
+    assert result.exit_code == 2
+    assert "bin.csv was not dropped: " in result.stderr
+    assert "--as" not in result.stderr
     assert list(shell.system.inbox.list()) == []
 
 

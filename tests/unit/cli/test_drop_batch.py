@@ -77,7 +77,7 @@ def test_a_part_of_a_batch_waits_for_the_rest(shell: Shell, files: dict[str, str
     assert body["facts"]["missing"] == ["orders"]
     told = shell("why", body["run_id"]).stdout
     assert "The batch waits for orders until" in told
-    assert "--batch b" in told
+    assert "--batch b --as train" in told  # without it nobody knows what the others are for
     (row,) = json.loads(shell("status", "--json").stdout)
     assert row["waiting"] == ["train batch b for orders"]
     rest = shell("drop", files["orders"], "--model", "m", "--batch", "b", "--as", "train")

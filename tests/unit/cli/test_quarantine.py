@@ -155,7 +155,7 @@ def test_replay_makes_a_linked_run_and_follows_it(
     new = body["run_id"]
     assert f"replays  {run_id}" in shell("why", new).stdout
     told = shell("why", run_id).stdout
-    assert f"replayed {new}" in told
+    assert f"replayed by {new}" in told
     assert f"quarantine show {run_id}" in told
     assert f"replayed by {new}" in shell("quarantine", "show", run_id).stdout
     (listed,) = json.loads(shell("quarantine", "list", "--json").stdout)
@@ -172,6 +172,7 @@ def test_replay_makes_a_linked_run_and_follows_it(
         (",a,b,y", ",a,b,z", "missing: y"),
         ("quarantine_record", "record", "quarantine_record"),
         ("2026", "1999", "no run 1999"),
+        ("quarantine_run", ",quarantine_run", "index=False"),
     ],
 )
 def test_rows_that_do_not_fit_are_refused_before_they_are_sent(

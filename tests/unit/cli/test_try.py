@@ -49,6 +49,27 @@ def test_try_trains_under_a_name_from_the_file(shell: Shell, data: Path) -> None
     assert "does not answer" in result.output
 
 
+def test_a_file_that_was_tried_in_vain_is_not_asked_about(shell: Shell, data: Path) -> None:
+    """The same file again is no second training: who serves answers, and where nobody does, the
+    end of the first training is told, with its exit code."""
+    shell.comparison = {"eligible": False}
+    words = ("try", str(data), "--target", "y", "--yes")
+    assert shell(*words).exit_code == 2
+    again = shell(*words)
+    assert again.exit_code == 2
+    assert "duplicate" in again.stdout
+    assert "not promoted" in again.stdout
+    assert "first row" not in again.stdout
+
+
+def test_nobody_to_ask_is_said(shell: Shell, data: Path) -> None:
+    """In a script without --yes nothing is done, and the option is named."""
+    result = shell("try", str(data), "--target", "y")
+    assert result.exit_code == 1
+    assert "--yes" in result.stderr
+    assert list(shell.system.inbox.list()) == []
+
+
 def test_try_keeps_the_spec_in_force(shell: Shell, data: Path) -> None:
     """A second file trains with the spec that people may have edited, and that is said;
     --replace-spec is how to want the draft; a dry run says the same."""

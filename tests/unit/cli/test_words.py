@@ -34,6 +34,30 @@ def test_a_stage_is_told_with_its_facts() -> None:
     assert text == "tuned gradient boosting: rows 26,461, auroc 0.9322"
 
 
+def test_a_join_says_what_came() -> None:
+    """Also that a source did not, so that nobody wonders about empty columns."""
+    came: dict[str, float | None] = {
+        "rows": 125000,
+        "match_rate": 0.9871,
+        "orphans": 5,
+        "quarantined": 0,
+    }
+    text = words.sentence({"name": "joined", "facts": {"orders": came}})
+    assert text == "joined: 125,000 rows of orders (found for 98.7% of the rows)"
+    came = {"rows": 0, "match_rate": None, "orphans": None, "quarantined": 0}
+    text = words.sentence({"name": "joined", "facts": {"orders": came}})
+    assert text == "joined: without orders, whose columns are missing in every row"
+
+
+@pytest.mark.parametrize("reason", ["DataStopped", "BatchClosed", "SourceMissing"])
+def test_a_refusal_that_no_other_file_helps_does_not_ask_for_one(reason: str) -> None:
+    """Where the spec or the batch has to change, the next step names that."""
+    facts = {"reason": reason}
+    steps = words.next_steps("m", "r", "rejected", facts, kind="train", context="local", lake="l")
+    assert steps
+    assert not any("Correct the file" in step for step in steps)
+
+
 @pytest.mark.parametrize("state", [*runs.TERMINAL.values(), *runs.WAITING.values(), "running"])
 def test_next_steps_are_commands_that_exist(state: str) -> None:
     """What we tell people to type is understood when they type it."""
@@ -74,6 +98,16 @@ def test_tables_are_for_people_and_json_for_programs(capsys: pytest.CaptureFixtu
     assert "yes" in text
     show_rows([], as_json=False, empty="Nothing here.")
     assert capsys.readouterr().out == "Nothing here.\n"
+
+
+def test_ids_are_shown_whole_whatever_stands_beside_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Sentences and lists of a wide table wrap; what a person copies does not."""
+    ids = [f"20260101T00000{i}-abcdef0{i}" for i in range(9)]
+    show_rows([{"run": ids[0], "most_often": "x" * 150, "replayed_by": ids}], as_json=False)
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in ids)
 
 
 def test_the_timeline_is_plain_without_a_terminal() -> None:

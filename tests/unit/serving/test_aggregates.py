@@ -6,15 +6,18 @@ import math
 import random
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.serving.aggregates import (
+from shared.serving.cells import CellRules
+from shared.serving.sources.aggregates import (
     Aggregate,
     BadRecord,
+    Kind,
     LaterRows,
     SourceAggregates,
     Value,
@@ -23,8 +26,7 @@ from shared.serving.aggregates import (
     parse_all,
     sources_of,
 )
-from shared.serving.cells import CellRules
-from shared.serving.times import moment_of
+from shared.serving.times import before, moment_of
 from shared.spec.model import JoinedSource, Spec
 
 EVERY = {
@@ -38,6 +40,7 @@ EVERY = {
     "shops": "distinct(shop)",
     "days": "recency",
 }
+PLAIN = {name: text for name, text in EVERY.items() if text != "recency"}
 NEW_YEAR = moment_of("2026-01-01")
 
 
@@ -65,6 +68,8 @@ def same(left: Mapping[str, Value], right: Mapping[str, Value]) -> bool:
         ("mean(a(b))", "mean", "a(b)"),
         ("distinct(Größe)", "distinct", "Größe"),
         ("recency", "recency", ""),
+        ("sum(over)", "sum", "over"),
+        ("max(x over 7d)", "max", "x over 7d"),
     ],
 )
 def test_forms_of_an_aggregate(text: str, function: str, column: str) -> None:
@@ -75,8 +80,35 @@ def test_forms_of_an_aggregate(text: str, function: str, column: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "seconds", "again"),
+    [
+        ("count over 365d", 365 * 86400, "count over 365d"),
+        (" sum( x )  over  90d ", 90 * 86400, "sum(x) over 90d"),
+        ("count() over 24h", 86400, "count over 1d"),
+        ("last(a(b)) over 30s", 30, "last(a(b)) over 30s"),
+        ("distinct(x over 7d) over 90m", 5400, "distinct(x over 7d) over 90m"),
+    ],
+)
+def test_windows_of_an_aggregate(text: str, seconds: int, again: str) -> None:
+    """A window is a duration as elsewhere in a spec; it is written again in its shortest form."""
+    found = parse(text, "x")
+    assert found.window_seconds == seconds
+    assert str(found) == again
+    assert parse(again, "x") == found
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
+        ("count over 1y", "'1y' is no duration; write 30s, 5m, 24h or 7d"),
+        ("count over 7", "'7' is no duration"),
+        ("count over -7d", "'-7d' is no duration"),
+        ("count over 999999999999d", "is no duration"),
+        ("count over 7d over 7d", "'7d over 7d' is no duration"),
+        ("sum(x) over 0d", "a window of 0d holds no row; write a length such as 365d"),
+        ("sum(x) over", "the window has no length; write sum(x) over 365d"),
+        ("recency over 7d", "recency takes no window"),
+        ("median(x) over 7d", "also with a window, such as count over 365d"),
         ("median(x)", "write count, recency, or sum(column)"),
         ("sum", "names no column; write sum(column)"),
         ("sum()", "names no column"),
@@ -100,6 +132,8 @@ def test_other_forms_are_refused_with_advice(text: str, says: str) -> None:
         ("recency", "at", None, "declare `time: COLUMN` and `as_of`"),
         ("last(x)", None, None, "last needs `time: COLUMN`"),
         ("sum", None, None, "days: 'sum' names no column"),
+        ("count over 7d", None, None, "declare `time: COLUMN` and `as_of`"),
+        ("count over 7d", "at", None, "a window ends at a moment; declare `time: COLUMN` and"),
     ],
 )
 def test_what_needs_a_time_says_so(text: str, time: str, as_of: str, says: str) -> None:
@@ -208,6 +242,8 @@ def test_sums_are_exact() -> None:
 AMOUNTS = (
     st.none() | st.integers(-(10**6), 10**6) | st.floats(allow_nan=False, allow_infinity=False)
 )
+# Where Hypothesis has no folder yet, its first text takes a second.
+FRESH = settings(suppress_health_check=[HealthCheck.too_slow])
 ROWS = st.lists(
     st.fixed_dictionaries(
         {
@@ -222,6 +258,7 @@ ROWS = st.lists(
 )
 
 
+@FRESH
 @given(ROWS, st.randoms(use_true_random=False), st.sampled_from([None, "2026-01-01", "decided"]))
 def test_order_changes_no_bit(
     rows: list[dict[str, object]], shuffle: random.Random, as_of: str | None
@@ -235,6 +272,7 @@ def test_order_changes_no_bit(
     assert same(found.values(rows, cutoff), found.values(mixed, cutoff))
 
 
+@FRESH
 @given(ROWS)
 def test_later_rows_change_nothing(rows: list[dict[str, object]]) -> None:
     """Rows at or after the cut-off might as well not be there: no look-ahead."""
@@ -242,6 +280,7 @@ def test_later_rows_change_nothing(rows: list[dict[str, object]]) -> None:
     assert same(source().values(rows, NEW_YEAR), source().values(earlier, NEW_YEAR))
 
 
+@FRESH
 @given(ROWS)
 def test_sums_against_fractions(rows: list[dict[str, object]]) -> None:
     """Exact arithmetic says the same, rounded once."""
@@ -254,6 +293,107 @@ def test_sums_against_fractions(rows: list[dict[str, object]]) -> None:
     except OverflowError:
         expected = math.nan
     assert same(found, {"s": expected + 0.0, "n": float(len(rows))})
+
+
+# --- windows -------------------------------------------------------------------------------------
+
+WINDOWED = {name: f"{text} over 30d" for name, text in PLAIN.items()}
+TEXTS = ["2025-11-30", "2025-12-01T23:59:59.999999", "2025-12-02", "2025-12-31", "2026-01-01"]
+TIMED = st.lists(
+    st.fixed_dictionaries(
+        {
+            "at": st.sampled_from(TEXTS),
+            "amount": AMOUNTS,
+            "shop": st.none() | st.sampled_from(["A", "B", "7", 7]),
+        }
+    ),
+    max_size=12,
+)
+MOMENTS = [
+    "2025-12-02",
+    "2025-12-31T00:00:00.000001",
+    "2026-01-01T00:00:01",
+    "2026-01-31",
+    "2027-01-01",
+]
+
+
+def test_a_window_begins_with_its_first_moment() -> None:
+    """as_of - window is inside, a microsecond earlier is not; as_of itself is not."""
+    found = source(aggregates={"n": "count over 1d", "all": "count"})
+    times = ["2025-12-30T23:59:59.999999", "2025-12-31", "2025-12-31T23:59:59.999999", "2026-01-01"]
+    assert found.values([{"at": at} for at in times], NEW_YEAR) == {"n": 2.0, "all": 3.0}
+    # Their floats differ by more than the window: those of later moments are coarser.
+    found = source(aggregates={"n": "count over 8401d"})
+    first, as_of = "2003-01-01T00:00:00.000003", moment_of("2026-01-01T00:00:00.000003")
+    assert found.values([{"at": first}], as_of) == {"n": 1.0}
+
+
+@given(st.integers(-(10**15), 7 * 10**15), st.integers(1, 10**9))
+def test_the_first_moment_is_exact(microseconds: int, seconds: int) -> None:
+    """From 1938 to 2191 it is the very float that a file with this moment gives."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
+    earlier = moment - timedelta(seconds=seconds)
+    assert before(moment_of(moment), seconds) == moment_of(earlier)
+
+
+@given(TIMED, TIMED, st.sampled_from(["2026-01-01", "decided"]))
+def test_rows_outside_a_window_change_nothing(
+    rows: list[dict[str, object]], more: list[dict[str, object]], as_of: str
+) -> None:
+    """A window is the plain aggregate of the rows inside; whatever else there is changes no bit."""
+    found, plain = source(as_of, aggregates=WINDOWED), source(as_of, aggregates=PLAIN)
+
+    def inside(row: dict[str, object]) -> bool:
+        return "2025-12-02" <= str(row["at"]) < "2026-01-01"
+
+    within = [row for row in rows if inside(row)]
+    outside = [row for row in more if not inside(row)]
+    expected = plain.values(within, NEW_YEAR)
+    assert same(found.values(rows, NEW_YEAR), expected)
+    assert same(found.values([*outside, *within], NEW_YEAR), expected)
+
+
+@given(TIMED, st.sampled_from(MOMENTS), st.sampled_from(["30d", "1s", "365d"]))
+def test_recalled_windows_move_on(rows: list[dict[str, object]], as_of: str, length: str) -> None:
+    """Rows leave a window as time goes on; a look-up long after the snapshot knows which."""
+    mixed = {f"{name}_recently": f"{text} over {length}" for name, text in PLAIN.items()}
+    joined = JoinedSource.model_validate(
+        {"key": "customer", "time": "at", "as_of": "decided", "aggregates": {**PLAIN, **mixed}}
+    )
+    types: dict[str, Kind] = {"shop": "category", "shop_recently": "category"}
+    found, moment = SourceAggregates.of("visits", joined, types=types), moment_of(as_of)
+    converted = found.convert(rows)
+    try:
+        recalled = found.recall(found.known("k", converted), moment)
+    except LaterRows:
+        assert max(converted.times) >= moment
+    else:
+        assert same(recalled, found.aggregate(converted, moment))
+
+
+def test_the_snapshot_keeps_what_windows_need() -> None:
+    """Rows only where records bring cut-offs, none older than the widest window, in one order."""
+    rows: list[dict[str, object]] = [
+        {"at": "2025-12-31", "amount": None, "shop": "A"},
+        {"at": "2025-11-01", "amount": 2, "shop": "B"},
+        {"at": "2025-12-15", "amount": 3, "shop": ""},
+    ]
+    aggregates = {"n": "count over 7d", "spent": "sum(amount) over 30d", "shop": "last(shop)"}
+    found = source("decided", aggregates=aggregates)
+    kept = found.known("k", found.convert(rows)).recent
+    assert kept == found.known("k", found.convert(rows[::-1])).recent
+    assert kept == "[[1765756800.0,1767139200.0],[3.0,null]]"
+    assert source(aggregates=aggregates).known("k", found.convert(rows)).recent is None
+    assert source("decided").known("k", source("decided").convert(rows)).recent is None
+
+
+def test_packages_of_earlier_versions_load() -> None:
+    """An aggregate without a window is written as ever; one with a window can be read by people."""
+    found = source(aggregates={"n": "count", "spent": "sum(amount) over 90d"})
+    body = found.to_json()
+    assert [item["aggregate"] for item in body["columns"]] == ["count", "sum(amount) over 90d"]
+    assert SourceAggregates.from_json(body) == found
 
 
 # --- what breaks ---------------------------------------------------------------------------------
@@ -306,6 +446,7 @@ def test_a_records_own_cutoff(value: object) -> None:
 # --- snapshots and JSON --------------------------------------------------------------------------
 
 
+@FRESH
 @given(ROWS, st.sampled_from(["2025-12-31", "2026-01-01", "2026-06-01", "2028-01-01"]))
 def test_recalled_is_aggregated(rows: list[dict[str, object]], as_of: str) -> None:
     """What the snapshot kept gives exactly what the rows give, or says that it cannot."""
@@ -320,6 +461,7 @@ def test_recalled_is_aggregated(rows: list[dict[str, object]], as_of: str) -> No
         assert same(recalled, found.aggregate(converted, moment))
 
 
+@FRESH
 @given(ROWS)
 def test_recalled_at_a_fixed_cutoff(rows: list[dict[str, object]]) -> None:
     """With one cut-off for all the snapshot keeps the values themselves."""

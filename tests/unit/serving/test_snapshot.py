@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.errors import PackageInvalid
-from shared.serving.snapshot import Known, Snapshot, SnapshotMeta, fetch, write_snapshot
+from shared.serving.sources.snapshot import Known, Snapshot, SnapshotMeta, fetch, write_snapshot
 
 META = SnapshotMeta("m", "v1", "visits", "2026-01-01T00:00:00Z", ("spent", "shop"))
 ROWS = [
@@ -68,6 +69,26 @@ def test_same_rows_same_bytes(tmp_path: Path, values: dict[str, float], shuffle)
     snapshot = Snapshot.open(tmp_path / "one")
     for known in rows:
         assert repr(snapshot.get(known.key)) == repr(known)
+
+
+def test_rows_that_windows_need_are_kept(tmp_path: Path) -> None:
+    """As they were written, beside keys without any."""
+    rows = [
+        Known("a", {"spent": 1.0, "shop": ""}, 5.0, "[[5.0],[null]]"),
+        Known("b", {"spent": 2.0, "shop": ""}),
+    ]
+    write_snapshot(tmp_path / "s", rows, META)
+    snapshot = Snapshot.open(tmp_path / "s")
+    assert [snapshot.get("a"), snapshot.get("b")] == rows
+
+
+def test_a_file_from_before_windows_is_read(tmp_path: Path) -> None:
+    """Versions that are in force go on being served."""
+    write_snapshot(tmp_path / "s", ROWS, META)
+    with closing(sqlite3.connect(tmp_path / "s")) as connection:
+        connection.execute("ALTER TABLE features DROP COLUMN recent")
+    found = Snapshot.open(tmp_path / "s").get(ROWS[2].key)
+    assert found == ROWS[2]
 
 
 def test_a_key_twice_is_an_error(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from shared.spec.model import (
     Target,
     Training,
 )
+from shared.spec.parts import LONGEST
 
 ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = sorted((ROOT / "infra" / "specs").glob("*.yaml"))
@@ -138,7 +139,7 @@ TIME_COLUMNS = st.builds(
     Column,
     type=st.just("time"),
     require=st.builds(
-        Require, max_age=st.none() | st.timedeltas(timedelta(seconds=1)).map(whole_seconds)
+        Require, max_age=st.none() | st.timedeltas(timedelta(seconds=1), LONGEST).map(whole_seconds)
     ),
 )
 COLUMNS = st.dictionaries(NAMES, NUMBER_COLUMNS | TEXT_COLUMNS | TIME_COLUMNS, max_size=4)
@@ -150,7 +151,7 @@ JOINED = st.builds(
     defaults=st.dictionaries(st.sampled_from(["visits", "spent"]), NUMBERS),
     delimiter=st.sampled_from(["auto", ";", "\t"]),
     missing=st.lists(NAMES).map(tuple),
-    wait_hours=st.floats(0.1, 1e6),
+    wait_hours=st.floats(0.1, 8760),
     on_timeout=st.sampled_from(["reject", "without"]),
 )
 SPECS = st.builds(
@@ -169,7 +170,7 @@ SPECS = st.builds(
     promotion=st.builds(Promotion),
     monitoring=st.builds(
         Monitoring,
-        window=st.timedeltas(timedelta(seconds=1)).map(whole_seconds),
+        window=st.timedeltas(timedelta(seconds=1), LONGEST).map(whole_seconds),
         persistence=st.just((1, 1)),
     ),
     title=st.text(st.characters(codec="utf-8")),
@@ -201,3 +202,30 @@ def test_only_what_differs_is_written() -> None:
     """A drafted spec is short enough to read."""
     text = dump_spec(Spec(task="regression", target=Target(column="price")))
     assert text == "task: regression\ntarget: price\n"
+
+
+@pytest.mark.parametrize(
+    "line", ['title: "\\ud800"', 'columns: {"\\udfff": {}, y: {}}', 'rules: {"r": "a = \\ud800"}']
+)
+def test_what_no_file_can_hold_is_no_text(line: str) -> None:
+    """YAML can spell half a surrogate pair; a spec with one could never be stored."""
+    with pytest.raises(BadSpec, match=r"m\.yaml, line 3: .*are no characters"):
+        load_spec(f"task: binary\ntarget: y\n{line}\n", "m.yaml")
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("columns:\n  a:\n  y: {}", "line 4: columns.a: .*`key: value`.*it is None"),
+        ("columns: [a, y]", "line 3: columns: .*`key: value`"),
+        ("training: fast", "line 3: training: .*`key: value`.*it is 'fast'"),
+        ("columns: {a: {require: {values: abc}}, y: {}}", "values: .*a list.*it is 'abc'"),
+    ],
+)
+def test_a_wrong_shape_is_told_in_words(lines: str, words: str) -> None:
+    """Nobody who writes a spec knows what a dictionary, a tuple or an instance is."""
+    with pytest.raises(BadSpec, match=words) as error:
+        load_spec(f"task: binary\ntarget: y\n{lines}\n", "m.yaml")
+    assert "dictionary" not in str(error.value)
+    assert "instance" not in str(error.value)
+    assert "tuple" not in str(error.value)

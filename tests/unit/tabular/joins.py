@@ -9,8 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from shared.serving.aggregates import Known, SourceAggregates
 from shared.serving.cells import CellRules
+from shared.serving.sources.aggregates import Known, SourceAggregates
 from shared.spec.model import JoinedSource
 from shared.tabular.joins.joining import Join
 from shared.tabular.joins.report import report_of
@@ -29,6 +29,13 @@ AGGREGATES = {
     "newest": "last(x)",
     "kinds": "distinct(c)",
     "since": "recency",
+    "n_lately": "count over 1d",
+    "total_lately": "sum(x) over 90d",
+    "average_lately": "mean(x) over 1d",
+    "least_lately": "min(x) over 86400s",
+    "most_lately": "max(x) over 24h",
+    "newest_lately": "last(x) over 1s",
+    "kinds_lately": "distinct(c) over 1441m",
 }
 LIMITS = Limits(memory_mb=64, spill_mb=256, seconds=20)
 

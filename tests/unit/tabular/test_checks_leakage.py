@@ -153,3 +153,21 @@ def test_the_message_has_the_lines_to_add(loans: dict[str, Any]) -> None:
     assert list(allow["columns"]["status"]) == ["allow_leak"]
     (drafted,) = leakage.leaks("binary", "outcome", found.values(), "stop", written=False)
     assert "./millrace init" in drafted.advice
+
+
+def test_of_a_wide_table_few_rows_are_asked_and_every_rare_class(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Hundreds of columns take seconds, and still say which of them is the target again."""
+    monkeypatch.setattr(leakage, "CELLS", 12_000)
+    monkeypatch.setattr(leakage, "LEAST_ROWS", 500)
+    random = np.random.default_rng(0)
+    target = np.zeros(6000)
+    target[random.choice(6000, 60, replace=False)] = 1.0
+    columns = {f"c{n}": random.normal(size=6000) for n in range(20)}
+    columns["leak"] = np.where(target == 1, random.normal(size=6000) + 9, columns["c0"])
+    few = leakage._few("binary", Examples(columns, target), len(columns))
+    assert (len(few), few.target.sum()) == (285 + 60, 60)
+    assert len(leakage._few("regression", Examples(columns, target), len(columns))) == 571
+    found = _names("binary", _alone("binary", target, **columns))
+    assert found == {"leak": "leakage"}

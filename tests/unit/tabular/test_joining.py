@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.errors import BadSource, BadSql, HeaderMismatch
-from shared.serving.aggregates import FUNCTIONS, SourceAggregates, Value
 from shared.serving.cells import BadCell, CellRules
+from shared.serving.sources.aggregates import FUNCTIONS, SourceAggregates, Value, parse
 from shared.serving.times import moment_of, text_of
 from shared.spec.model import JoinedSource
 from shared.tabular.joins.joining import spell
@@ -23,7 +23,15 @@ from tests.unit.tabular.joins import AGGREGATES, RULES, Row, joined, opened, rea
 FEW = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 KEYS = st.sampled_from(["1", "1.0", " 1", "2", "a", "B", "a b", "é", "", "?"])
 TIMES = st.sampled_from(
-    ["2020-05-30", "2020-05-31T23:59:59", "2020-06-01", "2020-06-01T00:00:01Z", "2020-07-01"]
+    [
+        "2020-03-01",
+        "2020-05-30",
+        "2020-05-31",
+        "2020-05-31T23:59:59",
+        "2020-06-01",
+        "2020-06-01T00:00:01Z",
+        "2020-07-01",
+    ]
 )
 CUTOFFS = st.sampled_from(["2020-05-31", "2020-06-01", "2020-06-01T00:00:01Z", "2021-01-01"])
 NUMBERS = st.one_of(
@@ -107,6 +115,24 @@ def test_what_happens_later_changes_nothing(
     assert beyond.codes == without.codes
     if fixed is not None and kind == "inner":
         assert repr(beyond.known) == repr(without.known)
+
+
+@FEW
+@given(PRIMARY, ROWS, ROWS, AS_OF)
+def test_what_happened_before_a_window_changes_nothing(
+    primary: list[Row], rows: list[Row], more: list[Row], as_of: str
+) -> None:
+    """Rows before every window may be added, changed or removed: no windowed column changes."""
+    lately = {name: text for name, text in AGGREGATES.items() if " over " in text}
+    source = source_of(as_of=as_of, aggregates={**lately, "total_lately": "sum(x) over 2d"})
+    first = min((source.cutoff(row) or 0.0) for row in primary) - 2 * 86400
+
+    def old(row: Row) -> bool:
+        return moment_of(row["at"]) < first
+
+    recent = [row for row in rows if not old(row)]
+    with_old = joined(primary, {"t": [row for row in (*rows, *more) if old(row)] + recent}, source)
+    assert with_old.rows == joined(primary, {"t": recent}, source).rows
 
 
 @FEW
@@ -423,6 +449,6 @@ def test_moments_keep_their_microseconds() -> None:
 
 def test_aggregates_of_the_tests_are_all_there_are() -> None:
     """The properties above are about every function that a spec can name."""
-    assert {text.partition("(")[0] for text in AGGREGATES.values()} == set(FUNCTIONS)
+    assert {parse(text).function for text in AGGREGATES.values()} == set(FUNCTIONS)
     with pytest.raises(BadCell):
         RULES.number_of("x")

@@ -92,7 +92,8 @@ def test_every_way_of_reading_gives_the_same_records(
         assert len(block) <= block_rows
         found += records_of(block)
         for item in block.ragged:
-            assert item.reason == f"has {len(item.cells)} fields, expected {len(names)}"
+            wrong_width = f"has {len(item.cells)} fields, expected {len(names)}"
+            assert item.code == "quote" or item.reason == wrong_width
     assert found == list(enumerate(expected, start=1))
 
 
@@ -195,3 +196,27 @@ def test_what_has_no_rows_or_no_names(data: bytes, error: type, said: str) -> No
     """Empty in each of its forms, names that stand twice, and more columns than anybody means."""
     with pytest.raises(error, match=said):
         sheet(data, delimiter=",")
+
+
+@pytest.mark.parametrize("quoted", ['"never', 'x,"never', '3,"n",x\n4,"never'])
+@pytest.mark.parametrize("step_bytes", [16, 4096])
+def test_a_quote_that_is_never_closed_makes_no_good_row(quoted: str, step_bytes: int) -> None:
+    """All that follows is in one cell then, of a record that may even have the right width."""
+    data = f"a,b\n1,2\n{quoted} closed\n5,6\n7,8\n".encode()
+    text = Text(io.BytesIO(data), Source(), step_bytes=step_bytes)
+    reader = CsvReader(text, block_rows=10)
+    blocks = list(reader.blocks(["a", "b"], header=True))
+    (torn,) = [item for block in blocks for item in block.ragged if item.code == "quote"]
+    assert "never closed" in torn.reason
+    assert torn.cells[-1] == "never closed\n5,6\n7,8\n"
+    assert sum(len(block) for block in blocks) == 1
+
+
+def test_a_quote_that_is_closed_by_the_last_character_is_closed() -> None:
+    """With a line end behind it or without one."""
+    for end in ("", "\n", "\r\n"):
+        data = f'a,b\n1,2\n3,"4\n5"{end}'.encode()
+        found = open_sheet(io.BytesIO(data), Source())
+        assert everything(found) == [(1, ["1", "2"]), (2, ["3", "4\n5"])]
+        blocks = open_sheet(io.BytesIO(data), Source()).blocks
+        assert not any(block.ragged for block in blocks)

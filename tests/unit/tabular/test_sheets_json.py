@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from shared.errors import EmptyFile, HeaderMismatch, UnreadableText
 from shared.serving.cells import BadCell, CellRules
 from shared.spec.model import Source
+from shared.tabular.reading import lines
 from shared.tabular.reading.lines import Text
 from shared.tabular.reading.sheets import Sheet, open_sheet
 from shared.tabular.reading.sheets_json import JsonReader
@@ -206,3 +207,17 @@ def test_any_text_under_a_json_name(text: str) -> None:
     """Rows, or one of our refusals."""
     for name in ("x.json", "x.jsonl"):
         assert refused_or_read(partial(sheet, text.encode(), name))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_an_array_on_one_line_is_as_long_as_it_likes(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most programs write JSON without line ends; memory is bounded by an object, not by a line."""
+    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 200_000)
+    records = [{"n": n, "text": "}é{" * 9_000, "of": {"a": [1]}} for n in range(200)]
+    data = json.dumps(records, ensure_ascii=False).encode(encoding)
+    assert len(data) > 5_000_000
+    found = everything(sheet(data, "a.json"))
+    wanted = [[str(one["n"]), one["text"], '{"a": [1]}'] for one in records]
+    assert [cells for _, cells in found] == wanted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -20,6 +21,7 @@ from shared.errors import EmptyFile, ObjectNotFound, UnreadableText
 from shared.runs import InputRef
 from shared.serving.times import moment_of
 from shared.spec.model import Source
+from shared.tabular.reading.records import MAX_FIELD_CHARACTERS
 from shared.tabular.reading.sheets import open_input
 from tests.unit.tabular.test_sheets_csv import everything, refused_or_read
 from tests.unit.tabular.test_sheets_json import sheet
@@ -122,3 +124,43 @@ def test_a_damaged_byte_of_parquet_is_no_crash(place: int, value: int) -> None:
     data = bytearray(parquet({"a": [1, 2, 3], "b": ["x", "y", None]}))
     data[place % len(data)] = value
     assert refused_or_read(partial(sheet, bytes(data), "x.parquet"))
+
+
+def test_days_beyond_every_calendar_are_texts_that_are_no_days() -> None:
+    """One wrong number among dates costs its row, not the file, and never becomes another day."""
+    far = [0, 2**60, -(2**60)]
+    columns = {unit: pa.array(far, pa.timestamp(unit, "UTC")) for unit in ("ms", "us")}
+    columns["day"] = pa.array([0, 2**30, -(2**30)], pa.date32())
+    columns["ns"] = pa.array([0, 2**62, -(2**62)], pa.timestamp("ns"))
+    (block,) = sheet(parquet(columns)).blocks
+    assert block.cells["ms"].to_pylist() == ["1970-01-01T00:00:00Z", str(far[1]), str(far[2])]
+    assert block.cells["us"].to_pylist() == ["1970-01-01T00:00:00Z", str(far[1]), str(far[2])]
+    assert block.cells["day"].to_pylist() == ["1970-01-01", str(2**30), str(-(2**30))]
+    assert block.cells["ns"].to_pylist()[1] == "2116-02-20T23:53:38.427387"
+
+
+def test_text_that_is_none_is_refused() -> None:
+    """Other writers store any bytes as text; the refusal comes from the reader."""
+    texts = pa.StringArray.from_buffers(
+        1, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff\xfe")
+    )
+    with pytest.raises(UnreadableText, match="Invalid UTF8"):
+        everything(sheet(parquet({"x": texts})))
+
+
+def test_half_floats_are_numbers() -> None:
+    """As pandas writes them to save room."""
+    column = pa.array([1.5, None, 3.0], pa.float32()).cast(pa.float16())
+    assert everything(sheet(parquet({"x": column}))) == [(1, ["1.5"]), (2, [""]), (3, ["3"])]
+
+
+def test_a_text_that_no_csv_field_may_have_is_refused_in_words() -> None:
+    """Datasets are CSV: what is written there has to be read again. Bytes are no characters."""
+    longest = "é" * MAX_FIELD_CHARACTERS
+    assert everything(sheet(parquet({"x": ["a", longest]})))[1] == (2, [longest])
+    for data, name in (
+        (parquet({"x": ["a", longest + "b"]}), ""),
+        (json.dumps([{"x": "a"}, {"x": longest + "b"}]).encode(), "a.json"),
+    ):
+        with pytest.raises(UnreadableText, match="record 2 has 1,048,577 characters in 'x'"):
+            everything(sheet(data, name))

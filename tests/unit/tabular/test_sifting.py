@@ -228,6 +228,20 @@ def test_of_copies_the_first_good_one_stays() -> None:
         assert "record 7" in reasons[8][0]
 
 
+def test_long_numbers_are_unique_by_their_digits() -> None:
+    """Neighbours from 2**53 on are one float, and yet two ids; `.0` makes no other of one."""
+    columns = {
+        "id": {"exclude": True, "type": "number", "require": {"unique": True}},
+        "n": {"type": "number"},
+        "y": {},
+    }
+    ids = [1449911111111111111 + n for n in range(400)]
+    lines = [*(f"{n},1,{'yes' if n % 2 else 'no'}" for n in ids), f"{ids[7]}.0,1,no", "1e20,1,no"]
+    text = "id,n,y\n" + "\n".join([*lines, f"{10**20},1,yes"]) + "\n"
+    for block_rows in (50, 1000):
+        assert sorted(_reasons(text, _spec(columns=columns), block_rows)) == [401, 403]
+
+
 @given(st.lists(st.sampled_from(["1", "2", "3", "4", ""]), max_size=30), st.integers(1, 8))
 @settings(max_examples=60, deadline=None)
 def test_what_must_be_unique_is(values: list[str], block_rows: int) -> None:

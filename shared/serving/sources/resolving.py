@@ -5,7 +5,7 @@
     or its rows            {"transactions": [{...}, {...}]}     aggregated here and now
 
 and a model of several sources takes any mix. Values are those that training and scoring compute
-(`shared.serving.aggregates`). Only models with joined sources have this step.
+(`shared.serving.sources.aggregates`). Only models with joined sources have this step.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import InvalidInstances
-from shared.serving.aggregates import SourceAggregates
 from shared.serving.columns import Schema
-from shared.serving.forms import Cells, LookUp, Reader, RefusedCells
 from shared.serving.problems import Problem, problem_of
-from shared.serving.snapshot import Snapshot, fetch
+from shared.serving.sources.aggregates import SourceAggregates
+from shared.serving.sources.forms import Cells, LookUp, Reader, RefusedCells
+from shared.serving.sources.snapshot import Snapshot, fetch
 from shared.serving.times import moment_of
 
 

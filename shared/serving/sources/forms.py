@@ -1,6 +1,6 @@
 """The three forms of one joined source in a record: its key, its columns, or its rows.
 
-What a record has is found out here and made into the source's columns; `shared.serving.resolving`
+What a record has is found out here and made into the source's columns; `resolving`
 does it for all sources and records. Two forms for one source are refused, not guessed between; the
 key beside columns or rows is only a name.
 """
@@ -15,10 +15,10 @@ from functools import cached_property
 from typing import Any
 
 from shared.errors import FeaturesTooOld, PackageInvalid
-from shared.serving.aggregates import BadRecord, LaterRows, SourceAggregates, Value
 from shared.serving.cells import BadCell
 from shared.serving.columns import Schema
-from shared.serving.snapshot import Snapshot
+from shared.serving.sources.aggregates import BadRecord, LaterRows, SourceAggregates, Value
+from shared.serving.sources.snapshot import Snapshot
 from shared.serving.times import moment_of
 
 MAX_ROWS = 10_000
@@ -125,7 +125,7 @@ class Reader:
                 key = self.source.key_of(value)
             except BadCell as error:
                 raise RefusedCells(self._cell(at, name, value, error.rule)) from error
-            if key != (owner := owner or key):
+            if key and key != (owner := owner or key):
                 rule = f"is a row of somebody else: the others are of {owner!r}"
                 raise RefusedCells(self._cell(at, name, value, rule))
 

@@ -28,8 +28,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared import paths
-from shared.errors import PackageInvalid
-from shared.serving.aggregate_functions import Value
+from shared.errors import PackageInvalid, Retryable
+from shared.serving.sources.aggregate_functions import Value
 
 if TYPE_CHECKING:
     import sqlite3
@@ -41,17 +41,19 @@ _TABLES = (
     "PRAGMA journal_mode = OFF",
     "PRAGMA synchronous = OFF",
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE features (key TEXT PRIMARY KEY, cells TEXT NOT NULL, latest REAL, "
-    "recent TEXT) WITHOUT ROWID",
+    """CREATE TABLE features (
+        key TEXT PRIMARY KEY, cells TEXT NOT NULL, latest REAL, recent TEXT
+    ) WITHOUT ROWID""",
 )
+_GET = "SELECT cells, latest, recent FROM features WHERE key = ?"
+_GET_EARLIER = "SELECT cells, latest, NULL FROM features WHERE key = ?"  # before windows
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """One key of a snapshot. Only where each record brings a cut-off of its own: `latest` is the
-    moment of its last row, `recent` the rows that windows may need (`shared.serving.aggregate_recent`)
-    """
+    """One key of a snapshot. Where each record brings a cut-off of its own: `latest` is the moment
+    of its last row, `recent` the rows that windows may need (`aggregate_recent`)."""
 
     key: str
     values: Mapping[str, Value]
@@ -100,7 +102,9 @@ def write_snapshot(path: Path, rows: Iterable[Known], meta: SnapshotMeta) -> Sna
         connection.execute("BEGIN")
         about = {**_texts(meta), "format": FORMAT}
         connection.executemany("INSERT INTO meta VALUES (?, ?)", sorted(about.items()))
-        connection.executemany("INSERT INTO features VALUES (?, ?, ?, ?)", _lines(rows, meta.columns))
+        connection.executemany(
+            "INSERT INTO features VALUES (?, ?, ?, ?)", _lines(rows, meta.columns)
+        )
         (keys,) = connection.execute("SELECT count(*) FROM features").fetchone()
         connection.execute("COMMIT")
         # Pages in key order, without the gaps that unsorted keys leave.
@@ -125,8 +129,7 @@ class Snapshot:
         self.meta = meta
         self._connection, self._lock = connection, threading.Lock()
         there = {name for _, name, *_ in connection.execute("PRAGMA table_info(features)")}
-        recent = "recent" if "recent" in there else "NULL"
-        self._query = f"SELECT cells, latest, {recent} FROM features WHERE key = ?"
+        self._query = _GET if "recent" in there else _GET_EARLIER
         self.close = weakref.finalize(self, connection.close)
 
     @classmethod
@@ -165,8 +168,16 @@ class Snapshot:
 def fetch(ref: SnapshotRef, download: Callable[[str, Path], Any]) -> Snapshot:
     """Download and open a snapshot. `download(name, to)` copies an object of the lake to a file.
 
-    Raises PackageInvalid when it is not the promised one, ObjectNotFound when it is gone.
+    Raises PackageInvalid when it is not the promised one, ObjectNotFound when it is gone,
+    Retryable when the disk does not take it.
     """
+    try:
+        return _fetch(ref, download)
+    except OSError as error:
+        raise Retryable(f"no room for {ref.object} ({ref.size_bytes} bytes): {error}") from error
+
+
+def _fetch(ref: SnapshotRef, download: Callable[[str, Path], Any]) -> Snapshot:
     import tempfile
 
     with tempfile.TemporaryDirectory(prefix="millrace-") as folder:

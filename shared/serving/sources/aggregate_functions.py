@@ -9,7 +9,7 @@ is 0.0 and all others are missing. A missing cell is skipped, except by count, w
 distinct counts spellings as categories do (`3`, `3.0` and `"3"` are one; `shared.serving.cells`).
 With a window only rows at or after `as_of` less its length are there.
 
-Knows nothing of sources; `shared.serving.aggregates` reads their rows. Standard library only.
+Knows nothing of sources; `aggregates` reads their rows. Standard library only.
 """
 
 from __future__ import annotations

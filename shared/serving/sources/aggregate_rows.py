@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from shared.serving.aggregate_functions import Aggregate, Input, Kind, Rows, Value
 from shared.serving.cells import BadCell, CellRules
+from shared.serving.sources.aggregate_functions import Aggregate, Input, Kind, Rows, Value
 from shared.serving.times import moment_of
 
 Record = Mapping[str, object]  # a row of the source: JSON values or texts of a file

@@ -7,7 +7,7 @@
 Training and scoring (`shared.usecases.training.joined`) and the predictor all run this, so that
 a customer gets the same bits from each. With a cut-off no row at or after it is seen.
 
-Standard library only. The functions themselves are in `shared.serving.aggregate_functions`.
+Standard library only. The functions themselves are in `shared.serving.sources.aggregate_functions`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from shared.serving.aggregate_functions import (
+from shared.serving.cells import BadCell, CellRules
+from shared.serving.sources.aggregate_functions import (
     FUNCTIONS,
     Aggregate,
     Input,
@@ -32,10 +33,9 @@ from shared.serving.aggregate_functions import (
     parse,
     parse_all,
 )
-from shared.serving.aggregate_recent import Recent
-from shared.serving.aggregate_rows import BadRecord, Record, SourceRows
-from shared.serving.cells import BadCell, CellRules
-from shared.serving.snapshot import Known, SnapshotRef
+from shared.serving.sources.aggregate_recent import Recent
+from shared.serving.sources.aggregate_rows import BadRecord, Record, SourceRows
+from shared.serving.sources.snapshot import Known, SnapshotRef
 from shared.serving.times import moment_of
 
 if TYPE_CHECKING:  # the spec needs pydantic, which serving does not carry

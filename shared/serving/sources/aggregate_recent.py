@@ -16,7 +16,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from shared.serving.aggregate_functions import Aggregate, Input, Rows, Value, compute
+from shared.serving.sources.aggregate_functions import Aggregate, Input, Rows, Value, compute
 from shared.serving.times import before
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
@@ -36,7 +36,10 @@ class Recent:
         start = before(max(rows.times), widest)
         places = sorted(
             (place for place, time in enumerate(rows.times) if time >= start),
-            key=lambda place: (rows.times[place], *(repr(rows.columns[x][place]) for x in self._inputs)),
+            key=lambda place: (
+                rows.times[place],
+                *(repr(rows.columns[x][place]) for x in self._inputs),
+            ),
         )
         columns = [rows.columns[key] for key in self._inputs]
         cells = [[_null(column[place]) for place in places] for column in columns]

@@ -1,0 +1,1 @@
+"""Aggregates of joined sources, the same in training, scoring and prediction."""
