@@ -10,7 +10,6 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from shared.serving.times import format_duration
-from shared.spec.load import dump_value
 from shared.spec.model import Spec
 
 Path = tuple[str, ...]
@@ -29,7 +28,7 @@ class Difference:
 
     @property
     def key(self) -> str:
-        return ".".join(name if name.isprintable() else dump_value(name) for name in self.path)
+        return ".".join(name if name.isprintable() else _written(name) for name in self.path)
 
     def __str__(self) -> str:
         if self.change == "removed":
@@ -93,5 +92,12 @@ def _compare_entries(old: dict[str, Any], new: dict[str, Any], path: Path) -> It
 
 
 def _short(value: Any) -> str:
-    text = dump_value(value)
+    text = _written(value)
     return text if len(text) <= _VALUE_CHARACTERS else text[: _VALUE_CHARACTERS - 3] + "..."
+
+
+def _written(value: Any) -> str:
+    """As in a spec. Only who says a difference needs YAML: retrain and launch just compare."""
+    from shared.spec.load import dump_value
+
+    return dump_value(value)
