@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from shared.spec.load import dump_value
 from shared.spec.model import Spec
 
 Path = tuple[str, ...]
@@ -53,6 +52,8 @@ def effective(spec: Spec, wrote: Collection[str] = ()) -> list[Value]:
 def render(values: list[Value]) -> str:
     """YAML that `load_spec` reads, each value with its origin as a comment; what is derived is a
     comment as a whole."""
+    from shared.spec.load import dump_value  # functions that read specs in force carry no YAML
+
     lines: list[str] = []
     before: Path = ()
     for item in values:
