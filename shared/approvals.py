@@ -13,8 +13,7 @@ afterwards and can be repeated.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,10 +21,8 @@ from typing import Any
 from shared import documents, paths
 from shared.documents import timestamp
 from shared.errors import PreconditionFailed
-from shared.events import parse_time
+from shared.events import ApprovalRequested, parse_time
 from shared.ports import Bucket, Clock
-
-_SPEC = re.compile(r"spec-(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +43,18 @@ class Approval:
     @property
     def spec_generation(self) -> int | None:
         """The spec that waits, None where a version does."""
-        match = _SPEC.fullmatch(self.version)
-        return int(match[1]) if match else None
+        return paths.generation_asked(self.version)
+
+    def message(self, facts: Sequence[str] = ()) -> ApprovalRequested:
+        """What asks people. A version's run has its id; a spec's question stands for itself."""
+        return ApprovalRequested(
+            model=self.model,
+            run_id=self.version,
+            version=self.version,
+            against=self.against,
+            sentence=self.sentence,
+            facts=list(facts),
+        )
 
 
 def ask(

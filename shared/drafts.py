@@ -32,6 +32,7 @@ from shared.events import (
     ScoringCompleted,
 )
 from shared.routes import FOLDERS
+from shared.uploads import name_of
 
 SPEC_FACTS = 20  # changes that a message lists
 LEADS = {"act now": "Act now", "decide": "Please decide", "know": "For your information"}
@@ -150,8 +151,7 @@ def _data_rejected(event: DataRejected, where: Where) -> Draft:
 
 def _drop_again(event: DataRejected, where: Where) -> str:
     """The drop that was refused, as a command: same file name, same kind."""
-    name = event.source.removeprefix("gs://").partition("/")[2].rpartition("#")[0]
-    parts = name.split("/")
+    parts = name_of(event.source).split("/")
     file_name = shlex.quote(parts[-1]) if parts[-1] else "FILE"
     model = event.model if paths.is_model_name(event.model) else "MODEL"  # it led to none
     kind = ("--as", parts[1]) if len(parts) > 2 and parts[1] in FOLDERS else ()
@@ -231,8 +231,9 @@ def _model_not_promoted(event: ModelNotPromoted, where: Where) -> Draft:
 
 def _approval_requested(event: ApprovalRequested, where: Where) -> Draft:
     answer = (event.model, event.version)
-    if event.version.startswith("spec-"):
-        return _spec_approval_requested(event, where)
+    generation = paths.generation_asked(event.version)
+    if generation is not None:
+        return _spec_approval_requested(event, generation, where)
     return Draft(
         asks="decide",
         title=f"a version of {event.model} waits for you",
@@ -248,8 +249,8 @@ def _approval_requested(event: ApprovalRequested, where: Where) -> Draft:
     )
 
 
-def _spec_approval_requested(event: ApprovalRequested, where: Where) -> Draft:
-    new, answer = event.version.removeprefix("spec-"), (event.model, event.version)
+def _spec_approval_requested(event: ApprovalRequested, new: int, where: Where) -> Draft:
+    answer = (event.model, event.version)
     more = len(event.facts) - SPEC_FACTS
     return Draft(
         asks="decide",
@@ -258,7 +259,7 @@ def _spec_approval_requested(event: ApprovalRequested, where: Where) -> Draft:
         facts=[*event.facts[:SPEC_FACTS], *([f"and {more} more"] if more > 0 else [])],
         next="Look at all of it, then say yes or no to all of it:",
         commands=[
-            where.command("spec", "diff", event.model, str(event.against), new),
+            where.command("spec", "diff", event.model, str(event.against), str(new)),
             where.command("approvals", "approve", *answer, "--reason", '"..."'),
             where.command("approvals", "decline", *answer, "--reason", '"..."'),
         ],

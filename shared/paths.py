@@ -10,6 +10,7 @@ import re
 from datetime import date
 
 MODEL_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_SPEC_QUESTION = re.compile(r"spec-(\d+)")
 
 
 def is_model_name(text: str) -> bool:
@@ -36,6 +37,12 @@ def spec_generation(model: str, generation: int) -> str:
 def spec_question(generation: int) -> str:
     """The name of the question about a generation, where versions have their id."""
     return f"spec-{generation}"
+
+
+def generation_asked(question: str) -> int | None:
+    """The generation that such a question is about, None for that of a version."""
+    match = _SPEC_QUESTION.fullmatch(question)
+    return int(match[1]) if match else None
 
 
 def spec_decision(model: str, generation: int) -> str:

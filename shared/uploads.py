@@ -15,6 +15,11 @@ def source_of(upload: ObjectInfo) -> str:
     return f"gs://{upload.bucket}/{upload.name}#{upload.generation}"
 
 
+def name_of(source: str) -> str:
+    """The object's name in the identity of an upload."""
+    return source.removeprefix("gs://").partition("/")[2].rpartition("#")[0]
+
+
 def as_document(upload: ObjectInfo) -> dict[str, Any]:
     return {**asdict(upload), "created": timestamp(upload.created)}
 

@@ -11,16 +11,23 @@ import click
 
 from shared.batch import OPEN, Batch, Outlook, arrivals, outlook_of
 from shared.cli.contexts import Context
-from shared.cli.following import TIMED_OUT, WAITING, Followed, StackStopped, follow, wait_for_run
+from shared.cli.following import (
+    INTAKE_SECONDS,
+    TIMED_OUT,
+    WAITING,
+    Followed,
+    StackStopped,
+    follow,
+    wait_for_run,
+)
 from shared.cli.peeking import folder_of
 from shared.errors import ServiceUnavailable
 from shared.ports import Bucket, ObjectInfo
 from shared.routes import ENDINGS, FOLDERS, source_of_file
 from shared.spec.model import Spec
 from shared.spec.registry import find_spec
-from shared.uploads import source_of
+from shared.uploads import name_of, source_of
 
-INTAKE_SECONDS = 60.0
 Show = Callable[[dict[str, Any]], None]
 
 
@@ -139,7 +146,7 @@ def _show_end(item: Followed, show: Show) -> None:
 def _joined(context: Context, model: str, files: list[Followed], end: float) -> Followed:
     """The last file once it belongs to a run, or as it waits where nothing more was dropped."""
     last = files[-1]
-    batch = next((batch_of(item.events) for item in files if batch_of(item.events)), None)
+    batch = next(filter(None, (batch_of(item.events) for item in files)), None)
     if last.state == "waiting_for_spec":
         return Followed(model, last.run_id, last.state, WAITING, last.facts, last.events)
     if batch is not None and (missing := outlook(batch, lake=context.lake).missing):
@@ -155,8 +162,7 @@ def batch_of(events: tuple[dict[str, Any], ...] | list[dict[str, Any]]) -> Batch
     """The batch that a history of an upload speaks of."""
     for event in events:
         if event["name"] == "waiting-sources":
-            name = str(event["facts"]["source"]).removeprefix("gs://").split("/", 1)[1]
-            model, folder, batch = name.split("/")[:3]
+            model, folder, batch = name_of(str(event["facts"]["source"])).split("/")[:3]
             return Batch(model, FOLDERS[folder], batch)
     return None
 

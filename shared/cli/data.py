@@ -21,20 +21,21 @@ from shared.cli.console import (
 )
 from shared.cli.contexts import Context
 from shared.cli.following import (
+    INTAKE_SECONDS,
     TIMED_OUT,
     Followed,
     StackStopped,
     follow,
-    source_of,
     wait_for_run,
 )
 from shared.cli.known import did_you_mean
-from shared.cli.peeking import FOLDERS, guess_folder
+from shared.cli.peeking import guess_folder
 from shared.errors import ServiceUnavailable
 from shared.ports import ObjectInfo
+from shared.routes import FOLDERS
+from shared.uploads import source_of
 
 FORCE = {"millrace-force": "true"}  # metadata that intake reads
-INTAKE_SECONDS = 60.0
 existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -115,7 +116,7 @@ def drop(
         return
     uploads = [
         context.inbox.upload(
-            name, file, content_type=_type_of(name), metadata=FORCE if force else None
+            name, file, content_type=type_of(name), metadata=FORCE if force else None
         )
         for name, file in names.items()
     ]
@@ -158,7 +159,7 @@ def _object_name(context: Context, file: Path, model: str, folder: str | None) -
     return f"{model}/{folder or guess_folder(context, file, model)}/{file.name}"
 
 
-def _type_of(name: str) -> str:
+def type_of(name: str) -> str:
     """CSV is text; of anything else (JSON, Parquet, gzip) the name says enough."""
     if name.startswith("_specs/"):
         return "application/yaml"

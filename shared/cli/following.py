@@ -17,9 +17,10 @@ from shared import claims, documents, paths, runs
 from shared.cli import contexts, words
 from shared.cli.console import shown_command
 from shared.lane import read_lane
-from shared.ports import Bucket, ObjectInfo
+from shared.ports import Bucket
 
 POLL_SECONDS = 0.4
+INTAKE_SECONDS = 60.0
 SUCCESS, REFUSED, WAITING, TIMED_OUT = 0, 2, 3, 4
 
 
@@ -48,10 +49,6 @@ class Followed:
     exit_code: int
     facts: dict[str, Any] = field(default_factory=dict)
     events: tuple[dict[str, Any], ...] = ()
-
-
-def source_of(upload: ObjectInfo) -> str:
-    return f"gs://{upload.bucket}/{upload.name}#{upload.generation}"
 
 
 def run_of(source: str, *, lake: Bucket) -> str | None:

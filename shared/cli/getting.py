@@ -12,7 +12,7 @@ from shared.cli.console import say, shown_command
 from shared.cli.contexts import Context
 from shared.cli.why import find_run, main_result
 from shared.errors import ObjectNotFound
-from shared.ports import Bucket
+from shared.ports import Bucket, ObjectInfo
 
 ADDRESS = re.compile(r"gs://([^/]+)/(.+?)(?:#(\d+))?")
 CHUNK_BYTES = 1 << 20
@@ -41,17 +41,26 @@ def get(context_name: str, name: str, output: str | None, force: bool) -> None:
     target = Path(output or base)
     if target.is_dir():
         target = target / base
+    bring(bucket, found, target, generation=generation, force=force)
+
+
+def bring(
+    bucket: Bucket, name: str, target: Path, *, generation: int | None = None, force: bool
+) -> ObjectInfo:
+    """Write an object to a file, whole or not at all, and say so. Raises ClickException when one
+    is there that nobody wants overwritten, or it cannot be written."""
     if target.exists() and not force:
         raise click.ClickException(f"{target} exists; name another with -o, or give --force")
     part = target.with_name(f"{target.name}.part")
     try:
-        info = bucket.download(found, part, generation=generation)
+        info = bucket.download(name, part, generation=generation)
         part.replace(target)
     except OSError as error:
         raise click.ClickException(f"{target} cannot be written: {error.strerror}") from error
     finally:
         part.unlink(missing_ok=True)
-    say(f"{target}: {info.size_bytes:,} bytes of gs://{bucket.name}/{found}", err=True)
+    say(f"{target}: {info.size_bytes:,} bytes of gs://{bucket.name}/{name}", err=True)
+    return info
 
 
 def find_object(context: Context, text: str) -> tuple[Bucket, str, int | None]:

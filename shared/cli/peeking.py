@@ -9,6 +9,7 @@ import click
 from shared.cli.contexts import Context
 from shared.cli.following import REFUSED
 from shared.errors import BinaryFile, EmptyFile, HeaderMismatch, Rejected, UnreadableText
+from shared.routes import FOLDERS
 from shared.spec.model import Source, Spec
 from shared.spec.registry import find_spec
 from shared.usecases.replaying import MARK
@@ -18,9 +19,6 @@ class Unusable(click.ClickException):
     """A file that intake would refuse whatever it is for."""
 
     exit_code = REFUSED
-
-
-FOLDERS = ("train", "score", "labels")
 
 
 def guess_folder(context: Context, file: Path, model: str) -> str:

@@ -24,7 +24,8 @@ from shared.cli.console import (
 )
 from shared.cli.contexts import Context
 from shared.cli.data import FORCE, existing_file, follow_upload, printer, report
-from shared.cli.following import REFUSED, Followed, source_of
+from shared.cli.following import REFUSED, Followed
+from shared.cli.getting import bring
 from shared.cli.known import unknown
 from shared.cli.quarantined import replayed_by, row_files, share, story, summary
 from shared.cli.why import find_run
@@ -32,6 +33,7 @@ from shared.errors import Rejected
 from shared.files import dialect
 from shared.ports import Bucket
 from shared.spec.registry import find_spec
+from shared.uploads import source_of
 from shared.usecases.replaying import ADDED, check
 
 LATEST = 20
@@ -148,16 +150,7 @@ def export(
         known = ", ".join(key or "(the primary's)" for key in files)
         raise click.ClickException(f"no row of {source!r} is in quarantine; there are: {known}")
     target = to or Path(f"{run_id}-{name.rpartition('/')[2]}")
-    if target.exists() and not force:
-        raise click.ClickException(f"{target} exists; name another with -o, or give --force")
-    part = target.with_name(f"{target.name}.part")
-    try:
-        info = lake.download(name, part)
-        part.replace(target)
-    except OSError as error:
-        raise click.ClickException(f"{target} cannot be written: {error.strerror}") from error
-    finally:
-        part.unlink(missing_ok=True)
+    info = bring(lake, name, target, force=force)
     following = shown_command(
         "quarantine", "replay", run_id, shlex.quote(str(target)), context=context_name
     )
@@ -173,7 +166,6 @@ def export(
             }
         )
         return
-    say(f"{target}: {info.size_bytes:,} bytes of gs://{lake.name}/{name}", err=True)
     say(f"Correct the cells; leave {', '.join(ADDED[:-1])} as they are. Rows that you delete stay")
     say(f"in quarantine. Then: {following}")
     others = [key for key in files if files[key] != name]

@@ -12,6 +12,7 @@ from shared import paths
 from shared.approvals import every
 from shared.cli import contexts
 from shared.cli.console import json_option, show_json
+from shared.cli.following import REFUSED
 from shared.cli.known import unknown
 from shared.errors import BadSpec, ObjectNotFound, UnreadableText
 from shared.files import guards
@@ -24,7 +25,6 @@ from shared.spec.model import RegisteredSpec, Spec
 from shared.spec.protected import asks_in, protected
 from shared.spec.registry import find_spec, known_generations, read_registered
 
-REFUSED = 2
 a_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 model_option = click.option("--model", help="The model's name; that of the file otherwise.")
 
@@ -195,8 +195,8 @@ def _around(model: str, present: RegisteredSpec | None, lake: Bucket) -> list[st
     """What else is there that dropping the file would touch."""
     waiting = sum(1 for _ in lake.list(f"waiting/{model}/"))
     found = [f"{waiting} waiting file(s) would be released."] if waiting and not present else []
-    pending = [item.version for item in every(model, lake=lake) if item.pending]
-    questions = [name for name in pending if name.startswith("spec-")]
+    pending = [item for item in every(model, lake=lake) if item.pending]
+    questions = [item.version for item in pending if item.spec_generation is not None]
     if questions:
         found.append(f"The open question about {', '.join(questions)} would be superseded.")
     return found

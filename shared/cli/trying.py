@@ -17,9 +17,9 @@ from shared import paths
 from shared.cli import contexts
 from shared.cli.console import dry_run_option, nothing_done, say, shown_command
 from shared.cli.contexts import Context
-from shared.cli.data import existing_file, follow_upload, printer, report
+from shared.cli.data import existing_file, follow_upload, printer, report, type_of
 from shared.cli.drafting import ask_draft, model_name, wish_options, wishes_of, words_of
-from shared.cli.following import REFUSED, Followed, follow, source_of
+from shared.cli.following import REFUSED, Followed, follow
 from shared.cli.predict import ask
 from shared.manifests import read_manifest
 from shared.serving.cells import BadCell, CellRules
@@ -27,14 +27,7 @@ from shared.spec.draft import Wishes, spec_text
 from shared.spec.load import dump_spec
 from shared.spec.model import RegisteredSpec, Spec
 from shared.spec.registry import find_spec
-
-TYPES = {
-    ".gz": "application/gzip",
-    ".json": "application/json",
-    ".jsonl": "application/jsonl",
-    ".ndjson": "application/jsonl",
-    ".parquet": "application/vnd.apache.parquet",
-}
+from shared.uploads import source_of
 
 
 @click.command("try")
@@ -107,7 +100,7 @@ def _drop_spec(context: Context, model: str, text: str, timeout: float) -> None:
     """Put the draft in force before the file is sent, so that it is trained with this spec and no
     older one. Ends the command when that takes a person."""
     name = paths.spec_upload(model)
-    upload = context.inbox.write(name, text.encode(), content_type="application/yaml")
+    upload = context.inbox.write(name, text.encode(), content_type=type_of(name))
     followed = follow_upload(context, model, upload, seconds=timeout, show=printer(False))
     if followed.exit_code:
         report(context, followed, source_of(upload), False)
@@ -144,8 +137,8 @@ def _kept(in_force: RegisteredSpec, target: str, model: str, wishes: Wishes) -> 
 
 
 def _train(context: Context, name: str, file: Path, timeout: float) -> Followed:
-    kind = TYPES.get(file.suffix.lower(), "text/csv")
-    upload = context.inbox.upload(f"{name}/train/{file.name}", file, content_type=kind)
+    place = f"{name}/train/{file.name}"
+    upload = context.inbox.upload(place, file, content_type=type_of(place))
     followed = follow_upload(context, name, upload, seconds=timeout, show=printer(False))
     report(context, followed, source_of(upload), False)
     if followed.state != "duplicate":

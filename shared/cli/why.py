@@ -10,6 +10,7 @@ from shared import documents, paths, runs
 from shared.cli import contexts, words
 from shared.cli.batching import waits_for
 from shared.cli.console import json_option, safe, say, show_json, shown_command
+from shared.cli.quarantined import summary
 from shared.cli.status import run_ids
 from shared.ports import Bucket
 
@@ -107,10 +108,10 @@ def _to_read(model: str, run_id: str, state: str, lake: Bucket, context_name: st
 
 def _to_mend(model: str, run_id: str, lake: Bucket, context_name: str) -> list[str]:
     """How to correct rows in quarantine."""
-    summary = documents.read(lake, paths.quarantine(model, run_id, "summary.json"))
-    if not summary.exists:
+    found = summary(model, run_id, lake)
+    if not found:
         return []
-    count = summary.body.get("quarantined", 0)
+    count = found.get("quarantined", 0)
     look = shown_command("quarantine", "show", run_id, context=context_name)
     return [f"{count:,} rows are in quarantine; to look, correct and replay them: {look}"]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from shared.cli.console import safe, shown_command
 from shared.runs import REPLAYED_BY
+from shared.uploads import name_of
 
 # Transitions that read better as a sentence; {names} are facts of the transition.
 SENTENCES = {
@@ -114,8 +115,8 @@ def _place(facts: Mapping[str, Any]) -> list[str]:
     """What `drop` is told about another file of the batch. That of the primary source alone shows
     in its columns whether it is to train or to score, so the kind is named."""
     batch = ["--batch", _shell(facts.get("batch", "-"))]
-    parts = str(facts.get("source", "")).removeprefix("gs://").split("/")
-    kind = parts[2] if len(parts) > 2 else ""
+    parts = name_of(str(facts.get("source", ""))).split("/")
+    kind = parts[1] if len(parts) > 1 else ""
     return [*batch, "--as", kind] if kind in ("train", "score") else batch
 
 

@@ -34,7 +34,7 @@ from shared.spec.registry import find_spec, read_generation
 from shared.uploads import source_of
 from shared.usecases.starting import (
     Intake,
-    announce,
+    announce_again,
     ask,
     content_of,
     copy_input,
@@ -216,11 +216,8 @@ def _carry_out(batch: Batch, closed: dict[str, Any], ports: Intake) -> None:
 
 def _request(batch: Batch, closed: dict[str, Any], ports: Intake) -> None:
     model, run_id = batch.model, closed["run_id"]
-    try:
-        announce(runs.read_request(model, run_id, lake=ports.lake), ports)
+    if announce_again(model, run_id, ports) is not None:
         return
-    except ObjectNotFound:
-        pass
     if runs.state(model, run_id, lake=ports.lake).terminal:
         return  # a duplicate
     chosen = [Arrival.of(body) for body in closed["chosen"]]

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared import runs
-from shared.errors import ObjectNotFound, UnknownSource
+from shared.errors import UnknownSource
 from shared.ports import ObjectInfo
 from shared.routes import DataUpload, source_of_file
 from shared.spec.model import RegisteredSpec
@@ -19,7 +18,7 @@ from shared.usecases.batches import arrive
 from shared.usecases.replaying import is_replay, replay
 from shared.usecases.starting import (
     Intake,
-    announce,
+    announce_again,
     end_as_superseded,
     first_bytes,
     start_run,
@@ -34,10 +33,9 @@ def begin(
     ports: Intake,
 ) -> dict[str, Any]:
     """Carry an upload as far as it goes now; what became of it comes back. Raises Rejected."""
-    try:
-        return announce(runs.read_request(destination.model, run_id, lake=ports.lake), ports)
-    except ObjectNotFound:
-        pass
+    finished = announce_again(destination.model, run_id, ports)
+    if finished is not None:
+        return finished
     if destination.batch:
         return arrive(destination, upload, run_id, registered, ports)
     head = first_bytes(upload, ports)

@@ -15,7 +15,6 @@ from shared.approvals import Approval
 from shared.documents import timestamp
 from shared.errors import ObjectNotFound
 from shared.events import (
-    ApprovalRequested,
     AutomationNoted,
     ComparisonRequested,
     PromotionRequested,
@@ -141,15 +140,7 @@ def _ask(model: str, version: str, manifest: Manifest | None, sentence: str, por
     if not approval.pending:
         return carry_out(approval, ports)
     supersede(model, version, ports)
-    ports.say(
-        ApprovalRequested(
-            model=model,
-            run_id=version,
-            version=version,
-            against=approval.against,
-            sentence=approval.sentence,
-        )
-    )
+    ports.say(approval.message())
     ports.note(model, version, "approval-requested", sentence=approval.sentence)
     return "asked"
 

@@ -178,25 +178,20 @@ def _close_question(body: Mapping[str, Any], ports: Promote) -> None:
 
 def supersede(model: str, version: str, ports: Promote) -> None:
     """A newer question, or a newer champion, ends the pending questions about older versions."""
+    why = {"by": "policy", "reason": f"{version} is newer"}
     for approval in approvals.every(model, lake=ports.lake):
         older = approval.spec_generation is None and approval.version < version
         if older and approval.pending:
             decided = approvals.decide(
-                approval,
-                "superseded",
-                by="policy",
-                reason=f"{version} is newer",
-                lake=ports.lake,
-                clock=ports.clock,
+                approval, "superseded", **why, lake=ports.lake, clock=ports.clock
             )
             # A person may have answered in the same moment: then the answer is carried out.
             if (decided.decision or {}).get("action") == "superseded":
-                reason = f"{version} is newer"
                 settle_refusal(
                     model,
                     approval.version,
                     ports,
-                    by="policy",
-                    sentence=reason,
+                    by=why["by"],
+                    sentence=why["reason"],
                     action="superseded",
                 )

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from shared import approvals, documents, paths
 from shared.approvals import Approval
 from shared.documents import timestamp
-from shared.events import ApprovalRequested, AutomationNoted, Event
+from shared.events import AutomationNoted, Event
 from shared.ports import Bucket, Clock
 from shared.spec.differences import Difference, differences, in_one_line
 from shared.spec.model import RegisteredSpec
@@ -54,11 +54,10 @@ class Ports(Protocol):
 
 def ask(asked: RegisteredSpec, in_force: RegisteredSpec, ports: Ports) -> Approval:
     """Ask a person about a generation; a repeat finds the first question, and maybe its answer."""
-    model, version = asked.model, paths.spec_question(asked.generation)
     found = differences(in_force.spec, asked.spec)
     approval = approvals.ask(
-        model,
-        version,
+        asked.model,
+        paths.spec_question(asked.generation),
         str(in_force.generation),
         _question(asked, in_force.generation, protected(found)),
         in_force.spec.promotion.approval_expires,
@@ -66,16 +65,7 @@ def ask(asked: RegisteredSpec, in_force: RegisteredSpec, ports: Ports) -> Approv
         clock=ports.clock,
     )
     if approval.pending:
-        ports.say(
-            ApprovalRequested(
-                model=model,
-                run_id=version,
-                version=version,
-                against=approval.against,
-                sentence=approval.sentence,
-                facts=[str(item) for item in found],
-            )
-        )
+        ports.say(approval.message([str(item) for item in found]))
     return approval
 
 

@@ -50,7 +50,7 @@ class Intake:
     publisher: Publisher
     clock: Clock
     claim_seconds: int
-    context: str = "local"
+    context: str
 
     def say(self, event: Event) -> None:
         publish(event, publisher=self.publisher, clock=self.clock)
@@ -155,6 +155,15 @@ def announce(request: RunRequest, ports: Intake) -> dict[str, Any]:
     ports.note(model, run_id, "requested", **facts)
     ports.say(_REQUESTS[kind](model=model, run_id=run_id))
     return {"state": "requested", "model": model, "kind": kind}
+
+
+def announce_again(model: str, run_id: str, ports: Intake) -> dict[str, Any] | None:
+    """As `announce` for a run that was decided before; None when it was not."""
+    try:
+        request = runs.read_request(model, run_id, lake=ports.lake)
+    except ObjectNotFound:
+        return None
+    return announce(request, ports)
 
 
 # --- the same question again ---------------------------------------------------------------------
