@@ -16,6 +16,7 @@ from shared.reporting.plots import plots
 from shared.runs import RunRequest
 from shared.spec.model import Spec
 from shared.tabular import metrics
+from shared.tabular.importances import Importance
 from shared.tabular.joins.report import rows_for_card
 from shared.tabular.metrics import Floats
 
@@ -63,6 +64,7 @@ class Card:
     target: Floats
     answers: Floats
     labels: Sequence[str]
+    importances: Sequence[Importance] = ()
 
     @property
     def comparison(self) -> dict[str, Any]:
@@ -87,8 +89,7 @@ class Card:
 
 def html_card(card: Card) -> str:
     """The card as a page without anything to load."""
-    unit = f" / {card.spec.target.scale:,.0f}" if card.spec.target.scale != 1 else ""
-    figures = "".join(plots(card.spec.task, card.target, card.answers, unit))
+    figures = "".join(figures_of(card).values())
     parts = [
         f"<h1>{_code(card.title())}</h1>",
         f'<p class="sub">{escape(card.model)} &middot; version {escape(card.version)}</p>',
@@ -110,6 +111,20 @@ def html_card(card: Card) -> str:
         '<meta name="viewport" content="width=device-width">'
         f"<title>{escape(card.title())} {escape(card.version)}</title>"
         f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
+    )
+
+
+def figures_of(card: Card) -> dict[str, str]:
+    """The plots of the holdout by name, as SVG."""
+    unit = f" / {card.spec.target.scale:,.0f}" if card.spec.target.scale != 1 else ""
+    return plots(
+        card.spec.task,
+        card.target,
+        card.answers,
+        labels=card.labels,
+        threshold=card.records["fitted"]["threshold"],
+        unit=unit,
+        importances=card.importances,
     )
 
 

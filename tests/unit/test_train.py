@@ -61,6 +61,12 @@ def test_a_training_ends_with_a_complete_version(trained: World) -> None:
             "card.md",
             "comparison.json",
             "package/package.json",
+            "plots/calibration.svg",
+            "plots/confusion.svg",
+            "plots/importances.svg",
+            "plots/precision_recall.svg",
+            "plots/roc.svg",
+            "plots/scores.svg",
             "version.json",
         )
     ]
@@ -285,7 +291,7 @@ def test_data_in_the_card_cannot_become_markup() -> None:
     assert "<script" not in page
     assert "<script" not in text
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
-    assert page.count("<svg") == 2
+    assert page.count("<svg") == 6
 
 
 # --- tracking ------------------------------------------------------------------------------------

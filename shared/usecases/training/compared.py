@@ -15,6 +15,7 @@ from shared import documents, paths
 from shared.errors import ObjectNotFound
 from shared.manifests import Manifest, read_manifest
 from shared.ports import Bucket
+from shared.serving.columns import Columns
 from shared.serving.package import LoadedModel, load
 from shared.tabular import baseline, comparison, metrics
 from shared.tabular.bootstrap import paired_gain
@@ -76,7 +77,12 @@ def compare(
 def answers_of(model: LoadedModel, prepared: Prepared, cells: Cells) -> Floats:
     """What a served model answers to these cells, as metrics take it: probability of the positive
     class, of each class, or value in units of the target's scale."""
-    found = model.predict(columns_of(cells, model.schema))
+    return answers_to(model, prepared, columns_of(cells, model.schema))
+
+
+def answers_to(model: LoadedModel, prepared: Prepared, columns: Columns) -> Floats:
+    """As `answers_of`, to columns of the model's own schema."""
+    found = model.predict(columns)
     if model.task == "regression":
         return found.score / prepared.outcome.scale
     if found.probabilities is None:

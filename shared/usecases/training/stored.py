@@ -15,11 +15,12 @@ from shared import documents, paths
 from shared.documents import timestamp
 from shared.errors import TrackingUnavailable
 from shared.ports import Registry, TrackedCandidate, TrackedTraining, Tracker
-from shared.reporting.card import Card, html_card, markdown_card
+from shared.reporting.card import Card, figures_of, html_card, markdown_card
 from shared.serving.package import LoadedModel
 from shared.tabular import metrics
+from shared.tabular.importances import permutation_importances
 from shared.tabular.profile import build_reference
-from shared.usecases.training.compared import answers_of
+from shared.usecases.training.compared import answers_of, answers_to
 from shared.usecases.training.prepared import Prepared
 from shared.usecases.training.stages import Training
 
@@ -51,6 +52,13 @@ def describe(
         metrics=measured,
         positive=labels[1] if model.task == "binary" else None,
     )
+    important = permutation_importances(
+        lambda columns: answers_to(model, prepared, columns),
+        holdout,
+        model.task,
+        prepared.schema.names,
+        seed=run.spec.training.seed,
+    )
     name = paths.dataset(run.model, run.version, "reference.json")
     run.lake.write(name, documents.dumps(reference), content_type="application/json")
     card = Card(
@@ -63,10 +71,18 @@ def describe(
         target=holdout.target,
         answers=answers,
         labels=prepared.outcome.spelled,
+        importances=important.items if important else (),
     )
     _write_cards(run, {"card.html": html_card(card), "card.md": markdown_card(card)})
+    drawn = _write_plots(run, figures_of(card))
     facts = {key: round(value, 5) for key, value in measured.items()}
-    return {"metrics": measured, "reference": name, "facts": facts}
+    return {
+        "metrics": measured,
+        "reference": name,
+        "importances": important.to_json() if important else None,
+        "plots": drawn,
+        "facts": facts,
+    }
 
 
 def _canonical(labels: list[str] | None, prepared: Prepared) -> list[str] | None:
@@ -78,6 +94,14 @@ def _write_cards(run: Training, cards: Mapping[str, str]) -> None:
     for name, text in cards.items():
         where = paths.version(run.model, run.version, name)
         run.lake.write(where, text.encode(), content_type=CARDS[name])
+
+
+def _write_plots(run: Training, figures: Mapping[str, str]) -> list[str]:
+    """Beside the cards, each a file that a browser opens; their names come back."""
+    for name, svg in figures.items():
+        where = paths.version(run.model, run.version, f"plots/{name}.svg")
+        run.lake.write(where, svg.encode(), content_type="image/svg+xml")
+    return list(figures)
 
 
 def track(
@@ -123,6 +147,7 @@ def store(
         "threshold": fitted["threshold"],
         "labels": list(prepared.outcome.spelled),
         "metrics": described["metrics"],
+        "importances": described.get("importances"),
         "package": {"files": fitted["files"], "sha256": fitted["sha256"]},
         "dataset": prepared.record["dataset"],
         "dataset_sha256": prepared.record["sha256"],
