@@ -1,7 +1,9 @@
 """The serving manifest: which version of a model answers. One object per model, only swapped.
 
-`moves` remembers every recent move with its revision, so that a repeat of a promotion recognises
-itself even after the champion has moved on.
+`moves` remembers the recent moves of the champion with their revisions, so that a repeat of a
+promotion recognises itself even after the champion has moved on; `policies` what people said about
+automation in between (pin, unpin). Together they are the journal, which `shared.moves` keeps for
+good.
 """
 
 from __future__ import annotations
@@ -13,26 +15,10 @@ from typing import Any
 from shared import documents, paths
 from shared.documents import timestamp
 from shared.errors import AliasMoved, PreconditionFailed
+from shared.moves import ROLLBACK, Move, keep
 from shared.ports import Bucket, Clock
 
 KEPT_MOVES = 50
-ROLLBACK = "rollback:"
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """One change of the champion. `cause` identifies what asked for it."""
-
-    revision: int
-    version: str
-    previous: str | None
-    by: str
-    at: str
-    cause: str
-
-    @property
-    def is_rollback(self) -> bool:
-        return self.cause.startswith(ROLLBACK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +38,18 @@ class Manifest:
     by: str
     moves: tuple[Move, ...] = ()
     generation: int = field(default=0, compare=False)
+    semantic_version: str | None = None
+    policies: tuple[Move, ...] = ()
+
+    @property
+    def journal(self) -> tuple[Move, ...]:
+        """All recent moves, in no order."""
+        return (*self.moves, *self.policies)
+
+    @property
+    def turn(self) -> int:
+        """The revision that made this champion serve: tells one turn of it from another."""
+        return self.moves[-1].revision
 
     def move_to(self, version: str) -> Move | None:
         """The first of the recent moves that made this version the champion."""
@@ -85,8 +83,10 @@ def parse_manifest(body: Mapping[str, Any], generation: int) -> Manifest:
         log=body["log"],
         promoted_at=body["promoted_at"],
         by=body["by"],
-        moves=tuple(Move(**move) for move in body["moves"]),
+        moves=tuple(map(Move.of, body["moves"])),
         generation=generation,
+        semantic_version=champion.get("semantic_version"),
+        policies=tuple(map(Move.of, body.get("policies", ()))),
     )
 
 
@@ -111,52 +111,104 @@ def move_champion(
     cause: str,
     log: str,
     pinned: bool,
+    reason: str = "",
     lake: Bucket,
     clock: Clock,
 ) -> Move:
     """Swap the champion for `version` (a version.json body), against exactly `current`.
     Raises AliasMoved when the manifest is not the one that was read."""
     model, version_id = version["model"], version["version"]
-    previous = current.version if current else None
-    revision = current.revision + 1 if current else 1
-    now = timestamp(clock.now())
-    move = Move(revision, version_id, previous, by, now, cause)
-    moves = [*(current.moves if current else ()), move][-KEPT_MOVES:]
+    move = Move(
+        revision=current.revision + 1 if current else 1,
+        version=version_id,
+        previous=current.version if current else None,
+        by=by,
+        at=timestamp(clock.now()),
+        cause=cause,
+        action="rollback" if cause.startswith(ROLLBACK) else "promote",
+        reason=reason,
+        semantic_version=version.get("semantic_version"),
+        pinned=pinned,
+    )
     package = version["package"]
     body = {
         "model": model,
-        "revision": revision,
+        "revision": move.revision,
         "champion": {
             "version": version_id,
+            "semantic_version": move.semantic_version,
             "package": paths.package(model, version_id),
             "sha256": package["sha256"],
             "files": package["files"],
             # For people: the predictor finds its snapshots, with their hashes, in the package.
             "features": version.get("features", []),
         },
-        "previous": previous,
+        "previous": move.previous,
         "pinned": pinned,
         "log": log,
-        "promoted_at": now,
+        "promoted_at": move.at,
         "by": by,
-        "moves": [
-            {name: getattr(item, name) for name in Move.__dataclass_fields__} for item in moves
-        ],
+        "moves": _kept(current.moves if current else (), move),
+        "policies": _kept(current.policies if current else ()),
     }
-    _swap(model, body, current.generation if current else 0, lake)
+    _swap(model, current, body, move, lake)
     return move
 
 
-def set_pinned(current: Manifest, pinned: bool, *, lake: Bucket) -> None:
+def set_pinned(
+    current: Manifest, pinned: bool, *, by: str, reason: str, lake: Bucket, clock: Clock
+) -> Move:
     """Hold automation, or let it go on. Raises AliasMoved."""
+    action = "pin" if pinned else "unpin"
+    return change_policy(
+        current, action, {"pinned": pinned}, by=by, reason=reason, lake=lake, clock=clock
+    )
+
+
+def change_policy(
+    current: Manifest,
+    action: str,
+    changes: Mapping[str, Any],
+    *,
+    by: str,
+    reason: str,
+    lake: Bucket,
+    clock: Clock,
+) -> Move:
+    """Change keys of the manifest while the champion stays, as one more move of the journal.
+    Raises AliasMoved when the manifest is not the one that was read."""
     found = documents.read(lake, paths.manifest(current.model))
     if found.generation != current.generation:
         raise AliasMoved(f"the champion of {current.model} moved")
-    _swap(current.model, {**found.body, "pinned": pinned}, current.generation, lake)
+    move = Move(
+        revision=current.revision + 1,
+        version=current.version,
+        previous=current.version,
+        by=by,
+        at=timestamp(clock.now()),
+        cause=f"{action}:{current.revision}",
+        action=action,
+        reason=reason,
+        semantic_version=current.semantic_version,
+        pinned=bool(changes.get("pinned", current.pinned)),
+    )
+    more = {"revision": move.revision, "policies": _kept(current.policies, move)}
+    _swap(current.model, current, {**found.body, **changes, **more}, move, lake)
+    return move
 
 
-def _swap(model: str, body: Mapping[str, Any], generation: int, lake: Bucket) -> None:
+def _kept(moves: tuple[Move, ...], *more: Move) -> list[dict[str, Any]]:
+    return [move.to_json() for move in (*moves, *more)[-KEPT_MOVES:]]
+
+
+def _swap(
+    model: str, current: Manifest | None, body: Mapping[str, Any], move: Move, lake: Bucket
+) -> None:
+    """The swap, and the audit objects around it: what falls out of the journal has its own."""
+    keep(model, current.journal if current else (), lake=lake)
+    generation = current.generation if current else 0
     try:
         documents.swap(lake, paths.manifest(model), body, generation=generation)
     except PreconditionFailed as error:
         raise AliasMoved(f"the champion of {model} moved while this was decided") from error
+    keep(model, (move,), lake=lake)

@@ -172,6 +172,26 @@ def manifest(model: str) -> str:
     return f"serving/{model}.json"
 
 
+def moves(model: str) -> str:
+    """The folder of a model's audit trail."""
+    return f"moves/{model}/"
+
+
+def move(model: str, revision: int) -> str:
+    """One change of the serving manifest, create-only."""
+    return f"{moves(model)}{revision:06d}.json"
+
+
+def numbers(model: str) -> str:
+    """The folder of the semantic versions that were given to a model's versions."""
+    return f"numbers/{model}/"
+
+
+def number(model: str, semantic_version: str) -> str:
+    """Which version has this semantic version, create-only: no two versions share one."""
+    return f"{numbers(model)}{semantic_version}.json"
+
+
 def approval(model: str, version_id: str) -> str:
     return f"approvals/{model}/{version_id}.json"
 

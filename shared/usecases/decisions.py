@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from shared import approvals, documents, paths
 from shared.approvals import Approval
 from shared.errors import InProgress, NotAllowed
-from shared.manifests import ROLLBACK, Manifest, read_manifest, set_pinned
+from shared.manifests import Manifest, read_manifest, set_pinned
+from shared.moves import ROLLBACK
 from shared.usecases import spec_changes
 from shared.usecases.promote import carry_out, move_to
 from shared.usecases.settling import Promote, record_move
@@ -108,14 +109,24 @@ def _promote(decision: Decision, ports: Promote) -> str:
         return f"{decision.version} is the champion of {decision.model} already."
     revision = manifest.revision if manifest else 0
     cause = f"promote:{decision.version}:{revision}"
-    move = move_to(decision.model, decision.version, manifest, ports, by=decision.by, cause=cause)
+    move = move_to(
+        decision.model,
+        decision.version,
+        manifest,
+        ports,
+        by=decision.by,
+        cause=cause,
+        reason=sentence,
+    )
     record_move(decision.model, move, sentence, ports)
-    return f"{decision.version} is the champion of {decision.model} now."
+    held = f" It stays pinned until `millrace unpin {decision.model}`." if move.pinned else ""
+    return f"{decision.version} is the champion of {decision.model} now.{held}"
 
 
 def _rollback(decision: Decision, ports: Promote) -> str:
     manifest = _served(decision, ports)
     left, move = decision.version or manifest.version, manifest.moves[-1]
+    sentence = f"Rolled back from {left}: {decision.reason or 'no reason given'}."
     if manifest.version == left:
         if manifest.replaced is None:
             raise NotAllowed(f"{decision.model} has no previous version to go back to")
@@ -127,12 +138,12 @@ def _rollback(decision: Decision, ports: Promote) -> str:
             ports,
             by=decision.by,
             cause=cause,
-            pinned=True,
+            reason=sentence,
+            pin=True,
         )
     elif not (move.is_rollback and move.previous == left):
         raise NotAllowed(f"{left} does not serve {decision.model}; {manifest.version} does")
-    reason = decision.reason or "no reason given"
-    record_move(decision.model, move, f"Rolled back from {left}: {reason}.", ports)
+    record_move(decision.model, move, sentence, ports)
     return (
         f"{move.version} serves {decision.model} again instead of {left}. Automation is held until "
         f"`millrace unpin {decision.model}`."
@@ -142,7 +153,15 @@ def _rollback(decision: Decision, ports: Promote) -> str:
 def _pin(decision: Decision, ports: Promote) -> str:
     manifest = _served(decision, ports)
     pinned = decision.action == "pin"
-    set_pinned(manifest, pinned, lake=ports.lake)
+    if manifest.pinned != pinned:  # else a repeat, or somebody was quicker
+        set_pinned(
+            manifest,
+            pinned,
+            by=decision.by,
+            reason=decision.reason or "no reason given",
+            lake=ports.lake,
+            clock=ports.clock,
+        )
     state = "pinned; automation is held" if pinned else "unpinned; automation goes on"
     return f"{decision.model} is {state} (champion {manifest.version})."
 

@@ -21,7 +21,8 @@ from shared.events import (
     RunFailed,
     RunRejected,
 )
-from shared.manifests import Manifest, Move, move_champion, read_manifest
+from shared.manifests import Manifest, move_champion, read_manifest
+from shared.moves import DECISION, Move
 from shared.policy import judge
 from shared.runs import RunRequest
 from shared.spec.registry import read_spec
@@ -45,8 +46,9 @@ def decide_version(model: str, version: str, ports: Promote) -> str:
     )
     rules = verdict.as_dict()["rules"]
     if verdict.action == "promote":
-        move = move_to(model, version, manifest, ports, by="policy", cause=_cause(version))
-        return settle_promotion(model, version, move, ports, sentence=verdict.sentence, rules=rules)
+        sentence, cause = verdict.sentence, _cause(version)
+        move = move_to(model, version, manifest, ports, by="policy", cause=cause, reason=sentence)
+        return settle_promotion(model, version, move, ports, sentence=sentence, rules=rules)
     if verdict.action == "decline":
         return settle_refusal(
             model, version, ports, by="policy", sentence=verdict.sentence, rules=rules
@@ -122,8 +124,9 @@ def carry_out(approval: Approval, ports: Promote) -> str:
         return settle_refusal(model, version, ports, by=by, sentence=f"Declined: {reason}.")
     if (manifest.version if manifest else None) != approval.against:
         return _compare_again(model, version, manifest, ports)
-    move = move_to(model, version, manifest, ports, by=by, cause=_cause(version))
-    return settle_promotion(model, version, move, ports, sentence=f"Approved: {reason}.")
+    sentence = f"Approved: {reason}."
+    move = move_to(model, version, manifest, ports, by=by, cause=_cause(version), reason=sentence)
+    return settle_promotion(model, version, move, ports, sentence=sentence)
 
 
 def _ask(model: str, version: str, manifest: Manifest | None, sentence: str, ports: Promote) -> str:
@@ -147,9 +150,8 @@ def _ask(model: str, version: str, manifest: Manifest | None, sentence: str, por
 
 def _compare_again(model: str, version: str, manifest: Manifest | None, ports: Promote) -> str:
     against = manifest.version if manifest else None
-    # The revision tells one turn of this champion from another: each asks anew.
-    revision = manifest.revision if manifest else 0
-    key = f"compare|{model}|{version}|{against}|{revision}"
+    turn = manifest.turn if manifest else 0  # each turn of this champion asks anew
+    key = f"compare|{model}|{version}|{against}|{turn}"
     claim = claims.take(
         paths.claim(key), key, lake=ports.lake, clock=ports.clock, seconds=ports.claim_seconds
     )
@@ -182,9 +184,11 @@ def move_to(
     *,
     by: str,
     cause: str,
-    pinned: bool = False,
+    reason: str,
+    pin: bool = False,
 ) -> Move:
-    """Swap the champion against exactly `manifest`. Raises AliasMoved, ObjectNotFound."""
+    """Swap the champion against exactly `manifest`; a pin stays until somebody unpins. Raises
+    AliasMoved, ObjectNotFound."""
     body = documents.require(ports.lake, paths.version(model, version, "version.json"))
     spec = read_spec(model, lake=ports.lake).spec
     return move_champion(
@@ -193,7 +197,8 @@ def move_to(
         by=by,
         cause=cause,
         log=spec.serving.log,
-        pinned=pinned,
+        pinned=pin or bool(manifest and manifest.pinned),
+        reason=reason,
         lake=ports.lake,
         clock=ports.clock,
     )
@@ -201,4 +206,4 @@ def move_to(
 
 def _cause(version: str) -> str:
     """The one move that settling a version's own decision makes."""
-    return f"decision:{version}"
+    return f"{DECISION}{version}"

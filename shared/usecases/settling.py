@@ -17,7 +17,8 @@ from shared import approvals, documents, paths, runs
 from shared.approvals import Approval
 from shared.documents import timestamp
 from shared.events import AutomationNoted, Event, ModelNotPromoted, ModelPromoted, publish
-from shared.manifests import Manifest, Move
+from shared.manifests import Manifest
+from shared.moves import Move
 from shared.ports import Bucket, Clock, Publisher
 
 # The last transition of a version's run, by what decision.json says.

@@ -2,7 +2,8 @@
 
 Waiting files (released or refused), open batches (closed, or given up), lanes (dead executions
 started again, outcomes published that their jobs did not live to publish, scores that wait too
-long for a champion), approvals that expire or were decided and not carried out.
+long for a champion), approvals that expire or were decided and not carried out, moves of champions
+whose audit object a crash kept from being written.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from shared import approvals
 from shared.batch import OPEN
 from shared.boundary import apart
 from shared.lanes import advance
+from shared.manifests import read_manifest, served_models
+from shared.moves import keep
 from shared.ports import JobRunner
 from shared.usecases import batches, spec_changes
 from shared.usecases.promote import carry_out
@@ -30,6 +33,7 @@ class Swept:
     waiting: int = 0
     batches: int = 0
     approvals: int = 0
+    moves: int = 0
 
 
 def sweep(intake: Intake, promote: Promote, jobs: JobRunner, *, spec_wait_seconds: int) -> Swept:
@@ -54,11 +58,16 @@ def sweep(intake: Intake, promote: Promote, jobs: JobRunner, *, spec_wait_second
         names = [info.name for info in lake.list("approvals/")]
         return apart((name, partial(_look_after_approval, name, promote)) for name in names)
 
+    def look_after_moves() -> int:
+        models = served_models(lake=lake)
+        return apart((model, partial(_look_after_moves, model, promote)) for model in models)
+
     parts = {
         "waiting": look_after_waiting,
         "batches": look_after_batches,
         "lanes": look_after_lanes,
         "approvals": look_after_approvals,
+        "moves": look_after_moves,
     }
 
     def counted(part: str) -> int:
@@ -73,6 +82,11 @@ def _look_after_lane(name: str, ports: Promote, jobs: JobRunner) -> int:
     model = name.removeprefix("lanes/").removesuffix(".json")
     advance(model, lake=ports.lake, jobs=jobs, publisher=ports.publisher, clock=ports.clock)
     return 1
+
+
+def _look_after_moves(model: str, ports: Promote) -> int:
+    manifest = read_manifest(model, lake=ports.lake)
+    return keep(model, manifest.journal, lake=ports.lake) if manifest else 0
 
 
 def _look_after_approval(name: str, ports: Promote) -> int:

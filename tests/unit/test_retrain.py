@@ -163,7 +163,7 @@ def test_a_pinned_model_is_held() -> None:
     give_labels(world)
     manifest = read_manifest(MODEL, lake=world.lake)
     assert manifest is not None
-    set_pinned(manifest, True, lake=world.lake)
+    set_pinned(manifest, True, by="ada", reason="so", lake=world.lake, clock=world.clock)
     assert consider(dropped(), ports_of(world)) == "note"
     (note,) = notes(world)
     assert note.asks == "decide"
