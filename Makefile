@@ -29,8 +29,8 @@ up: ## keep the local stack in the foreground
 down: ## stop a local stack from another shell
 	@./millrace down $(ARGS)
 
-test: setup ## all tests with coverage (ARGS="-k spec -x" for some)
-	@$(run) -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+test: setup ## all tests on all cores with coverage (ARGS="-k spec -x" for some)
+	@$(run) -m pytest -n auto --dist worksteal --cov --cov-report=term:skip-covered $(ARGS)
 
 lint: setup ## ruff: rules and formatting
 	@$(run) -m ruff check .
