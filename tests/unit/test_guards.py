@@ -50,6 +50,10 @@ SHOP = Spec.model_validate(
 )
 
 
+def _packed(data: bytes) -> bytes:
+    return gzip.compress(data, mtime=0)  # a time would be part of the test's name
+
+
 def check(
     text: str | bytes, spec: Spec = ONE, intent: Intent = "train", name: str = "", source: str = ""
 ) -> None:
@@ -145,9 +149,9 @@ def test_labels_are_written_as_their_owner_likes(delimiter: str) -> None:
         ("1,2,K,2024-01-01,a,yes\n" * 3, HeaderMismatch, "looks like data .* source.header: false"),
         ('id,"capital_gain,city,joined,outcome_code,y\n1,2\n', EmptyFile, "quote left open"),
         (TRAIN.encode("utf-16"), UnreadableText, "UTF-16.* save it as UTF-8"),
-        (gzip.compress(TRAIN.encode(), mtime=0)[:40], UnreadableText, "packed with gzip, and broken"),
-        (gzip.compress(gzip.compress(TRAIN.encode(), mtime=0), mtime=0), BinaryFile, "packed twice"),
-        (gzip.compress(b"PAR1xxxxPAR1", mtime=0), BinaryFile, "drop it as Parquet"),
+        (_packed(TRAIN.encode())[:40], UnreadableText, "packed with gzip, and broken"),
+        (_packed(_packed(TRAIN.encode())), BinaryFile, "packed twice"),
+        (_packed(b"PAR1xxxxPAR1"), BinaryFile, "drop it as Parquet"),
         (json.dumps({"rows": [{"y": 1}], "n": 1}), HeaderMismatch, "under 'rows' as an array"),
     ],
 )  # fmt: skip

@@ -131,7 +131,8 @@ def sheet(data: bytes, **more: Any) -> list[tuple[int, list[str]]]:
         (b"a,b\n" + b"x,1\n" * 30_000 + "ö,€\n".encode("cp1252"),
          [["x", "1"]] * 30_000 + [["ö", "€"]]),
         (b"a,b\nx\x81,\x80\n", [["x\x81", "€"]]),
-        (gzip.compress(b"a\tb\n1\t2\n", mtime=0) + gzip.compress(b"3\t4\n", mtime=0), [["1", "2"], ["3", "4"]]),
+        (gzip.compress(b"a\tb\n1\t2\n", mtime=0) + gzip.compress(b"3\t4\n", mtime=0),
+         [["1", "2"], ["3", "4"]]),
     ],
 )  # fmt: skip
 def test_encodings_are_found(data: bytes | str, expected: list[list[str]]) -> None:
