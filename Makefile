@@ -4,7 +4,7 @@
 #   make PYTHON=/path/to/python3.12 demo
 
 MODEL ?= adult_income
-BENCH ?= cold_start validate memory
+BENCH ?= cold_start served validate memory
 ARGS ?=
 PYTHON ?=
 export PYTHON
@@ -43,7 +43,7 @@ format: setup ## let ruff rewrite what it can
 types: setup ## mypy, strict
 	@$(run) -m mypy
 
-bench: setup ## cold starts, rows validated per second, memory (BENCH="validate" for one)
+bench: setup ## cold starts, drop to served, rows per second, memory (BENCH="validate" for one)
 	@for name in $(BENCH); do $(run) tests/bench/$$name.py $(ARGS) || exit 1; done
 
 bundles: setup ## import what is deployed, each in a .venv of its own lock
