@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from shared.serving.features import Feature
 from shared.serving.package import Task
 from shared.tabular import metrics
-from shared.tabular.bootstrap import paired_gain
 from shared.tabular.dataset import Examples
+from shared.tabular.estimates import Labels
+from shared.tabular.gains import paired_gain
 from shared.tabular.metrics import Floats
 
 BINS = 20
@@ -61,7 +62,8 @@ def judge(
     features: Sequence[Feature],
     *,
     classes: int,
-    seed: int,
+    order: Labels | None = None,
+    groups: Labels | None = None,
 ) -> Baseline:
     """The model's `answers` on the holdout against both baselines.
 
@@ -70,8 +72,10 @@ def judge(
     scores = {name: metrics.primary(task, holdout.target, found) for name, found in singles.items()}
     best = max(scores, key=lambda name: (metrics.gain(task, scores[name], 0.0), name))
     always = constant(task, fit, len(holdout), classes)
-    over_column = paired_gain(task, holdout.target, answers, singles[best], seed=seed)
-    over_constant = paired_gain(task, holdout.target, answers, always, seed=seed)
+    over_column, over_constant = (
+        paired_gain(task, holdout.target, answers, other, order=order, groups=groups)
+        for other in (singles[best], always)
+    )
     return Baseline(
         column=best,
         value=scores[best],

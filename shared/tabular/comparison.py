@@ -14,7 +14,7 @@ import numpy as np
 
 from shared.serving.package import Task
 from shared.tabular.baseline import Baseline
-from shared.tabular.bootstrap import Gain
+from shared.tabular.gains import Gain
 from shared.tabular.metrics import PRIMARY, Floats
 from shared.tabular.parity import TOLERANCE
 from shared.tabular.splitting import MIN_RARER, MIN_ROWS, enough_evidence

@@ -47,36 +47,29 @@ def row_losses(task: str, target: Floats, answers: Floats) -> Floats:
     return losses
 
 
-class Ranking:
-    """Scores sorted once, so that AUROC of many resamples is a few sums each.
-
-    AUROC = P(score of a positive > score of a negative) + half of P(equal), the Mann-Whitney form.
-    """
-
-    def __init__(self, positive: Floats, scores: Floats) -> None:
-        order = np.argsort(scores, kind="stable")
-        ordered = scores[order]
-        self._order = order
-        self._positive = positive[order].astype(np.float64)
-        self._starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-
-    def aurocs(self, weights: Floats) -> Floats:
-        """AUROC under each row of `weights` [k, n]; NaN where only one class has weight."""
-        ordered = weights[:, self._order]
-        positive = np.add.reduceat(ordered * self._positive, self._starts, axis=1)
-        negative = np.add.reduceat(ordered * (1 - self._positive), self._starts, axis=1)
-        pairs = positive.sum(axis=1) * negative.sum(axis=1)
-        below = np.cumsum(negative, axis=1) - negative
-        won = (positive * (below + negative / 2)).sum(axis=1)
-        areas: Floats = np.divide(won, pairs, out=np.full(len(won), np.nan), where=pairs > 0)
-        return areas
+def places(positive: Floats, scores: Floats) -> Floats:
+    """For each positive the negatives with a lower score, for each negative the positives with a
+    higher one, equal scores counting half [n] (placements: DeLong et al. 1988). O(n log n)."""
+    order = np.argsort(scores)
+    ordered, is_so = scores[order], positive[order].astype(np.float64)
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    sizes = np.diff(np.r_[starts, len(ordered)])
+    hits = np.add.reduceat(is_so, starts)
+    others = sizes - hits
+    below = np.cumsum(others) - others / 2
+    above = is_so.sum() - np.cumsum(hits) + hits / 2
+    found = np.empty(len(scores))
+    found[order] = np.where(is_so > 0, np.repeat(below, sizes), np.repeat(above, sizes))
+    return found
 
 
 def auroc(positive: Floats, scores: Floats) -> float:
-    """Area under the ROC curve; NaN when there is only one class."""
-    if not len(scores):
+    """Area under the ROC curve = P(score of a positive > score of a negative) + half of P(equal),
+    the Mann-Whitney form; NaN when there is only one class."""
+    pairs = float(positive.sum()) * float(len(positive) - positive.sum())
+    if not pairs:
         return float("nan")
-    return float(Ranking(positive, scores).aurocs(np.ones((1, len(scores))))[0])
+    return float(places(positive, scores)[positive > 0].sum() / pairs)
 
 
 def roc_points(positive: Floats, scores: Floats) -> tuple[Floats, Floats]:

@@ -5,8 +5,8 @@
 
 One metric per task: binary AUROC, regression RMSE, multiclass accuracy (a prediction keeps the
 probability of its own label only, so no log loss). A drop counts when even the favourable end of a
-one-sided 95 % bootstrap bound is worse than the holdout value by more than the minimum effect.
-Pure, seeded, numpy only.
+one-sided 95 % bound is worse than the holdout value by more than the minimum effect.
+Pure.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.tabular import metrics
+from shared.tabular.estimates import estimate
+from shared.tabular.gains import ALPHA
+from shared.tabular.influence import influence, ratio
+
 Metric = Literal["auroc", "rmse", "accuracy"]
 MIN_EFFECT: dict[str, float] = {"auroc": 0.02, "accuracy": 0.02, "rmse": 0.05}
-CONFIDENCE = 0.95
-REPLICATES = 1000
-# Beyond this many rows fewer replicates say the same in a bounded time.
-MANY_ROWS = 20_000
-MANY_ROWS_REPLICATES = 200
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,35 +96,23 @@ def worth_measuring(
     return Measured("accuracy", score, (predicted[keep] == target).astype(np.float64), None)
 
 
-def realised(rows: Measured, weights: NDArray[np.float64] | None = None) -> float:
-    """The metric on these rows, each counted `weights` times."""
-    weights = np.ones(rows.rows) if weights is None else weights
+def realised(rows: Measured) -> float:
+    """The metric on these rows."""
     if rows.metric == "auroc":
-        order, starts = _ties(rows.score)
-        return _auroc(rows.hit[order], weights[order], starts)
-    mean = float((rows.hit * weights).sum() / weights.sum())
+        return metrics.auroc(rows.hit, rows.score)
+    mean = float(rows.hit.mean())
     return float(np.sqrt(mean)) if rows.metric == "rmse" else mean
 
 
-def favourable_bound(rows: Measured, *, seed: int = 0) -> float:
-    """The end of the one-sided 95 % Poisson-bootstrap interval that speaks for the model: the
-    95th percentile, or the 5th where less is better (Chamandy et al. 2012, Estimating uncertainty
-    for massive data streams)."""
-    rng = np.random.default_rng(seed)
-    replicates = REPLICATES if rows.rows <= MANY_ROWS else MANY_ROWS_REPLICATES
-    order, starts = _ties(rows.score)
-    hit = rows.hit[order]
-    found = np.empty(replicates)
-    for replicate in range(replicates):
-        weights = rng.poisson(1.0, rows.rows).astype(np.float64)
-        if rows.metric == "auroc":
-            found[replicate] = _auroc(hit, weights, starts)
-        else:
-            total = weights.sum()
-            found[replicate] = (hit * weights).sum() / total if total else np.nan
+def favourable_bound(rows: Measured) -> float:
+    """The end of the one-sided 95 % interval that speaks for the model: the upper one, or the lower
+    one where less is better."""
+    if rows.metric == "auroc":
+        return min(estimate(influence("auroc", rows.hit, rows.score)).upper(ALPHA), 1.0)
+    mean = estimate(ratio(rows.hit, np.ones(rows.rows)))
     if rows.metric == "rmse":
-        return float(np.sqrt(np.nanquantile(found, 1 - CONFIDENCE)))
-    return float(np.nanquantile(found, CONFIDENCE))
+        return float(np.sqrt(max(mean.lower(ALPHA), 0.0)))
+    return min(mean.upper(ALPHA), 1.0)
 
 
 def judge_performance(
@@ -134,7 +122,6 @@ def judge_performance(
     *,
     predictions: int,
     labelled: int,
-    seed: int = 0,
 ) -> Performance:
     """Hold realised performance against the holdout's; too little evidence is no judgement, with
     the numbers that say how little. `labelled` of `predictions` rows have a label."""
@@ -153,7 +140,7 @@ def judge_performance(
         )
     effect = MIN_EFFECT[metric] if evidence.min_effect is None else evidence.min_effect
     limit = base * (1 + effect) if metric == "rmse" else base - effect
-    bound = favourable_bound(rows, seed=seed)
+    bound = favourable_bound(rows)
     breach = bound > limit if metric == "rmse" else bound < limit
     side = "at least" if metric == "rmse" else "at most"
     sentence = (
@@ -187,24 +174,3 @@ def _lacks(rows: Measured | None, labelled: int, coverage: float, evidence: Evid
     if rarer < evidence.min_positives:
         return f"{rarer} labelled rows of the rarer class ({evidence.min_positives} needed)"
     return ""
-
-
-def _ties(score: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Order by score, and where each group of equal scores starts in it."""
-    order = np.argsort(score, kind="stable")
-    ordered = score[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    return order, starts
-
-
-def _auroc(
-    hit: NDArray[np.float64], weights: NDArray[np.float64], starts: NDArray[np.intp]
-) -> float:
-    """Weighted Mann-Whitney statistic over rows in score order; ties count half."""
-    positive = np.add.reduceat(hit * weights, starts)
-    negative = np.add.reduceat((1 - hit) * weights, starts)
-    pairs = positive.sum() * negative.sum()
-    if not pairs:
-        return float("nan")
-    below = np.cumsum(negative) - negative
-    return float((positive * (below + negative / 2)).sum() / pairs)

@@ -18,9 +18,9 @@ from shared.ports import Bucket
 from shared.serving.columns import Columns
 from shared.serving.package import LoadedModel, load
 from shared.tabular import baseline, comparison, metrics
-from shared.tabular.bootstrap import paired_gain
 from shared.tabular.comparison import Judgement
 from shared.tabular.dataset import Cells, Dataset, Examples, columns_of, side_mask
+from shared.tabular.gains import paired_gain
 from shared.tabular.metrics import Floats
 from shared.tabular.splitting import overlap, row_keys
 from shared.usecases.training.prepared import STAGE, Prepared, load_prepared
@@ -61,7 +61,6 @@ def compare(
     answers = answers_of(model, prepared, held)
     free = rival.free if rival.free is not None else np.ones(len(holdout), bool)
     judged = _judge(
-        run,
         version,
         prepared,
         fit=fit,
@@ -93,7 +92,6 @@ def answers_to(model: LoadedModel, prepared: Prepared, columns: Columns) -> Floa
 
 
 def _judge(
-    run: Training,
     version: str,
     prepared: Prepared,
     *,
@@ -105,7 +103,6 @@ def _judge(
     removed: int,
 ) -> Judgement:
     task, classes = prepared.outcome.task, len(prepared.outcome.labels)
-    seed = run.spec.training.seed
     rows = comparison.holdout_of(
         task,
         holdout.target,
@@ -124,12 +121,11 @@ def _judge(
             answers,
             prepared.schema.features,
             classes=classes,
-            seed=seed,
         )
     if measurable and rival.answers is not None and rival.free is not None:
         other = rival.answers[rival.free]
         champion = metrics.primary(task, holdout.target, other)
-        gain = paired_gain(task, holdout.target, answers, other, seed=seed)
+        gain = paired_gain(task, holdout.target, answers, other)
     why_not = rival.why_not or ("" if measurable else "too few rows are left to measure anything")
     return Judgement(
         version=version,

@@ -99,9 +99,9 @@ def test_performance_as_on_the_holdout_stays_quiet() -> None:
     """40 seeded windows of labels that agree with the holdout: none breaches."""
     rng = np.random.default_rng(5)
     breaches = 0
-    for seed in range(40):
+    for _ in range(40):
         rows = binary(rng, 500, 1.0)
-        found = judge(rows, {"metric": "auroc", "value": 0.7602}, 500, seed=seed)
+        found = judge(rows, {"metric": "auroc", "value": 0.7602}, 500)
         breaches += bool(found.breach)
     assert breaches == 0
 
@@ -188,26 +188,20 @@ def test_a_worse_model_breaches_and_a_slightly_worse_one_does_not() -> None:
 
 
 def test_auroc_is_the_textbooks() -> None:
-    """Ties included, weighted or not, equal to scikit-learn's."""
+    """Ties included, equal to scikit-learn's."""
     rng = np.random.default_rng(8)
     score = rng.integers(0, 20, 500) / 20
     target = np.where(rng.random(500) < score, "yes", "no").astype(object)
     rows = worth_measuring("binary", score, None, target, "yes")
     assert rows is not None
     assert realised(rows) == pytest.approx(roc_auc_score(target == "yes", score))
-    weights = rng.poisson(1, 500).astype(np.float64)
-    expected = roc_auc_score(target == "yes", score, sample_weight=weights)
-    order = rng.permutation(500)
-    shuffled = worth_measuring("binary", score[order], None, target[order], "yes")
-    assert shuffled is not None
-    assert realised(shuffled, weights[order]) == pytest.approx(expected)
 
 
 def test_the_bound_is_one_sided_and_covers() -> None:
     """The favourable end lies above the true AUROC in about 95 % of samples."""
     rng = np.random.default_rng(9)
     truth = realised(binary(rng, 400_000, 1.0))
-    above = sum(favourable_bound(binary(rng, 300, 1.0), seed=seed) > truth for seed in range(100))
+    above = sum(favourable_bound(binary(rng, 300, 1.0)) > truth for _ in range(100))
     assert 88 <= above <= 99
 
 
@@ -406,12 +400,11 @@ def binary(rng: np.random.Generator, rows: int, strength: float) -> Measured:
     return found
 
 
-def judge(rows: Measured, reference: dict[str, Any], number: int, seed: int = 0) -> Performance:
+def judge(rows: Measured, reference: dict[str, Any], number: int) -> Performance:
     return judge_performance(
         rows,
         reference,
         Evidence(min_rows=200, min_coverage=0.8, min_positives=50),
         predictions=number,
         labelled=number,
-        seed=seed,
     )

@@ -1,0 +1,164 @@
+"""How sure a metric and a difference of metrics are: the one way of reckoning it. Pure, no chance.
+
+    paired_gain(task, target, first, second, alpha=...)   two models on the same rows
+    unpaired_gain(task, sample, sample, alpha=...)        two models on rows of their own
+    interval(metric, target, answers)                     one model
+
+Both models of a pair are judged on the same rows, so that what is hard for both cancels out. How
+bounds come about stands in shared.tabular.estimates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from shared.tabular.estimates import Estimate, Labels, effective, estimate, student
+from shared.tabular.influence import RATES, Influence, Metric, influence
+from shared.tabular.metrics import PRIMARY, Floats
+
+CONFIDENCE = 0.95
+ALPHA = 0.05
+_UPTO_ONE = (*RATES, "auroc", "f1", "r2")
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """`value` above 0: the first is better. `lower` is its one-sided lower bound, wrong with
+    probability `alpha`. `units` says on how many independent rows, blocks or groups it rests (fewer
+    than there are where their sizes differ)."""
+
+    value: float
+    lower: float
+    standard_error: float = float("nan")
+    alpha: float = ALPHA
+    units: float = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Labelled answers of one model on rows of its own."""
+
+    target: Floats
+    answers: Floats
+    order: Labels | None = None
+    groups: Labels | None = None
+
+
+def paired_gain(
+    task: str,
+    target: Floats,
+    first: Floats,
+    second: Floats,
+    *,
+    alpha: float = ALPHA,
+    order: Labels | None = None,
+    groups: Labels | None = None,
+) -> Gain:
+    """How much better `first` answers than `second` on the same rows, in the task's primary metric.
+
+    Args:
+        first, second: Answers [n] or [n, k] as `metrics.primary` takes them.
+        order: When each row was [n]; rows near in time may be alike.
+        groups: Which rows belong together [n].
+    """
+    metric = PRIMARY[task]
+    difference = influence(metric, target, first) - influence(metric, target, second)
+    return _gain(estimate(_better(metric, difference), order, groups), alpha)
+
+
+def unpaired_gain(task: str, first: Sample, second: Sample, *, alpha: float = ALPHA) -> Gain:
+    """How much better `first` answers its rows than `second` answers others (an experiment)."""
+    metric = PRIMARY[task]
+    estimates = [
+        estimate(
+            _better(metric, influence(metric, each.target, each.answers)), each.order, each.groups
+        )
+        for each in (first, second)
+    ]
+    return _gain(estimates[0].minus(estimates[1]), alpha)
+
+
+def interval(
+    metric: Metric,
+    target: Floats,
+    answers: Floats,
+    *,
+    threshold: float | None = None,
+    confidence: float = CONFIDENCE,
+    order: Labels | None = None,
+    groups: Labels | None = None,
+) -> tuple[float, float]:
+    """Two-sided interval of one model's metric; as wide as its range where nothing is known."""
+    tail = (1 - confidence) / 2
+    if metric == "rmse":
+        found = estimate(_squared(influence(metric, target, answers)), order, groups)
+        return _root(found.lower(tail)), _root(found.upper(tail))
+    of_rows = influence(metric, target, answers, threshold=threshold)
+    found = estimate(of_rows, order, groups)
+    if metric in RATES:
+        return _rate(of_rows, found, confidence)
+    if metric == "auroc" and found.defined and not found.error:
+        return _ranking(found.value, target, tail)
+    low = found.lower(tail) if metric == "r2" else max(found.lower(tail), 0.0)
+    return low, min(found.upper(tail), 1.0) if metric in _UPTO_ONE else found.upper(tail)
+
+
+def rate_interval(
+    events: float, rows: float, confidence: float = CONFIDENCE
+) -> tuple[float, float]:
+    """Two-sided interval of a rate (Clopper and Pearson 1934); 0 to 1 without rows."""
+    from scipy.special import betaincinv
+
+    tail = (1 - confidence) / 2
+    low = float(betaincinv(events, rows - events + 1, tail)) if events > 0 else 0.0
+    high = float(betaincinv(events + 1, rows - events, 1 - tail)) if events < rows else 1.0
+    return low, high
+
+
+def _gain(found: Estimate, alpha: float) -> Gain:
+    return Gain(found.value, found.lower(alpha), found.error, alpha, found.units)
+
+
+def _better(metric: str, of_rows: Influence) -> Influence:
+    """Above 0 is better."""
+    return of_rows if metric == "auroc" else -of_rows
+
+
+def _rate(of_rows: Influence, found: Estimate, confidence: float) -> tuple[float, float]:
+    """Exact for the rows that the units are worth (Korn and Graubard 1998)."""
+    rows = effective(of_rows.weights)
+    if not rows:
+        return 0.0, 1.0
+    value = of_rows.value
+    worth = value * (1 - value) / found.error**2 if found.error > 0 else found.units
+    few = student(ALPHA, rows - 1) / student(ALPHA, found.freedom) if found.defined else 1.0
+    worth = min(rows, worth * few**2)
+    return rate_interval(value * worth, worth, confidence)
+
+
+def _ranking(value: float, target: Floats, tail: float) -> tuple[float, float]:
+    """An AUROC without any spread (1 or 0 on all rows): what else it may be (Newcombe 2006, by the
+    variance of Hanley and McNeil 1982)."""
+    from scipy.special import ndtri
+
+    positives = float((target > 0).sum())
+    negatives = len(target) - positives
+    if value not in (0.0, 1.0):
+        return value, value
+    areas = np.linspace(0.0, 1.0, 10_001)[1:-1]
+    more = (positives + negatives) / 2 - 1
+    bracket = 1 + more * ((1 - areas) / (2 - areas) + areas / (1 + areas))
+    spread = np.sqrt(areas * (1 - areas) / (positives * negatives) * bracket)
+    near = areas[np.abs(areas - value) <= -ndtri(tail) * spread]
+    return (float(near.min()), 1.0) if value else (0.0, float(near.max()))
+
+
+def _squared(of_rows: Influence) -> Influence:
+    """The mean of squares behind a root of it."""
+    return Influence(of_rows.value**2, of_rows.parts * (2 * of_rows.value), of_rows.weights)
+
+
+def _root(value: float) -> float:
+    return float(np.sqrt(max(value, 0.0)))
