@@ -1,6 +1,7 @@
 """Train: from an accepted file (or labels that came back) to a stored version with its comparison.
 
-    prepared -> tuned-* -> fitted -> compared -> described -> tracked -> stored -> TrainingCompleted
+    prepared -> tuned-* -> fitted -> compared -> numbered -> described -> tracked -> stored
+             -> TrainingCompleted
 
 Every stage is resumed where an earlier attempt stopped, so a crash between any two steps and a
 retry give one version and one outcome. A run that only compares ends with ComparisonCompleted.
@@ -17,7 +18,7 @@ from shared.errors import NotTrainable
 from shared.events import ComparisonCompleted, Event, RunEvent, TrainingCompleted
 from shared.ports import Bucket, Clock, Publisher, Registry, Tracker
 from shared.spec.registry import read_generation
-from shared.usecases.training import compared, fitting, prepared, relearned, stored
+from shared.usecases.training import compared, fitting, numbered, prepared, relearned, stored
 from shared.usecases.training.prepared import Prepared
 from shared.usecases.training.stages import Training
 
@@ -64,6 +65,10 @@ def _train(run: Training, *, tracker: Tracker | None, registry: Registry | None)
             run.version,
             compared.compare(run, run.version, data, model, records["fitted"]),
         ),
+    )
+    records[numbered.STAGE] = run.stage(
+        numbered.STAGE,
+        lambda: numbered.number_version(run, records["prepared"], records["fitted"]),
     )
     records["described"] = run.stage(
         "described", lambda: stored.describe(run, data, model, records)

@@ -135,8 +135,12 @@ def store(
 ) -> dict[str, Any]:
     """Write version.json once."""
     fitted, described = records["fitted"], records["described"]
+    number = records["numbered"]
     body = {
         "version": run.version,
+        "semantic_version": number["semantic_version"],
+        "predecessor": number["predecessor"],
+        "change": number["change"],
         "model": run.model,
         "run_id": run.version,
         "created": timestamp(run.clock.now()),
