@@ -2,8 +2,9 @@
 
 `moves` remembers the recent moves of the champion with their revisions, so that a repeat of a
 promotion recognises itself even after the champion has moved on; `policies` what people said about
-automation in between (pin, unpin). Together they are the journal, which `shared.moves` keeps for
-good.
+automation in between (pin, unpin, experiments). Together they are the journal, which `shared.moves`
+keeps for good. `experiment` is a second version that answers part of the requests; it ends with
+every move of the champion.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 from shared import documents, paths
 from shared.documents import timestamp
 from shared.errors import AliasMoved, PreconditionFailed
+from shared.experiments import Experiment
 from shared.moves import ROLLBACK, Move, keep
 from shared.ports import Bucket, Clock
 
@@ -37,6 +39,7 @@ class Manifest:
     promoted_at: str
     by: str
     moves: tuple[Move, ...] = ()
+    experiment: Experiment | None = None
     generation: int = field(default=0, compare=False)
     semantic_version: str | None = None
     policies: tuple[Move, ...] = ()
@@ -70,7 +73,7 @@ class Manifest:
 
 
 def parse_manifest(body: Mapping[str, Any], generation: int) -> Manifest:
-    champion = body["champion"]
+    champion, experiment = body["champion"], body.get("experiment")
     return Manifest(
         model=body["model"],
         revision=body["revision"],
@@ -84,6 +87,7 @@ def parse_manifest(body: Mapping[str, Any], generation: int) -> Manifest:
         promoted_at=body["promoted_at"],
         by=body["by"],
         moves=tuple(map(Move.of, body["moves"])),
+        experiment=Experiment.from_json(experiment) if experiment else None,
         generation=generation,
         semantic_version=champion.get("semantic_version"),
         policies=tuple(map(Move.of, body.get("policies", ()))),
@@ -115,8 +119,9 @@ def move_champion(
     lake: Bucket,
     clock: Clock,
 ) -> Move:
-    """Swap the champion for `version` (a version.json body), against exactly `current`.
-    Raises AliasMoved when the manifest is not the one that was read."""
+    """Swap the champion for `version` (a version.json body), against exactly `current`,
+    which ends an experiment against the former champion. Raises AliasMoved when the manifest is
+    not the one that was read."""
     model, version_id = version["model"], version["version"]
     move = Move(
         revision=current.revision + 1 if current else 1,
@@ -130,19 +135,10 @@ def move_champion(
         semantic_version=version.get("semantic_version"),
         pinned=pinned,
     )
-    package = version["package"]
     body = {
         "model": model,
         "revision": move.revision,
-        "champion": {
-            "version": version_id,
-            "semantic_version": move.semantic_version,
-            "package": paths.package(model, version_id),
-            "sha256": package["sha256"],
-            "files": package["files"],
-            # For people: the predictor finds its snapshots, with their hashes, in the package.
-            "features": version.get("features", []),
-        },
+        "champion": package_of(version),
         "previous": move.previous,
         "pinned": pinned,
         "log": log,
@@ -153,6 +149,20 @@ def move_champion(
     }
     _swap(model, current, body, move, lake)
     return move
+
+
+def package_of(version: Mapping[str, Any]) -> dict[str, Any]:
+    """What the predictor needs to load a version (a version.json body)."""
+    model, version_id, package = version["model"], version["version"], version["package"]
+    return {
+        "version": version_id,
+        "semantic_version": version.get("semantic_version"),
+        "package": paths.package(model, version_id),
+        "sha256": package["sha256"],
+        "files": package["files"],
+        # For people: the predictor finds its snapshots, with their hashes, in the package.
+        "features": version.get("features", []),
+    }
 
 
 def set_pinned(
@@ -195,6 +205,21 @@ def change_policy(
     more = {"revision": move.revision, "policies": _kept(current.policies, move)}
     _swap(current.model, current, {**found.body, **changes, **more}, move, lake)
     return move
+
+
+def set_experiment(
+    current: Manifest,
+    experiment: Experiment | None,
+    *,
+    by: str,
+    reason: str,
+    lake: Bucket,
+    clock: Clock,
+) -> Move:
+    """Begin an experiment, or end the one that runs. Raises AliasMoved."""
+    action = "experiment-start" if experiment else "experiment-stop"
+    changes = {"experiment": experiment.to_json() if experiment else None}
+    return change_policy(current, action, changes, by=by, reason=reason, lake=lake, clock=clock)
 
 
 def _kept(moves: tuple[Move, ...], *more: Move) -> list[dict[str, Any]]:

@@ -192,6 +192,12 @@ def number(model: str, semantic_version: str) -> str:
     return f"{numbers(model)}{semantic_version}.json"
 
 
+def experiment(model: str, experiment_id: str = "") -> str:
+    """What an experiment was and how it ended; without an id the folder of all."""
+    folder = f"experiments/{model}/"
+    return f"{folder}{experiment_id}.json" if experiment_id else folder
+
+
 def approval(model: str, version_id: str) -> str:
     return f"approvals/{model}/{version_id}.json"
 

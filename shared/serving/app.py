@@ -12,35 +12,28 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from shared.errors import FeaturesTooOld, InvalidInstances, MillraceError, NotServed
 from shared.ports import Bucket, Clock, Publisher
+from shared.serving.asked import JSON, Refusal, records_of
 from shared.serving.manifest import INTERVAL_SECONDS, Served, ServedModels
 from shared.serving.metrics import Metrics
 from shared.usecases.predict import predict
+from shared.usecases.predict_split import Dealt
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
-# A body of empty records alone would take gigabytes to complain about.
-MAX_RECORDS = 100_000
 _SHOWN_PROBLEMS = 100
 _PRELOADED = 4
 _ID_HEADER = "X-Prediction-Id"
-_JSON = "application/json"
 # json.dumps would make an encoder per call.
 _encode = json.JSONEncoder(separators=(",", ":")).encode
-
-
-class _Refusal(Exception):
-    """A request that gets no prediction. `more` goes beside code and message."""
-
-    def __init__(self, status: int, code: str, message: str, **more: object) -> None:
-        super().__init__(message)
-        self.status, self.code, self.more = status, code, more
 
 
 class Predictor:
@@ -82,7 +75,7 @@ class Predictor:
             if len(names) != 1:
                 message = "name the model: POST /models/<model>/predict or /predict?model=<model>"
                 status = 400 if names else 404
-                raise _Refusal(status, "model_not_named", message, models=names)
+                raise Refusal(status, "model_not_named", message, models=names)
             name = names[0]
         return self.predict(name)
 
@@ -91,7 +84,7 @@ class Predictor:
         served = self._served(model)
         status = 500
         try:
-            records = _records()
+            records = records_of(request)
             answer = predict(
                 served,
                 records,
@@ -109,19 +102,32 @@ class Predictor:
         except FeaturesTooOld:
             status = 409
             raise
-        except (_Refusal, HTTPException) as error:
-            status = error.status if isinstance(error, _Refusal) else error.code or 500
+        except (Refusal, HTTPException) as error:
+            status = error.status if isinstance(error, Refusal) else error.code or 500
             raise
         finally:
             self.metrics.count("millrace_requests_total", model=model, status=str(status))
             self.metrics.observe(model, time.perf_counter() - started)
-        self.metrics.count(
-            "millrace_rows_total", len(answer.predictions), model=model, version=answer.version
-        )
+        if answer.dealt is None:
+            rows = len(answer.predictions)
+            self.metrics.count("millrace_rows_total", rows, model=model, version=answer.version)
+        else:
+            self._count_dealt(model, answer.predictions, answer.dealt)
         if answer.log_problem is not None:
             self.metrics.count("millrace_log_failures_total", answer.unlogged, model=model)
             _log_line(model, answer.log_problem)
         return _json({"predictions": answer.predictions, "model_version": answer.version})
+
+    def _count_dealt(self, model: str, rows: list[dict[str, Any]], dealt: Dealt) -> None:
+        """Count an answer of two versions; what the challenger cannot do is told once."""
+        for version, count in Counter(row["model_version"] for row in rows).items():
+            self.metrics.count("millrace_rows_total", count, model=model, version=version)
+        for reason, count in dealt.left_out.items():
+            self.metrics.count("millrace_left_out_total", count, model=model, reason=reason)
+        if dealt.problem is not None and not dealt.beside.told:
+            dealt.beside.told = True
+            version = dealt.beside.experiment.version
+            _log_line(model, dealt.problem, f"challenger {version} raised ")
 
     def list_models(self) -> Response:
         return _json({"models": self._names()})
@@ -144,6 +150,7 @@ class Predictor:
                 "promoted_at": served.manifest.promoted_at,
                 "revision": served.manifest.revision,
                 "log": served.manifest.log,
+                **_experiment(served),
                 **sources,
                 "example": {"path": f"/models/{model}/predict", "body": example},
             }
@@ -166,7 +173,7 @@ class Predictor:
 
     # --- errors ----------------------------------------------------------------------------------
 
-    def refused(self, error: _Refusal) -> Response:
+    def refused(self, error: Refusal) -> Response:
         return _error(error.status, error.code, str(error), **error.more)
 
     def invalid(self, error: InvalidInstances) -> Response:
@@ -194,17 +201,17 @@ class Predictor:
         try:
             return self.models.get(model)
         except NotServed as error:
-            raise _Refusal(404, "unknown_model", str(error), models=self._names()) from error
+            raise Refusal(404, "unknown_model", str(error), models=self._names()) from error
         except MillraceError as error:  # told to `_survived` when it happened
             message = f"no version of {model!r} can be loaded at the moment; try again"
-            raise _Refusal(503, "unavailable", message) from error
+            raise Refusal(503, "unavailable", message) from error
 
     def _names(self) -> list[str]:
         try:
             return self.models.names()
         except MillraceError as error:
             message = "the list of models cannot be read at the moment; try again"
-            raise _Refusal(503, "unavailable", message) from error
+            raise Refusal(503, "unavailable", message) from error
 
     def _survived(self, model: str, error: MillraceError) -> None:
         """Log and count what went wrong behind an answer."""
@@ -244,55 +251,31 @@ def create_app(
         ("/metrics", predictor.show_metrics, "GET"),
     ):
         app.add_url_rule(rule, view.__name__, view, methods=[method])
-    app.register_error_handler(_Refusal, predictor.refused)
+    app.register_error_handler(Refusal, predictor.refused)
     app.register_error_handler(InvalidInstances, predictor.invalid)
     app.register_error_handler(FeaturesTooOld, predictor.too_old)
     app.register_error_handler(HTTPException, predictor.http_error)
     return app
 
 
-def _records() -> list[object]:
-    """The records of the request's body. Raises _Refusal."""
-    # The header as most callers send it needs no parsing.
-    if request.environ.get("CONTENT_TYPE") != _JSON and request.mimetype != _JSON:
-        message = f"send Content-Type: application/json, not {request.mimetype or 'none'!r}"
-        raise _Refusal(415, "unsupported_media_type", message)
-    try:
-        body = json.loads(request.get_data(cache=False))
-    except (ValueError, RecursionError) as error:
-        message = f"the body is not JSON: {_reason(error)}"
-        raise _Refusal(400, "malformed_json", message) from error
-    records = body
-    if isinstance(body, dict):
-        records = body["instances"] if isinstance(body.get("instances"), list) else [body]
-    if not isinstance(records, list) or not records:
-        message = 'send a record, a non-empty list of records, or {"instances": [...]}'
-        raise _Refusal(400, "malformed_request", message)
-    if len(records) > MAX_RECORDS:
-        message = f"{len(records)} records in a request, at most {MAX_RECORDS} are taken"
-        raise _Refusal(413, "too_many_records", f"{message}; send them in several, or score a file")
-    return records
+def _experiment(served: Served) -> dict[str, object]:
+    """The experiment that runs, for people who ask about the model."""
+    if served.beside is None:
+        return {}
+    running = served.beside.experiment
+    names = ("id", "version", "share", "key", "until")
+    return {"experiment": {name: getattr(running, name) for name in names}}
 
 
-def _reason(error: ValueError | RecursionError) -> str:
-    """Why a body is no JSON, for people who do not know Python."""
-    if isinstance(error, json.JSONDecodeError):
-        return str(error)
-    if isinstance(error, UnicodeDecodeError):
-        return f"it is not UTF-8 at byte {error.start + 1}"
-    if isinstance(error, RecursionError):
-        return "it is nested too deeply"
-    return "it has a number of more digits than are read"
-
-
-def _log_line(model: str, error: MillraceError) -> None:
-    line = {"severity": "ERROR", "model": model, "message": f"{type(error).__name__}: {error}"}
+def _log_line(model: str, error: Exception, before: str = "") -> None:
+    message = f"{before}{type(error).__name__}: {error}"
+    line = {"severity": "ERROR", "model": model, "message": message}
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()
 
 
 def _json(body: object, status: int = 200) -> Response:
-    return Response(_encode(body), status=status, content_type=_JSON)
+    return Response(_encode(body), status=status, content_type=JSON)
 
 
 def _error(status: int, code: str, message: str, **more: object) -> Response:

@@ -6,7 +6,8 @@
                                                           look when nothing is loaded or the
                                                           process slept far past the interval
 
-No background thread. A version that does not load leaves the last good one serving.
+No background thread. A version that does not load leaves the last good one serving; a challenger of
+an experiment that does not load leaves the champion serving alone.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from shared import paths
 from shared.errors import MillraceError, NotServed, ObjectNotFound, PackageInvalid
+from shared.experiments import Experiment
 from shared.manifests import Manifest, parse_manifest, served_models
 from shared.ports import Bucket
 from shared.serving.package import LoadedModel, load
@@ -37,11 +39,23 @@ _NEVER = float("-inf")
 @dataclass(frozen=True, slots=True)
 class Served:
     """A loaded version, the manifest that named it, and what makes the columns of its joined
-    sources (None for a model of one file)."""
+    sources (None for a model of one file). `beside` is there while an experiment runs."""
 
     model: LoadedModel
     manifest: Manifest
     resolver: Resolver | None = None
+    beside: Beside | None = None
+
+
+@dataclass(slots=True)
+class Beside:
+    """The second version of a model, None where it did not load, and who is dealt to it. `again`:
+    it may load at the next look. `told`: somebody heard that it does not answer."""
+
+    experiment: Experiment
+    served: Served | None
+    again: bool = False
+    told: bool = False
 
 
 @dataclass(slots=True)
@@ -119,6 +133,7 @@ class ServedModels:
     def loaded(self) -> list[Served]:
         """What this process has in memory."""
         found = [entry.served for entry in list(self._entries.values())]
+        found += [served.beside.served for served in found if served and served.beside]
         return [served for served in found if served is not None]
 
     def get(self, model: str) -> Served:
@@ -162,8 +177,11 @@ class ServedModels:
             blob = self._lake().read_if_changed(paths.manifest(model), entry.generation)
             entry.failure = None
             if blob is not None:
-                entry.served = self._load(model, blob.data, blob.info.generation)
+                entry.served = self._load(model, entry, blob.data, blob.info.generation)
                 entry.generation = blob.info.generation
+            elif entry.served and entry.served.beside and entry.served.beside.again:
+                beside = self._load_beside(model, entry.served.manifest)
+                entry.served = replace(entry.served, beside=beside)
         except ObjectNotFound as error:
             self._fail(model, entry, self._missing(model, entry, error))
         except PackageInvalid as error:
@@ -184,16 +202,39 @@ class ServedModels:
         entry.failure = error
         self._on_problem(model, error)
 
-    def _load(self, model: str, data: bytes, generation: int) -> Served:
+    def _load(self, model: str, entry: _Entry, data: bytes, generation: int) -> Served:
         try:
             manifest = parse_manifest(json.loads(data), generation)
         except (KeyError, TypeError, ValueError) as error:
             raise PackageInvalid(f"the manifest of {model} does not read: {error!r}") from error
+        before = entry.served
+        old = before and (before.manifest.version, before.manifest.files)
+        if before and old == (manifest.version, manifest.files):
+            served = replace(before, manifest=manifest)  # it changed beside its champion
+        else:
+            served = self._load_version(manifest, manifest)
+        return replace(served, beside=self._load_beside(model, manifest))
+
+    def _load_beside(self, model: str, manifest: Manifest) -> Beside | None:
+        """The challenger of an experiment. One that does not load is told, and left alone."""
+        experiment = manifest.experiment
+        if experiment is None:
+            return None
+        try:
+            served = self._load_version(manifest, experiment)
+        except MillraceError as error:
+            self._on_problem(model, error)
+            # The bytes of a package will not get better; storage may.
+            lasting = isinstance(error, PackageInvalid | ObjectNotFound)
+            return Beside(experiment, None, again=not lasting, told=True)
+        return Beside(experiment, served)
+
+    def _load_version(self, manifest: Manifest, named: Manifest | Experiment) -> Served:
         lake = self._lake()
-        loaded = load(lambda name: lake.read(manifest.package + name).data, manifest.files)
-        if (loaded.model, loaded.version) != (model, manifest.version):
+        loaded = load(lambda name: lake.read(named.package + name).data, named.files)
+        if (loaded.model, loaded.version) != (manifest.model, named.version):
             raise PackageInvalid(
-                f"the manifest names {model} {manifest.version}, "
+                f"the manifest names {manifest.model} {named.version}, "
                 f"its package is {loaded.model} {loaded.version}"
             )
         return Served(loaded, manifest, _resolver(loaded, lake))

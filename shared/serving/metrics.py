@@ -13,6 +13,7 @@ _HELP = {
     "millrace_rows_total": "Rows answered by model and version.",
     "millrace_refused_rows_total": "Rows that broke the model's schema.",
     "millrace_log_failures_total": "Answered rows whose prediction log line was not accepted.",
+    "millrace_left_out_total": "Rows left out of an experiment, by reason; the champion answered.",
     "millrace_refresh_failures_total": "Manifest looks or version loads that failed.",
 }
 _LATENCY = "millrace_request_seconds"

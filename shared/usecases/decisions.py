@@ -1,4 +1,4 @@
-"""What people decide: approve, decline, promote, rollback, pin, unpin.
+"""What people decide: approve, decline, promote, rollback, pin, unpin, start and stop experiments.
 
 Each decision is recorded with who made it, then carried out; doing it again is harmless. A rollback
 names the champion it leaves, so that a repeat recognises itself.
@@ -7,27 +7,29 @@ names the champion it leaves, so that a repeat recognises itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shared import approvals, documents, paths
 from shared.approvals import Approval
 from shared.errors import InProgress, NotAllowed
 from shared.manifests import Manifest, read_manifest, set_pinned
 from shared.moves import ROLLBACK
-from shared.usecases import spec_changes
+from shared.usecases import experimenting, spec_changes
 from shared.usecases.promote import carry_out, move_to
 from shared.usecases.settling import Promote, record_move
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`by` is the verified caller; `version` is the champion to leave for a rollback."""
+    """`by` is the verified caller; `version` is the champion to leave for a rollback, the
+    experiment to stop for a stop. `facts` are what else an experiment needs."""
 
     model: str
     action: str
     version: str
     reason: str
     by: str
+    facts: Mapping[str, object] = field(default_factory=dict)
 
 
 def parse_decision(body: Mapping[str, object], by: str) -> Decision:
@@ -38,9 +40,12 @@ def parse_decision(body: Mapping[str, object], by: str) -> Decision:
     if not paths.is_model_name(model):
         raise NotAllowed(f"model {model!r} is no model name")
     version = str(body.get("version") or "")
-    if action in ("approve", "decline", "promote") and not version:
+    if action not in ("rollback", "pin", "unpin") and not version:
         raise NotAllowed(f"{action} needs a version")
-    return Decision(model, action, version, str(body.get("reason") or ""), by)
+    facts = body.get("facts")
+    if not isinstance(facts, dict):
+        facts = {}
+    return Decision(model, action, version, str(body.get("reason") or ""), by, facts)
 
 
 def take_decision(decision: Decision, ports: Promote) -> str:
@@ -166,6 +171,12 @@ def _pin(decision: Decision, ports: Promote) -> str:
     return f"{decision.model} is {state} (champion {manifest.version})."
 
 
+def _experiment(decision: Decision, ports: Promote) -> str:
+    act = experimenting.start if decision.action == "experiment-start" else experimenting.stop
+    model, version, facts = decision.model, decision.version, decision.facts
+    return act(model, version, facts, by=decision.by, reason=decision.reason, ports=ports)
+
+
 def _served(decision: Decision, ports: Promote) -> Manifest:
     manifest = read_manifest(decision.model, lake=ports.lake)
     if manifest is None:
@@ -180,4 +191,6 @@ ACTIONS: dict[str, Callable[[Decision, Promote], str]] = {
     "rollback": _rollback,
     "pin": _pin,
     "unpin": _pin,
+    "experiment-start": _experiment,
+    "experiment-stop": _experiment,
 }

@@ -18,7 +18,8 @@ from shared.documents import timestamp
 from shared.errors import InvalidInstances, MillraceError
 from shared.ports import Clock, Publisher
 from shared.serving.manifest import Served
-from shared.serving.package import Predictions
+from shared.usecases.answering import rows_of, score
+from shared.usecases.predict_split import Dealt, deal
 
 LOG_TOPIC = "predictions"
 ID_FIELD = "prediction_id"
@@ -34,12 +35,14 @@ _ATTRIBUTES = {"type": "PredictionsLogged"}
 @dataclass(frozen=True, slots=True)
 class Answer:
     """`predictions` are in the records' order; `unlogged` rows have no line in the log, because
-    of `log_problem`."""
+    of `log_problem`. `dealt` is there while an experiment runs: rows then say by themselves which
+    version answered, and `version` is the champion unless the challenger answered all."""
 
     version: str
     predictions: list[dict[str, Any]]
     unlogged: int = 0
     log_problem: MillraceError | None = None
+    dealt: Dealt | None = None
 
 
 def predict(
@@ -59,20 +62,39 @@ def predict(
     Raises InvalidInstances, FeaturesTooOld.
     """
     model = served.model
-    notes: list[dict[str, Any]] = []
-    if served.resolver is not None:
-        resolved = served.resolver.resolve(records, clock.now())
-        records, notes = resolved.records, resolved.notes
-    result = model.predict_records(records)
+    scored = score(served, records, clock)
     ids = prediction_ids(records, model.schema.names, given_id)
-    predictions = _rows(result, ids, model.version, model.package.labels)
-    for prediction, note in zip(predictions, notes, strict=False):
-        prediction.update(note)
-    if served.manifest.log != "sync":
+    predictions = rows_of(served, scored, ids)
+    dealt = None
+    if served.beside is not None:
+        dealt = deal(served.beside, records, ids, clock)
+    if dealt is None and served.manifest.log != "sync":
         return Answer(model.version, predictions)
-    lines = list(_lines(served, records, predictions, timestamp(clock.now())))
-    unlogged, problem = _log(lines, publisher)
-    return Answer(model.version, predictions, unlogged, problem)
+    lines = _lines(served, scored.records, predictions, timestamp(clock.now()))
+    version = model.version
+    if dealt is not None:
+        version, lines = _merge(served, predictions, list(lines), dealt)
+    if served.manifest.log != "sync":
+        return Answer(version, predictions, dealt=dealt)
+    unlogged, problem = _log(list(map(_text, lines)), publisher)
+    return Answer(version, predictions, unlogged, problem, dealt)
+
+
+def _merge(
+    served: Served, predictions: list[dict[str, Any]], lines: list[dict[str, Any]], dealt: Dealt
+) -> tuple[str, Iterator[dict[str, Any]]]:
+    """Put the challenger's answers and their lines in their places; the version to name for the
+    whole request and the marked lines come back."""
+    if dealt.beside.served is not None and dealt.taken:
+        time = lines[0]["time"]
+        theirs = _lines(dealt.beside.served, dealt.records, dealt.answers, time)
+        for row, prediction, line in zip(dealt.taken, dealt.answers, theirs, strict=True):
+            predictions[row], lines[row] = prediction, line
+    versions = {prediction["model_version"] for prediction in predictions}
+    version = versions.pop() if len(versions) == 1 else served.model.version
+    return version, (
+        {**line, "experiment": mark} for line, mark in zip(lines, dealt.marks, strict=True)
+    )
 
 
 def prediction_ids(records: Sequence[Any], features: Sequence[str], given: str | None) -> list[str]:
@@ -103,34 +125,16 @@ def uuid7() -> str:
     return str(uuid.UUID(int=value))
 
 
-def _rows(
-    result: Predictions, ids: list[str], version: str, labels: Sequence[str]
-) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = [
-        {
-            "score": score,
-            "label": result.label[row] if result.label is not None else None,
-            "prediction_id": ids[row],
-            "model_version": version,
-        }
-        for row, score in enumerate(result.score.tolist())
-    ]
-    if result.probabilities is not None:
-        for row, shares in zip(rows, result.probabilities.tolist(), strict=True):
-            row["probabilities"] = dict(zip(labels, shares, strict=True))
-    return rows
-
-
 def _lines(
-    served: Served, records: Sequence[Any], predictions: list[dict[str, Any]], time: str
-) -> Iterator[bytes]:
+    served: Served, records: Sequence[Any], predictions: Sequence[dict[str, Any]], time: str
+) -> Iterator[dict[str, Any]]:
     """The lines of the inference log: what was asked, in the words of the caller, and answered.
     Columns that joined sources added are there with their values, and so are the keys."""
     names: Sequence[str] = served.model.schema.names
     if served.resolver is not None:
         names = served.resolver.logged
     for record, answer in zip(records, predictions, strict=True):
-        line = {
+        yield {
             "model": served.model.model,
             "version": served.model.version,
             "time": time,
@@ -140,12 +144,14 @@ def _lines(
             "label": answer["label"],
             "error": None,
         }
-        try:
-            text = _encode(line)
-        except ValueError:  # NaN or infinity, which JSON has no word for
-            told = json.loads(json.dumps(line), parse_constant=_CONSTANTS.get)
-            text = _encode(told)
-        yield text.encode()
+
+
+def _text(line: dict[str, Any]) -> bytes:
+    try:
+        text = _encode(line)
+    except ValueError:  # NaN or infinity, which JSON has no word for
+        text = _encode(json.loads(json.dumps(line), parse_constant=_CONSTANTS.get))
+    return text.encode()
 
 
 def _log(

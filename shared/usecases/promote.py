@@ -26,6 +26,7 @@ from shared.moves import DECISION, Move
 from shared.policy import judge
 from shared.runs import RunRequest
 from shared.spec.registry import read_spec
+from shared.usecases.experimenting import keep_running
 from shared.usecases.settling import Promote, finish, settle_promotion, settle_refusal, supersede
 
 
@@ -45,6 +46,10 @@ def decide_version(model: str, version: str, ports: Promote) -> str:
         pinned=manifest.pinned if manifest else False,
     )
     rules = verdict.as_dict()["rules"]
+    if verdict.action == "promote" and manifest and manifest.experiment:
+        hold = f"Experiment {manifest.experiment.id} runs, and a promotion would end it"
+        sentence = f"{verdict.sentence} {hold}, so a person decides."
+        return _ask(model, version, manifest, sentence, ports)
     if verdict.action == "promote":
         sentence, cause = verdict.sentence, _cause(version)
         move = move_to(model, version, manifest, ports, by="policy", cause=cause, reason=sentence)
@@ -191,6 +196,7 @@ def move_to(
     AliasMoved, ObjectNotFound."""
     body = documents.require(ports.lake, paths.version(model, version, "version.json"))
     spec = read_spec(model, lake=ports.lake).spec
+    keep_running(manifest, ports)
     return move_champion(
         manifest,
         body,

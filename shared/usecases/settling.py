@@ -17,9 +17,10 @@ from shared import approvals, documents, paths, runs
 from shared.approvals import Approval
 from shared.documents import timestamp
 from shared.events import AutomationNoted, Event, ModelNotPromoted, ModelPromoted, publish
-from shared.manifests import Manifest
+from shared.manifests import Manifest, read_manifest
 from shared.moves import Move
 from shared.ports import Bucket, Clock, Publisher
+from shared.usecases.experimenting import end_moved
 
 # The last transition of a version's run, by what decision.json says.
 NOTES = {
@@ -143,6 +144,7 @@ def _announce(body: Mapping[str, Any], ports: Promote) -> str:
 
 
 def _say_promoted(model: str, move: Move, sentence: str, ports: Promote) -> None:
+    end_moved(model, read_manifest(model, lake=ports.lake), ports)
     ports.say(
         ModelPromoted(
             model=model,

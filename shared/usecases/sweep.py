@@ -3,7 +3,8 @@
 Waiting files (released or refused), open batches (closed, or given up), lanes (dead executions
 started again, outcomes published that their jobs did not live to publish, scores that wait too
 long for a champion), approvals that expire or were decided and not carried out, moves of champions
-whose audit object a crash kept from being written.
+whose audit object a crash kept from being written, experiments that ended and were not taken out,
+or whose planned end has come.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from shared.lanes import advance
 from shared.manifests import read_manifest, served_models
 from shared.moves import keep
 from shared.ports import JobRunner
-from shared.usecases import batches, spec_changes
+from shared.usecases import batches, experimenting, spec_changes
 from shared.usecases.promote import carry_out
 from shared.usecases.settling import Promote, carried_out
 from shared.usecases.starting import Intake
@@ -34,6 +35,7 @@ class Swept:
     batches: int = 0
     approvals: int = 0
     moves: int = 0
+    experiments: int = 0
 
 
 def sweep(intake: Intake, promote: Promote, jobs: JobRunner, *, spec_wait_seconds: int) -> Swept:
@@ -62,12 +64,17 @@ def sweep(intake: Intake, promote: Promote, jobs: JobRunner, *, spec_wait_second
         models = served_models(lake=lake)
         return apart((model, partial(_look_after_moves, model, promote)) for model in models)
 
+    def look_after_experiments() -> int:
+        models = served_models(lake=lake)
+        return apart((model, partial(experimenting.look_after, model, promote)) for model in models)
+
     parts = {
         "waiting": look_after_waiting,
         "batches": look_after_batches,
         "lanes": look_after_lanes,
         "approvals": look_after_approvals,
         "moves": look_after_moves,
+        "experiments": look_after_experiments,
     }
 
     def counted(part: str) -> int:

@@ -80,7 +80,7 @@ class Story:
     def tick(self) -> None:
         self._survive(self.system.tick)
 
-    def decide(self, **body: str) -> tuple[dict[str, Any], int]:
+    def decide(self, **body: Any) -> tuple[dict[str, Any], int]:
         """The answer that the person got in the end."""
         try:
             return self.system.decide(**body)

@@ -26,10 +26,12 @@ class Seconds:
 
 
 class Lake:
-    """The memory lake behind a line that can be cut; counts what is asked."""
+    """The memory lake behind a line that can be cut, for manifests or (`reads_down`) for the rest;
+    counts what is asked."""
 
     def __init__(self, bucket: MemoryBucket) -> None:
         self.bucket, self.down, self.looks = bucket, False, 0
+        self.reads_down = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.bucket, name)
@@ -40,6 +42,8 @@ class Lake:
         return self.bucket.read_if_changed(name, known_generation)
 
     def read(self, name: str) -> Blob:
+        if self.reads_down:
+            raise ServiceUnavailable("no route to storage")
         self._reach()
         return self.bucket.read(name)
 

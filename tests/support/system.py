@@ -146,7 +146,7 @@ class System:
             builder.close()
         return result
 
-    def decide(self, **body: str) -> tuple[dict[str, Any], int]:
+    def decide(self, **body: Any) -> tuple[dict[str, Any], int]:
         headers = {"X-Millrace-User": "ada"}
         text, status = self.post("promote", json.dumps(body).encode(), "/decide", headers)
         return json.loads(text), status

@@ -1,0 +1,50 @@
+"""What one loaded version answers to records. Knows no log and no HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.ports import Clock
+from shared.serving.manifest import Served
+from shared.serving.package import Predictions
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """`records` are as the version read them: with the columns of joined sources, whose look-ups
+    `notes` tell about."""
+
+    records: Sequence[Any]
+    result: Predictions
+    notes: Sequence[dict[str, Any]] = ()
+
+
+def score(served: Served, records: Sequence[Any], clock: Clock) -> Scored:
+    """Raises InvalidInstances, FeaturesTooOld."""
+    if served.resolver is None:
+        return Scored(records, served.model.predict_records(records))
+    resolved = served.resolver.resolve(records, clock.now())
+    result = served.model.predict_records(resolved.records)
+    return Scored(resolved.records, result, resolved.notes)
+
+
+def rows_of(served: Served, scored: Scored, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """The answers as callers get them, in the records' order."""
+    result, labels = scored.result, served.model.package.labels
+    rows: list[dict[str, Any]] = [
+        {
+            "score": score,
+            "label": result.label[row] if result.label is not None else None,
+            "prediction_id": ids[row],
+            "model_version": served.model.version,
+        }
+        for row, score in enumerate(result.score.tolist())
+    ]
+    if result.probabilities is not None:
+        for row, shares in zip(rows, result.probabilities.tolist(), strict=True):
+            row["probabilities"] = dict(zip(labels, shares, strict=True))
+    for row, note in zip(rows, scored.notes, strict=False):
+        row.update(note)
+    return rows

@@ -1,0 +1,309 @@
+"""Experiments begin and end by a person's decision, or end because the champion moved.
+
+    start:  check -> swap manifest (experiment in)  -> record (create-only) -> publish
+    stop:   record (how it ended, swapped once) -> swap manifest (experiment out) -> publish
+    a move: record (create-only) -> swap manifest (promote) -> publish -> record (how it ended)
+
+Each step can be repeated: the manifest says what runs, a record keeps its first end, and the
+message about it is made of the record. Knows no statistics: what a person stops with comes along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from shared import documents, experiments, paths
+from shared.documents import timestamp
+from shared.errors import NotAllowed, ObjectNotFound
+from shared.events import AutomationNoted, parse_time
+from shared.experiments import PREDICTION_ID, Ended, Experiment, Record
+from shared.manifests import Manifest, package_of, read_manifest, set_experiment
+from shared.moves import Move
+from shared.ports import Bucket
+from shared.spec.registry import read_spec
+
+if TYPE_CHECKING:
+    from shared.usecases.settling import Promote
+
+HOW = ("kept", "promote")
+
+
+def plan(
+    model: str,
+    challenger: str,
+    facts: Mapping[str, object],
+    *,
+    by: str,
+    reason: str,
+    now: datetime,
+    lake: Bucket,
+) -> Experiment:
+    """The experiment that a start would begin. Raises NotAllowed with what stands in its way."""
+    manifest = _served(model, lake)
+    share, key, until = _facts(facts, now)
+    if challenger == manifest.version:
+        raise NotAllowed(f"{challenger} is the champion of {model}; name another version")
+    version = documents.read(lake, paths.version(model, challenger, "version.json"))
+    if not version.exists:
+        raise NotAllowed(f"{model} has no version {challenger}")
+    if manifest.log != "sync":
+        raise NotAllowed(
+            f"{model} keeps no prediction log (serving.log: {manifest.log}), so nothing could be "
+            "judged; set it to sync in the spec and promote again"
+        )
+    _check_packages(model, manifest.version, challenger, key, lake)
+    started = timestamp(now)
+    # The champion's turn and the moment: another experiment deals the keys anew.
+    digest = paths.digest(f"{model}|{challenger}|{manifest.revision}|{started}", 8)
+    return Experiment(
+        id=f"{now:%Y%m%dT%H%M%S}-{digest}",
+        **package_of(version.body),
+        against=manifest.version,
+        revision=manifest.turn,
+        share=share,
+        key=key,
+        started_at=started,
+        by=by,
+        reason=reason,
+        until=until,
+    )
+
+
+def start(
+    model: str,
+    challenger: str,
+    facts: Mapping[str, object],
+    *,
+    by: str,
+    reason: str,
+    ports: Promote,
+) -> str:
+    """Begin an experiment; the one that runs already, when it is the same. Raises NotAllowed,
+    AliasMoved."""
+    now = ports.clock.now()
+    manifest = _served(model, ports.lake)
+    running = manifest.experiment
+    planned = plan(model, challenger, facts, by=by, reason=reason, now=now, lake=ports.lake)
+    if running is None:
+        _swap(manifest, planned, by, reason, ports)
+        running = planned
+    elif not running.is_same_question(planned):
+        raise NotAllowed(
+            f"experiment {running.id} of {model} runs already ({running.version} gets "
+            f"{running.share:.0%} by {running.key}); stop it first: "
+            f"millrace experiment stop {model}"
+        )
+    experiments.keep(model, running, lake=ports.lake)
+    sentence = started_sentence(model, running)
+    _say(model, running, "started", sentence, ports)
+    return sentence
+
+
+def stop(
+    model: str,
+    experiment_id: str,
+    facts: Mapping[str, object],
+    *,
+    by: str,
+    reason: str,
+    ports: Promote,
+) -> str:
+    """End an experiment; a repeat finds it ended and does the rest. Raises NotAllowed,
+    AliasMoved."""
+    how, verdict = str(facts.get("how") or "kept"), facts.get("verdict")
+    if how not in HOW:
+        raise NotAllowed(f"how {how!r} is none of {', '.join(HOW)}")
+    manifest = _served(model, ports.lake)
+    running = manifest.experiment
+    if running is not None and running.id == experiment_id:
+        record = experiments.keep(model, running, lake=ports.lake)
+    else:
+        end_moved(model, manifest, ports)
+        found = experiments.find(model, experiment_id, lake=ports.lake)
+        if found is None:
+            runs = f"{running.id} runs" if running else "none runs"
+            raise NotAllowed(f"{model} has no experiment {experiment_id!r}; {runs}")
+        record = found
+    ended = Ended(
+        at=timestamp(ports.clock.now()),
+        by=by,
+        how=how,
+        reason=reason or "no reason given",
+        verdict=verdict if isinstance(verdict, dict) else None,
+    )
+    record = experiments.end(record, ended, lake=ports.lake)
+    if running is not None and running.id == experiment_id:
+        _swap(manifest, None, by, reason, ports)
+    return _say_ended(record, ports)
+
+
+def end_moved(model: str, manifest: Manifest | None, ports: Promote) -> int:
+    """Record the end of experiments that a move of the champion ended, and say so; how many. Said
+    first: whoever finds the end recorded knows that people were told."""
+    running, count = manifest.experiment if manifest else None, 0
+    for record in experiments.every(model, lake=ports.lake):
+        move = _first_after(record.experiment, manifest)
+        is_over = running is None or running.id != record.experiment.id
+        if record.ended is None and move is not None and is_over:
+            ended = _ended_by(move)
+            _say_ended(replace(record, ended=ended), ports)
+            experiments.end(record, ended, lake=ports.lake)
+            count += 1
+    return count
+
+
+def look_after(model: str, ports: Promote) -> int:
+    """What a crash or the passing of time left to do about a model's experiment."""
+    manifest = read_manifest(model, lake=ports.lake)
+    done = end_moved(model, manifest, ports)
+    running = manifest.experiment if manifest else None
+    if manifest is None or running is None:
+        return done
+    record = experiments.find(model, running.id, lake=ports.lake)
+    if record is not None and record.ended is not None:
+        _swap(manifest, None, record.ended.by, record.ended.reason, ports)
+        _say_ended(record, ports)
+        return done + 1
+    delay = read_spec(model, lake=ports.lake).spec.monitoring.label_delay
+    if running.until is None or not running.over(ports.clock.now() - delay):
+        return done
+    # Published at each sweep, told once: it is the same message.
+    _say(model, running, "due", _due_sentence(model, running), ports)
+    return done + 1
+
+
+def _swap(
+    manifest: Manifest, experiment: Experiment | None, by: str, reason: str, ports: Promote
+) -> None:
+    why = reason or "no reason given"
+    set_experiment(manifest, experiment, by=by, reason=why, lake=ports.lake, clock=ports.clock)
+
+
+def keep_running(manifest: Manifest | None, ports: Promote) -> None:
+    """Before the champion moves: what ran is on record, whatever happens then."""
+    if manifest is not None and manifest.experiment is not None:
+        experiments.keep(manifest.model, manifest.experiment, lake=ports.lake)
+
+
+# --- words ---------------------------------------------------------------------------------------
+
+
+def started_sentence(model: str, running: Experiment) -> str:
+    unit = "predictions" if running.key == PREDICTION_ID else f"values of {running.key}"
+    until = f" until {running.until}" if running.until else ""
+    return (
+        f"Experiment {running.id} of {model} runs since {running.started_at}: {running.version} "
+        f"answers {running.share:.0%} of the {unit}{until}, the champion {running.against} the "
+        f"rest. By {running.by}: {running.reason or 'no reason given'}. While it runs no version "
+        f"is promoted without a person. To judge it: millrace experiment status {model}"
+    )
+
+
+def ended_sentence(record: Record) -> str:
+    running, ended = record.experiment, record.ended
+    if ended is None:
+        return f"Experiment {running.id} of {record.model} runs."
+    start = f"Experiment {running.id} of {record.model} ended at {ended.at} by {ended.by}"
+    if ended.how == "moved":
+        return f"{start}: {ended.reason}. The champion of now answers everything."
+    judged = str((ended.verdict or {}).get("sentence") or "Nobody judged it.")
+    then = (
+        f"{running.version} is to be promoted"
+        if ended.how == "promote"
+        else f"{running.against} answers everything again"
+    )
+    return f"{start}: {ended.reason}. {judged} So {then}."
+
+
+def _due_sentence(model: str, running: Experiment) -> str:
+    return (
+        f"Experiment {running.id} of {model} reached its planned end, {running.until}, and its "
+        f"labels are old enough to count. {running.against} answers everything since then. To "
+        f"judge it, then to end it: millrace experiment status {model}; millrace experiment stop "
+        f"{model} --keep (or --promote)"
+    )
+
+
+def _say(model: str, running: Experiment, what: str, sentence: str, ports: Promote) -> None:
+    ports.say(
+        AutomationNoted(
+            model=model,
+            source="promote",
+            subject=f"experiment-{running.id}-{what}",
+            sentence=sentence,
+            asks="decide" if what == "due" else "know",
+        )
+    )
+
+
+def _say_ended(record: Record, ports: Promote) -> str:
+    sentence = ended_sentence(record)
+    _say(record.model, record.experiment, "ended", sentence, ports)
+    return sentence
+
+
+# --- checks --------------------------------------------------------------------------------------
+
+
+def _facts(facts: Mapping[str, object], now: datetime) -> tuple[float, str, str | None]:
+    share, key, until = facts.get("share"), str(facts.get("key") or PREDICTION_ID), None
+    if not isinstance(share, int | float) or isinstance(share, bool) or not 0 < share < 1:
+        raise NotAllowed(f"share is {share!r}; give a number between 0 and 1, such as 0.5")
+    if facts.get("until"):
+        try:
+            end = parse_time(str(facts["until"]))
+        except ValueError as error:
+            raise NotAllowed(f"until is no time with a zone: {error}") from error
+        if end <= now:
+            raise NotAllowed(f"until is {timestamp(end)}, which is past")
+        until = timestamp(end)
+    return float(share), key, until
+
+
+def _check_packages(model: str, champion: str, challenger: str, key: str, lake: Bucket) -> None:
+    """Both answer the same question, and the key is a column that a record may have."""
+    try:
+        mine, theirs = (
+            documents.require(lake, paths.package(model, version, "package.json"))
+            for version in (champion, challenger)
+        )
+    except ObjectNotFound as error:
+        raise NotAllowed(f"a package is not there to be served: {error}") from error
+    if mine["task"] != theirs["task"] or sorted(mine["labels"]) != sorted(theirs["labels"]):
+        raise NotAllowed(
+            f"{challenger} answers another question than {champion}: {theirs['task']} "
+            f"{theirs['labels']}, not {mine['task']} {mine['labels']}"
+        )
+    if key == PREDICTION_ID:
+        return
+    spec = read_spec(model, lake=lake).spec
+    known = {feature["name"]: None for feature in mine["schema"]["features"]}
+    known |= dict.fromkeys(spec.all_columns)
+    known |= dict.fromkeys(source.key for source in spec.sources.values())
+    known.pop(spec.target.column, None)
+    if key not in known:
+        raise NotAllowed(
+            f"{model} has no column {key!r} that a record could be dealt by; known: "
+            f"{', '.join(known)}, or {PREDICTION_ID} (each prediction by itself)"
+        )
+
+
+def _served(model: str, lake: Bucket) -> Manifest:
+    manifest = read_manifest(model, lake=lake)
+    if manifest is None:
+        raise NotAllowed(f"{model} has no champion to hold a challenger against")
+    return manifest
+
+
+def _first_after(running: Experiment, manifest: Manifest | None) -> Move | None:
+    moves = manifest.moves if manifest else ()
+    return next((move for move in moves if move.revision > running.revision), None)
+
+
+def _ended_by(move: Move) -> Ended:
+    verb = "was rolled back to" if move.is_rollback else "moved to"
+    reason = f"the champion {verb} {move.version}"
+    return Ended(move.at, move.by, "moved", reason, revision=move.revision)
