@@ -27,6 +27,8 @@ CODE = (
     "rules/regexes.py",
     "rules/__init__.py",
     "rules/binding.py",
+    "rules/functions.py",
+    "rules/nodes.py",
     "adapters/__init__.py",
     "adapters/mlflow_pyfunc.py",
     "serving/__init__.py",

@@ -67,6 +67,8 @@ def _is_needed(spec: Spec, name: str, intent: Intent) -> bool:
     if name == spec.target.column:
         return intent == "train"
     column = spec.columns.get(name)
+    if column is not None and name in spec.carried_names():
+        return True
     if column is None or column.exclude:  # a key that is not listed is needed for the join
         return False
     return intent == "train" or column.feature

@@ -1,4 +1,7 @@
-"""What a row rule means for columns: `bind(parse("ended >= started"), kinds).broken(columns)`.
+"""What rules and row expressions mean for columns of given kinds.
+
+    bind(parse("ended >= started"), kinds).broken(columns)          which rows break a rule
+    bind_value(parse_value("rooms / households"), kinds).of(columns)   a column made of others
 
 Standard library only: columns are whatever arrays the caller has. Training and serving run this
 same code. A comparison is true, false or unknown; a row breaks a rule only where it is false.
@@ -12,18 +15,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from shared.rules.expressions import (
-    Comparison,
-    Expression,
-    ExpressionError,
-    Missing,
-    Name,
-    Not,
-    Number,
-    Text,
-    Truth,
-    Value,
-)
+from shared.rules.expressions import Expression, ExpressionError, Formula
+from shared.rules.functions import OF_TIMES, function
+from shared.rules.nodes import Call, Comparison, Missing, Name, Not, Number, Text, Truth, Value
 from shared.serving.cells import BadCell
 from shared.serving.times import moment_of
 
@@ -54,6 +48,40 @@ def bind(
     numbers belong."""
     verdict = _Binder(kinds, text_of).truth(expression.root)
     return Bound(expression.text, expression.columns, verdict)
+
+
+def bind_value(formula: Formula, kinds: Mapping[str, Kind]) -> BoundValue:
+    """The expression for columns of these kinds. Raises ExpressionError for a column that is not
+    among `kinds`, for one that it cannot calculate with, and where no number comes out."""
+    found = _Binder(kinds, str).value(formula.root)
+    if found.kind == "time":
+        text = "gives a time; a model learns from numbers: take month(...) or a difference (days)"
+        raise ExpressionError(text, formula.root.at)
+    if found.kind == "category":
+        raise ExpressionError("is a text; a model learns from numbers here", formula.root.at)
+    return BoundValue(formula.text, formula.columns, found.get)
+
+
+@dataclass(frozen=True, slots=True)
+class BoundValue:
+    """A row expression together with the kinds of its columns."""
+
+    text: str
+    columns: tuple[str, ...]
+    _get: Callable[[Columns], Any]
+
+    def of(self, columns: Columns) -> Any:
+        """The value of every row, NaN where it is missing. Columns are float arrays of one length
+        (times in seconds since 1970). The caller silences its library's warnings about NaN and
+        zero divisors."""
+        return self._get(columns)
+
+    def of_row(self, values: Mapping[str, float]) -> float:
+        """The same for one row of Python floats: the same bits at a tenth of the price."""
+        try:
+            return float(self._get(values))
+        except ZeroDivisionError:  # whatever is calculated with it is missing
+            return math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +116,7 @@ class _Binder:
         if isinstance(node, Comparison):
             return self._comparison(node)
         if isinstance(node, Missing):
-            value = self._value(node.value)
+            value = self.value(node.value)
 
             def missing(columns: Columns) -> Verdict:
                 found = _missing(value, value.get(columns))
@@ -101,7 +129,7 @@ class _Binder:
         return _joined(node.word, [self.truth(part) for part in node.parts])
 
     def _comparison(self, node: Comparison) -> Callable[[Columns], Verdict]:
-        left, right = self._value(node.left), self._value(node.right)
+        left, right = self.value(node.left), self.value(node.right)
         left, right = self._as(left, right, node.left.at), self._as(right, left, node.right.at)
         if left.kind != right.kind:
             raise ExpressionError(
@@ -143,7 +171,7 @@ class _Binder:
             return _constant("time", moment)
         return value
 
-    def _value(self, node: Value) -> _Value:
+    def value(self, node: Value) -> _Value:
         if isinstance(node, Number):
             return _constant("number", node.value)
         if isinstance(node, Text):
@@ -153,9 +181,11 @@ class _Binder:
             if name not in self._kinds:
                 raise ExpressionError(f"there is no column {name!r}", node.at)
             return _Value(self._kinds[name], lambda columns: columns[name])
-        found = self._value(node.first)
+        if isinstance(node, Call):
+            return _called(node, [self.value(argument) for argument in node.arguments])
+        found = self.value(node.first)
         for sign, part in node.rest:
-            found = _calculated(found, sign, self._value(part), part.at)
+            found = _calculated(found, sign, self.value(part), part.at)
         return found
 
 
@@ -186,7 +216,9 @@ def _calculated(left: _Value, sign: str, right: _Value, at: int) -> _Value:
             raise ExpressionError("gives too large a number", at)
         return _constant("number", number)
     if left.kind == right.kind == "number":
-        return _Value("number", lambda columns: calculate(left.get(columns), right.get(columns)))
+        return _Value(
+            "number", lambda columns: _settled(calculate(left.get(columns), right.get(columns)))
+        )
     if left.kind == right.kind and sign == "-":
         return _Value(
             "number", lambda columns: (left.get(columns) - right.get(columns)) / SECONDS_PER_DAY
@@ -201,6 +233,31 @@ def _calculated(left: _Value, sign: str, right: _Value, at: int) -> _Value:
         f"are: time - time (days), time + days, time - days",
         at,
     )
+
+
+def _called(node: Call, given: list[_Value]) -> _Value:
+    wanted: Kind = "time" if node.function in OF_TIMES else "number"
+    for value, argument in zip(given, node.arguments, strict=True):
+        if value.kind != wanted:
+            text = f"{node.function} needs {_NOUNS[wanted]}, not {_NOUNS[value.kind]}"
+            raise ExpressionError(text, argument.at)
+    call = function(node.function)
+    constants = [value.constant for value in given if value.constant is not None]
+    if len(constants) == len(given):
+        number = float(call(*constants))
+        if not math.isfinite(number):
+            raise ExpressionError(f"{node.function} is not defined there", node.at)
+        return _constant("number", number)
+    if len(given) == 1:
+        (only,) = given
+        return _Value("number", lambda columns: _settled(call(only.get(columns))))
+    first, second = given
+    return _Value("number", lambda columns: _settled(call(first.get(columns), second.get(columns))))
+
+
+def _settled(found: Any) -> Any:
+    """What left the numbers is missing from here on: 1 / (a / 0) is not 0."""
+    return found + (found - found)
 
 
 def _missing(value: _Value, found: Any) -> Any:

@@ -1,16 +1,20 @@
-"""Rules about a whole row: `ended >= started and (status != 'open' or ended is missing)`.
+"""Rules about a whole row, `ended >= started and (status != 'open' or ended is missing)`, and row
+expressions that make a column of others, `total_rooms / households`.
 
-A parser of ours, because a spec is data: no name but a column's is known, nothing is called.
-Standard library only. What a rule means for columns of given kinds is in `shared.rules.binding`.
+A parser of ours, because a spec is data: no names but those of columns and of a few functions are
+known. Standard library only. What is meant for columns of given kinds is in `shared.rules.binding`.
 
     rule        := and-part {"or" and-part}
     and-part    := not-part {"and" not-part}
     not-part    := "not" not-part | comparison
     comparison  := sum (< | <= | > | >= | = | == | !=) sum | sum "is" ["not"] "missing" | (rule)
+    expression  := sum
     sum         := product {(+ | -) product}         product := factor {(* | /) factor}
     factor      := - factor | number | 'text' | "text" | column | `any column name` | (sum)
+                 | function(sum {, sum})
 
-A comparison with a missing value is unknown and breaks nothing, as is one with a division by zero.
+A calculation with a missing value, one with a division by zero and one that leaves the numbers are
+missing. A comparison with a missing value is unknown and breaks nothing.
 Texts are compared by = and != only. A time column is compared with another one or with a quoted
 date; the difference of two times, and what is added to one, is counted in days.
 """
@@ -23,16 +27,39 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
+from shared.rules.functions import FUNCTIONS
+from shared.rules.nodes import (
+    Arithmetic,
+    Call,
+    Comparison,
+    Missing,
+    Name,
+    Node,
+    Not,
+    Number,
+    Several,
+    Text,
+    Truth,
+    Value,
+    names_column,
+)
+
+What = Literal["rule", "expression"]
+
 MAX_LENGTH = 1000
 MAX_DEPTH = 20
-_ALLOWED = "comparisons (< <= > >= = !=), and, or, not, + - * /, numbers, 'texts', `is missing`"
+_CALCULATED = f"+ - * /, numbers, {', '.join(FUNCTIONS)}"
+_ALLOWED = {
+    "rule": f"comparisons (< <= > >= = !=), and, or, not, {_CALCULATED}, 'texts', `is missing`",
+    "expression": f"columns, {_CALCULATED}, parentheses",
+}
 _TOKEN = re.compile(
     r"""\s*(?:
       (?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
     | (?P<text>'[^']*'|"[^"]*")
     | `(?P<quoted>[^`]+)`
     | (?P<word>[^\W\d]\w*)
-    | (?P<sign><=|>=|==|!=|[<>=()+*/-])
+    | (?P<sign><=|>=|==|!=|[<>=()+*/,-])
     )""",
     re.VERBOSE,
 )
@@ -49,70 +76,6 @@ class ExpressionError(ValueError):
         self.position = position
 
 
-# --- what was written ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Number:
-    value: float
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    value: str
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Name:
-    column: str
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Arithmetic:
-    """`first`, then what is done to it, from left to right."""
-
-    first: Value
-    rest: tuple[tuple[str, Value], ...]
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    left: Value
-    sign: str
-    right: Value
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    value: Value
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Not:
-    part: Truth
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Several:
-    """All of them (`and`) or any of them (`or`)."""
-
-    word: str
-    parts: tuple[Truth, ...]
-    at: int
-
-
-Value = Number | Text | Name | Arithmetic
-Truth = Comparison | Missing | Not | Several
-Node = Value | Truth
-
-
 @dataclass(frozen=True, slots=True)
 class Expression:
     """A rule that was read. `columns` are the names in it, in order of appearance."""
@@ -122,12 +85,25 @@ class Expression:
     columns: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A row expression that was read: a value made of `columns`."""
+
+    text: str
+    root: Value
+    columns: tuple[str, ...]
+
+
 def parse(text: str) -> Expression:
     """Read a rule. Raises ExpressionError with its position and what is allowed."""
-    if len(text) > MAX_LENGTH:
-        raise ExpressionError(f"has {len(text)} characters, at most {MAX_LENGTH}", MAX_LENGTH)
-    parser = _Parser(list(_tokens(text)), len(text))
-    return Expression(text, parser.whole(), tuple(dict.fromkeys(parser.columns)))
+    parser = _Parser(text, "rule")
+    return Expression(text, parser.truth(), tuple(dict.fromkeys(parser.columns)))
+
+
+def parse_value(text: str) -> Formula:
+    """Read a row expression. Raises ExpressionError with its position and what is allowed."""
+    parser = _Parser(text, "expression")
+    return Formula(text, parser.value(), tuple(dict.fromkeys(parser.columns)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +113,15 @@ class _Token:
     at: int
 
 
-def _tokens(text: str) -> Iterator[_Token]:
+def _tokens(text: str, what: What) -> Iterator[_Token]:
     place = 0
     while text[place:].strip():
         found = _TOKEN.match(text, place)
         if found is None:
             at = len(text) - len(text[place:].lstrip())
-            raise ExpressionError(f"{text[at]!r} means nothing here; allowed are {_ALLOWED}", at)
+            raise ExpressionError(
+                f"{text[at]!r} means nothing here; allowed are {_ALLOWED[what]}", at
+            )
         kind = str(found.lastgroup)
         value = found[kind]
         if kind == "word" and value.lower() in _WORDS:
@@ -153,16 +131,31 @@ def _tokens(text: str) -> Iterator[_Token]:
 
 
 class _Parser:
-    def __init__(self, tokens: list[_Token], end: int) -> None:
-        self._tokens, self._next, self._depth = tokens, 0, 0
-        self._end = _Token("end", "the end", end)
+    def __init__(self, text: str, what: What) -> None:
+        if len(text) > MAX_LENGTH:
+            raise ExpressionError(f"has {len(text)} characters, at most {MAX_LENGTH}", MAX_LENGTH)
+        self._tokens, self._what = list(_tokens(text, what)), what
+        self._next = self._depth = 0
+        self._end = _Token("end", "the end", len(text))
         self.columns: list[str] = []
 
-    def whole(self) -> Truth:
+    def truth(self) -> Truth:
+        return self._truth(self._whole())
+
+    def value(self) -> Value:
+        at = self._token.at
+        found = self._whole()
+        if isinstance(found, Comparison | Missing | Not | Several):
+            self._fail("this is a comparison, not a value", at)
+        if not names_column(found):
+            self._fail("this uses no column", at)
+        return found
+
+    def _whole(self) -> Node:
         found = self._several("or")
         if self._token.kind != "end":
             self._fail(f"{self._token.text!r} does not belong here")
-        return self._truth(found)
+        return found
 
     @property
     def _token(self) -> _Token:
@@ -178,7 +171,7 @@ class _Parser:
 
     def _fail(self, problem: str, at: int | None = None) -> NoReturn:
         raise ExpressionError(
-            f"{problem}; allowed are {_ALLOWED}", self._token.at if at is None else at
+            f"{problem}; allowed are {_ALLOWED[self._what]}", self._token.at if at is None else at
         )
 
     def _several(self, word: Literal["or", "and"]) -> Node:
@@ -244,15 +237,13 @@ class _Parser:
     def _primary(self) -> Node:
         token = self._token
         if self._take("("):
-            self._depth += 1
-            if self._depth > MAX_DEPTH:
-                self._fail(f"more than {MAX_DEPTH} parentheses inside each other", token.at)
+            self._open(token.at)
             found = self._several("or")
-            if not self._take(")"):
-                self._fail("a parenthesis is not closed", token.at)
-            self._depth -= 1
+            self._close(token.at)
             return found
         self._next += 1
+        if token.kind == "word" and self._take("("):
+            return self._call(token)
         if token.kind in {"word", "quoted"}:
             self.columns.append(token.text)
             return Name(token.text, token.at)
@@ -265,8 +256,33 @@ class _Parser:
             return Number(number, token.at)
         return self._fail(f"expected a column, a number or a text, found {token.text!r}", token.at)
 
+    def _open(self, at: int) -> None:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            self._fail(f"more than {MAX_DEPTH} parentheses inside each other", at)
+
+    def _close(self, at: int) -> None:
+        if not self._take(")"):
+            self._fail("a parenthesis is not closed", at)
+        self._depth -= 1
+
+    def _call(self, token: _Token) -> Call:
+        """A function whose parenthesis was just opened."""
+        wanted = FUNCTIONS.get(token.text)
+        if wanted is None:
+            self._fail(f"there is no function {token.text!r}", token.at)
+        self._open(token.at)
+        given = [self._value(self._arithmetic("+", "-"))]
+        while self._take(","):
+            given.append(self._value(self._arithmetic("+", "-")))
+        self._close(token.at)
+        if len(given) != wanted:
+            many = "one value" if wanted == 1 else f"{wanted} values"
+            self._fail(f"{token.text} takes {many}, not {len(given)}", token.at)
+        return Call(token.text, tuple(given), token.at)
+
     def _truth(self, node: Node) -> Truth:
-        if isinstance(node, Number | Text | Name | Arithmetic):
+        if isinstance(node, Number | Text | Name | Arithmetic | Call):
             self._fail("this is a value, not a comparison", node.at)
         return node
 
@@ -279,9 +295,3 @@ class _Parser:
         if not names_column(value):
             self._fail("only a column can be missing", at)
         return value
-
-
-def names_column(value: Value) -> bool:
-    if isinstance(value, Arithmetic):
-        return any(map(names_column, (value.first, *(part for _, part in value.rest))))
-    return isinstance(value, Name)

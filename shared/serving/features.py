@@ -13,7 +13,7 @@ from typing import Any, Literal
 from shared.rules.regexes import Pattern
 from shared.serving.cells import Rule
 
-Kind = Literal["number", "category"]
+Kind = Literal["number", "category", "time"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,8 @@ NO_BOUNDS = Bounds()
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One input column. What breaks `expect` is counted, what breaks `require` is refused."""
+    """One input column. What breaks `expect` is counted, what breaks `require` is refused. A `time`
+    is no feature of a model, but one may be derived of it."""
 
     name: str
     kind: Kind

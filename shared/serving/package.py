@@ -7,7 +7,7 @@ Nothing is pickled. Training writes it, serving loads it, both run the same code
 
     schema  = Schema.of(spec)                                   # shared.serving.columns
     columns, problems = schema.from_cells({"age": ["39", ""], "sex": ["Male", "?"]})
-    encoder = Encoder.fit(columns, schema.features, layout="tree")  # or "linear"
+    encoder = Encoder.fit(columns, schema.seen, layout="tree")  # or "linear"
     x       = encoder.transform(columns)                        # float64 [n_rows, n_encoded]
     # linear: fit the estimator on x, then
     engine  = linear_engine(coef, intercept, link="logit")      # or "identity", "softmax"
@@ -136,17 +136,18 @@ class Package:
             raise PackageInvalid("a binary package needs labels (negative, positive) and threshold")
         if self.task == "multiclass" and len(self.labels) < 2:
             raise PackageInvalid("a multiclass package needs its labels")
-        if [code.name for code in self.encoder.codes] != self.schema.names:
-            raise PackageInvalid("the encoder's columns are not the schema's features")
+        if [code.name for code in self.encoder.codes] != [item.name for item in self.schema.seen]:
+            raise PackageInvalid("the encoder's columns are not what the schema says is seen")
 
     def example_record(self) -> dict[str, float | str | None]:
         """The example, or one made of medians and first levels."""
-        return dict(self.example) or {
+        known = {
             code.name: code.median
             if isinstance(code, NumberCode)
             else next(iter(code.levels), None)
             for code in self.encoder.codes
         }
+        return dict(self.example) or {name: known.get(name) for name in self.schema.names}
 
     def to_json(self) -> dict[str, Any]:
         # A model of one source keeps the bytes that it always had.

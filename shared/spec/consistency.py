@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from shared.rules.binding import bind
-from shared.rules.expressions import ExpressionError, parse
+from shared.rules.binding import bind, bind_value
+from shared.rules.expressions import ExpressionError, Formula, parse, parse_value
 from shared.serving.cells import CellRules
 from shared.serving.sources.aggregates import literal_as_of, parse_all
 from shared.spec.parts import Column, Expect, JoinedSource, Source
@@ -54,6 +54,7 @@ def problems(spec: Spec) -> list[Problem]:
         *_sources(spec),
         *_columns(spec),
         *_rules(spec),
+        *_made(spec),
         *_training(spec),
     ]
 
@@ -86,7 +87,7 @@ def _target(spec: Spec) -> Iterator[Problem]:
 
 
 def _one_file(spec: Spec) -> Iterator[Problem]:
-    if spec.target.column in spec.columns and not spec.feature_names():
+    if spec.target.column in spec.columns and not spec.feature_names() and not spec.derive:
         text = (
             "leave nothing to learn from: all but the target are excluded, times, or not available "
             "at prediction"
@@ -286,6 +287,50 @@ def _rules(spec: Spec) -> Iterator[Problem]:
             bind(parsed, {key: known[key].type for key in parsed.columns}, cells.category_of)
         except ExpressionError as error:
             yield Problem(at, f"does not fit: {error}")
+
+
+def _made(spec: Spec) -> Iterator[Problem]:
+    """Row expressions."""
+    known = spec.all_columns
+    for name, expression in spec.derive.items():
+        at = ("derive", name)
+        if not name.strip():
+            yield Problem(at, "has no name; write the new column's in front of its expression")
+        if name in known or name == spec.target.column:
+            text = "is a column already; give what is derived a name of its own"
+            yield Problem(at, f"{text}, such as {name}_derived")
+        elif name in spec.sources:
+            yield Problem(at, "is the name of a source; give what is derived another one")
+        try:
+            parsed = parse_value(expression)
+        except ExpressionError as error:
+            yield Problem(at, f"cannot be read: {error}")
+            continue
+        texts = list(_not_usable(spec, parsed))
+        yield from (Problem(at, text) for text in texts)
+        if texts or not known:
+            continue
+        try:
+            bind_value(parsed, {key: known[key].type for key in parsed.columns})
+        except ExpressionError as error:
+            yield Problem(at, f"does not fit: {error}")
+
+
+def _not_usable(spec: Spec, parsed: Formula) -> Iterator[str]:
+    """Why a row expression cannot use a column that it names."""
+    known = spec.all_columns
+    for column in parsed.columns:
+        if column == spec.target.column:
+            yield f"uses {column!r}, which is the target: no prediction knows it"
+        elif column in spec.derive:
+            yield (
+                f"uses {column!r}, which is derived itself; write its expression out, in "
+                f"parentheses: ({spec.derive[column]})"
+            )
+        elif known and column not in known:
+            yield f"uses {column!r}, which is no column; {_nearest(column, known)}"
+        elif known and not known[column].available_at_prediction:
+            yield f"uses {column!r}, which is not available at prediction"
 
 
 def _training(spec: Spec) -> Iterator[Problem]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, model_validator
 
+from shared.rules.expressions import parse_value
 from shared.serving.times import format_duration, parse_duration
 from shared.spec.consistency import Inconsistent, problems
 from shared.spec.parts import (
@@ -59,7 +60,10 @@ class Spec(Part):
     columns, target included where it stands in training files (score files omit it).
 
     `rules` are sentences about a whole row, such as `{ends_later: "ended >= started"}`; a row that
-    breaks one goes to quarantine (`shared.rules.expressions` has the grammar). `sources` is for
+    breaks one goes to quarantine (`shared.rules.expressions` has the grammar). `derive` makes
+    features of other columns, such as `{rooms_per_household: "total_rooms / households"}`: numbers
+    only, and none of them of another one. A column that is used there is needed for predictions,
+    also where it is no feature itself (excluded, or a time). `sources` is for
     models made of several files; columns that they add need not be listed, nor the key, which is a
     feature only where it is listed. Rules about the whole are in `shared.spec.consistency`."""
 
@@ -69,6 +73,7 @@ class Spec(Part):
     sources: dict[str, JoinedSource] = Field(default_factory=dict)
     columns: dict[str, Column] = Field(default_factory=dict)
     rules: dict[str, str] = Field(default_factory=dict)
+    derive: dict[str, str] = Field(default_factory=dict)
     checks: Checks = Checks()
     max_bad_rows: float = Field(default=0.05, ge=0, le=1)
     training: Training = Training()
@@ -119,12 +124,20 @@ class Spec(Part):
         return {**self.columns, **self.derived} if self.columns else {}
 
     def feature_names(self) -> list[str]:
-        """Feature columns in file order, then those that joined sources add."""
+        """Feature columns in file order, then those that joined sources add. What `derive` makes is
+        not among them."""
         return [
             name
             for name, column in self.all_columns.items()
             if name != self.target.column and column.feature
         ]
+
+    def carried_names(self) -> list[str]:
+        """Columns that are no features, but of which `derive` makes some, in file order. Raises
+        ExpressionError."""
+        used = {name for text in self.derive.values() for name in parse_value(text).columns}
+        used -= {*self.feature_names(), self.target.column}
+        return [name for name in self.all_columns if name in used]
 
     def file_columns(self, *, with_target: bool) -> list[str]:
         """Columns of a (primary) file in order: training files have the target, score files may

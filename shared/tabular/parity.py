@@ -70,10 +70,17 @@ def check(
 
     Args:
         rows: The holdout.
+        features: What the model sees of it.
         spread: Of the training target (regression).
     """
     base = {name: column[:_BASE_ROWS] for name, column in rows.items()}
-    hostile = hostile_rows(base, features, split_points(fitted, model.package.engine))
+    schema, splits = model.schema, split_points(fitted, model.package.engine)
+    hostile = hostile_rows(base, features, splits)
+    if schema.derive:
+        # Once as if anything could be derived, once as it is from hostile inputs.
+        given = schema.with_derived(hostile_rows(base, schema.inputs, splits))
+        hostile = {name: np.concatenate([column, given[name]]) for name, column in hostile.items()}
+    rows = {name: rows[name] for name in hostile}
     everything = {name: np.concatenate([column, hostile[name]]) for name, column in rows.items()}
     count = len(next(iter(rows.values())))
     total = len(next(iter(everything.values())))
@@ -92,7 +99,8 @@ def hostile_rows(
     rows = len(next(iter(base.values())))
     blocks: list[Columns] = [{f.name: _filled(f, 1, None) for f in features}]
     for feature in features:
-        if feature.kind == "number":
+        values: list[float | str | None]
+        if feature.kind != "category":
             values = [None, *EXTREMES, *splits.get(feature.name, np.array([])).tolist()]
         else:
             values = [None, UNSEEN]
@@ -163,7 +171,7 @@ def _classes(expected: Floats, model: LoadedModel, rows: Columns) -> tuple[float
 
 def _filled(feature: Feature, rows: int, value: float | str | None) -> NDArray[Any]:
     """A column of one value; None is missing."""
-    if feature.kind == "number":
+    if feature.kind != "category":
         return np.full(rows, np.nan if value is None else value, np.float64)
     column: NDArray[Any] = np.empty(rows, object)
     column[:] = "" if value is None else value

@@ -91,14 +91,14 @@ class Gathering:
     def done(self) -> WindowRows:
         schema = self._schema
         columns: Columns = {}
-        for feature, column in zip(schema.features, self._values, strict=True):
+        for feature, column in zip(schema.inputs, self._values, strict=True):
             columns[feature.name] = column.converted(schema, feature.kind)
         return WindowRows(
             version=self._version,
             rows=self._rows,
             refused=self._refused,
             profiled=len(self._scores),
-            columns=columns,
+            columns=schema.with_derived(columns),
             scores=np.array(self._scores, np.float64),
             labels=None
             if self._task == "regression"
@@ -148,8 +148,9 @@ class _Coded:
     def converted(self, schema: Schema, kind: str) -> NDArray[Any]:
         """As a schema understands the values; one that breaks its rules is missing."""
         codes = np.array(self._codes, np.int64)
-        if kind == "number":
-            numbers = [_or_missing(schema.number_of, value) for value in self._distinct]
+        if kind != "category":
+            read = schema.number_of if kind == "number" else schema.moment_of
+            numbers = [_or_missing(read, value) for value in self._distinct]
             found: NDArray[Any] = np.array(
                 [math.nan if number is None else number for number in numbers], np.float64
             )

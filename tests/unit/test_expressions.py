@@ -81,7 +81,7 @@ def test_a_row_breaks_a_rule_only_where_it_is_known_to_be_false(
         ("1 < 2", "without any column", 0),
         ("a && b", "means nothing here", 2),
         ("import os", "does not belong", 7),
-        ("__import__('os')", "does not belong", 10),
+        ("__import__('os')", "no function '__import__'", 0),
         ("a.__class__ = 1", "means nothing here", 1),
         ("a < 1e999", "too large", 4),
         ("a is 3", "missing", 5),

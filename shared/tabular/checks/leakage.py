@@ -8,7 +8,7 @@ their order, or a line and a tree on ranks, and all with nothing but where they 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -67,10 +67,17 @@ def alone(
 
 
 def leaks(
-    task: Task, target: str, found: Iterable[Alone], level: Level, *, written: bool
+    task: Task,
+    target: str,
+    found: Iterable[Alone],
+    level: Level,
+    *,
+    written: bool,
+    made: Mapping[str, Sequence[str]] | None = None,
 ) -> Iterator[Finding]:
     """`leakage` with this level, and `strong_column`, which only warns. `written` says whether the
-    spec names its columns, so that a line can be added to them."""
+    spec names its columns, so that a line can be added to them; `made` are the columns that were
+    derived, and of which ones."""
     for item in found:
         if item.quality < STRONG[task]:
             continue
@@ -81,17 +88,24 @@ def leaks(
             "leakage" if leak else "strong_column",
             level if leak else "warn",
             f"`{item.column}` {how} {what} ({MEASURE.get(task, 'R2')} {item.quality:.3f})",
-            _advice(item.column, target, written=written),
+            _advice(item.column, target, (made or {}).get(item.column, ()), written=written),
             (item.column,),
         )
 
 
-def _advice(column: str, target: str, *, written: bool) -> str:
+def _advice(column: str, target: str, made_of: Sequence[str], *, written: bool) -> str:
+    why = 'allow_leak: "why it is known in time"'
+    if made_of:
+        names = ", ".join(f"`{name}`" for name in made_of)
+        return (
+            f"It is derived of {names}: if one of them is known "
+            f"only afterwards, take `{column}` out of `derive`; if all are known when a prediction "
+            f"is asked for, add to the spec `{spec_line(made_of[0], why)}`."
+        )
     draft = (
         f"The spec names no columns yet: `./millrace init FILE --target {shlex.quote(target)}` "
         f"drafts it with them. "
     )
-    why = 'allow_leak: "why it is known in time"'
     return (
         f"{'' if written else draft}If it is known only afterwards, add to the spec "
         f"`{spec_line(column, 'exclude: true')}`; if it is known when a prediction is asked for, "

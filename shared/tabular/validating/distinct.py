@@ -59,7 +59,9 @@ class Distinct:
 
 
 def judge(cells: pa.Array, feature: Feature, schema: Schema) -> Distinct:
-    """A number or category column, converted and held against what it requires."""
+    """A column, converted and held against what it requires."""
+    if feature.kind == "time":
+        return judge_times(cells, feature.require, schema)
     texts, codes = _encoded(cells)
     if feature.kind == "number" and len(texts) > _FEW:
         values, rules, kept = _numbers(texts, feature, schema)

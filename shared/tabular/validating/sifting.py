@@ -28,7 +28,7 @@ from shared.serving.problems import in_words, problem_of, rule_of
 from shared.spec.model import Spec, format_duration
 from shared.tabular.reading.blocks import Block
 from shared.tabular.targets import Outcome
-from shared.tabular.validating.distinct import Distinct, judge, judge_times, normalise
+from shared.tabular.validating.distinct import Distinct, judge, normalise
 from shared.tabular.validating.row_reasons import BadRow
 from shared.tabular.validating.uniqueness import Unique
 
@@ -90,7 +90,7 @@ class Sieve:
         self._rules = _bound_rules(spec, schema, names) if files else _feature_rules(schema)
         self._time = spec.training.time_column if files else None
         self._watched = _watched(spec, names, self._rules) if files else []
-        features = {feature.name: feature for feature in schema.features}
+        features = set(schema.names)
         self._others = [column for column in self._watched if column.name not in features]
         self._unique = Unique([column.name for column in self._watched if column.unique])
 
@@ -98,7 +98,7 @@ class Sieve:
         """Separate the rows of a block."""
         judged = {
             feature.name: judge(block.cells[feature.name], feature, self._schema)
-            for feature in self._schema.features
+            for feature in self._schema.inputs
         }
         for column in self._others:
             judged[column.name] = self._judge(column, block.cells[column.name])
@@ -127,8 +127,6 @@ class Sieve:
         )
 
     def _judge(self, column: _Watched, cells: pa.Array) -> Distinct:
-        if column.kind == "time":
-            return judge_times(cells, column.require, self._schema)
         feature = Feature(column.name, column.kind, require=column.require)
         return judge(cells, self._schema.canonical(feature), self._schema)
 

@@ -101,17 +101,18 @@ def _of_target(run: Training, prepared: Prepared, rows: Examples) -> Iterable[Fi
 
 
 def _of_features(run: Training, prepared: Prepared, rows: Examples, good: int) -> Iterable[Finding]:
-    features = prepared.schema.features
+    features = prepared.schema.seen
     if level := _level(run, "identifiers"):
         yield from checks.identifiers(features, rows.columns, good, level)
     if level := _level(run, "leakage"):
         if level == "stop" and predecessor(run) is not None:
             level = "warn"  # what serves keeps its columns; a person decides
-        known = run.spec.all_columns
+        made = {name: made.columns for name, made in prepared.schema.bound_derive}
+        allowed = {name for name, one in run.spec.all_columns.items() if one.allow_leak is not None}
         asked = [
             feature
             for feature in features
-            if feature.name not in known or known[feature.name].allow_leak is None
+            if allowed.isdisjoint(made.get(feature.name, (feature.name,)))
         ]
         task = prepared.outcome.task
         found = leakage.alone(
@@ -122,7 +123,7 @@ def _of_features(run: Training, prepared: Prepared, rows: Examples, good: int) -
             seed=run.spec.training.seed,
         )
         written = _names_columns(run)
-        yield from leakage.leaks(task, prepared.target, found, level, written=written)
+        yield from leakage.leaks(task, prepared.target, found, level, written=written, made=made)
 
 
 def _names_columns(run: Training) -> bool:

@@ -119,7 +119,7 @@ def _judge(
             fit,
             holdout,
             answers,
-            prepared.schema.features,
+            prepared.schema.seen,
             classes=classes,
         )
     if measurable and rival.answers is not None and rival.free is not None:
@@ -175,7 +175,7 @@ def _rival(
         used = _fitted_cells(run.model, manifest.version, run.lake)
     except ObjectNotFound:
         return _Rival(manifest.version, why_not="the rows it was fitted on are no longer there")
-    features = champion.schema.features
+    features = champion.schema.telling
     keys = row_keys(columns_of(held, champion.schema), features)
     known = row_keys(columns_of(used, champion.schema), features)
     free = ~np.array(overlap(keys, known), bool)

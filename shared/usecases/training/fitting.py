@@ -18,8 +18,10 @@ import numpy as np
 
 from shared import paths
 from shared.errors import NoCandidate, PackageInvalid
+from shared.serving.columns import Schema
 from shared.serving.package import LoadedModel, Package, TargetScale, load, package_sha256, write
 from shared.serving.sources.aggregates import SourceAggregates
+from shared.serving.times import text_of
 from shared.spec.model import Candidate
 from shared.tabular import candidates, metrics, parity, splitting, threshold, tuning
 from shared.tabular.compiling import compile_estimator
@@ -42,7 +44,7 @@ def tune(run: Training, prepared: Prepared) -> list[dict[str, Any]]:
     if todo:
         fit, _ = prepared.sides()
         inner = tuning.inner_split(
-            fit, prepared.outcome.task, run.spec.training.seed, prepared.schema.features
+            fit, prepared.outcome.task, run.spec.training.seed, prepared.schema.telling
         )
         deadline = time.monotonic() + run.spec.training.time_limit.total_seconds()
         tuning.load_libraries()
@@ -93,7 +95,7 @@ def _search(
             candidate,
             prepared.outcome.task,
             inner,
-            prepared.schema.features,
+            prepared.schema.seen,
             trials=training.trials,
             seed=training.seed,
             deadline=deadline,
@@ -111,7 +113,7 @@ def _search(
 
 def _fit(run: Training, prepared: Prepared, recipe: Recipe) -> dict[str, Any]:
     """Threshold, fit on all fit rows, compile, prove, store. Raises PackageInvalid, ValueError."""
-    task, features = prepared.outcome.task, prepared.schema.features
+    task, features = prepared.outcome.task, prepared.schema.seen
     fit, holdout = prepared.sides()
     choice = choose(run, prepared, recipe, fit) if task == "binary" else None
     fitted = candidates.fit(
@@ -136,7 +138,7 @@ def _fit(run: Training, prepared: Prepared, recipe: Recipe) -> dict[str, Any]:
         threshold=level,
         target=TargetScale(prepared.outcome.scale),
         metrics=metrics.every(task, holdout.target, fitted.answer(holdout.columns), level),
-        example=example_of(fit),
+        example=example_of(fit, prepared.schema),
         sources=tuple(map(SourceAggregates.from_json, prepared.record.get("sources", ()))),
     )
     spread = Spread.of(fit.target * prepared.outcome.scale)
@@ -169,13 +171,13 @@ def choose(run: Training, prepared: Prepared, recipe: Recipe, fit: Examples) -> 
             recipe,
             prepared.outcome.task,
             fit,
-            features=prepared.schema.features,
+            features=prepared.schema.seen,
             fold=splitting.folds(
                 len(fit),
                 training.folds,
                 training.seed,
                 fit.target,
-                splitting.row_keys(fit.columns, prepared.schema.features),
+                splitting.row_keys(fit.columns, prepared.schema.telling),
             ),
             seed=training.seed,
             spread=lambda one, numbers: list(pool.map(one, numbers)),
@@ -194,15 +196,17 @@ def load_version(run: Training, record: dict[str, Any], version: str | None = No
     return load(read, record["files"])
 
 
-def example_of(rows: Examples) -> dict[str, float | str | None]:
+def example_of(rows: Examples, schema: Schema) -> dict[str, float | str | None]:
     """The first row as a caller would send it."""
     found: dict[str, float | str | None] = {}
-    for name, column in rows.columns.items():
-        value = column[0]
+    for feature in schema.inputs:
+        name, value = feature.name, rows.columns[feature.name][0]
         if isinstance(value, str):
             found[name] = value or None
         elif np.isnan(value):
             found[name] = None
+        elif feature.kind == "time":
+            found[name] = text_of(float(value))
         else:
             found[name] = int(value) if float(value).is_integer() else float(value)
     return found

@@ -123,7 +123,7 @@ def schema_of(run: Training) -> Schema:
     try:
         return Schema.of(run.spec)
     except ExpressionError as error:
-        raise BadSpec(f"rules: {error}") from error
+        raise BadSpec(f"rules or derive: {error}") from error
 
 
 def store_dataset(
@@ -170,7 +170,7 @@ def load_prepared(
     schema = Schema.from_json(record["schema"])
     if size is not None:
         rows = int(record["facts"]["rows"])
-        room.check_room(rows, len(schema.features) + 1, size, room.memory_limit())
+        room.check_room(rows, len(schema.names) + len(schema.derive) + 1, size, room.memory_limit())
     data = lake.read(record["dataset"]).data
     if hashlib.sha256(data).hexdigest() != record["sha256"]:
         raise PackageInvalid(f"{record['dataset']} of {model} {version} has changed")

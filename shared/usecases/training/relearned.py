@@ -82,9 +82,9 @@ def prepare_labelled(run: Training, cause: RetrainCause) -> dict[str, Any]:
     schema = _schema(run, champion)
     new = _collect(run, cause, schema, champion)
     corrected = {label.prediction_id for label in new.labels}
-    old_keys = row_keys(columns_of(champion.dataset.cells, schema), schema.features)
+    old_keys = row_keys(columns_of(champion.dataset.cells, schema), schema.telling)
     used = _used(old_keys, champion.dataset.side)
-    new_keys = row_keys(columns_of(new.cells, schema), schema.features)
+    new_keys = row_keys(columns_of(new.cells, schema), schema.telling)
     rows = [
         Labelled(label.prediction_time, label.record, label.prediction_id, key)
         for label, key in zip(new.labels, new_keys, strict=True)
@@ -245,7 +245,7 @@ def _online_cells(
                 instance = line.get("instance") or {}
                 cells = {
                     feature.name: _text(instance.get(feature.name), feature, schema)
-                    for feature in schema.features
+                    for feature in schema.inputs
                 }
                 yield line["prediction_id"], cells
 

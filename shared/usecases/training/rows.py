@@ -103,12 +103,18 @@ class _FileRows:
 
 def check_columns(names: Sequence[str], spec: Spec) -> None:
     """Raises HeaderMismatch for a file without a column that the training needs."""
-    wanted = [*spec.feature_names(), spec.target.column, *_asked(spec)]
+    wanted = [*spec.feature_names(), *spec.carried_names(), spec.target.column, *_asked(spec)]
     derived = spec.derived
     missing = [name for name in dict.fromkeys(wanted) if name not in {*names, *derived}]
     if missing:
         raise HeaderMismatch(
             f"the file lacks {', '.join(missing)}; its header is {', '.join(names)[:300]}"
+        )
+    twice = [name for name in spec.derive if name in names]
+    if twice:
+        raise HeaderMismatch(
+            f"the file has {', '.join(twice)} already, which the spec derives; give what is "
+            "derived another name"
         )
 
 

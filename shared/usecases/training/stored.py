@@ -42,7 +42,7 @@ def describe(
     labels = prepared.outcome.labels
     reference = build_reference(
         fit.columns,
-        prepared.schema.features,
+        prepared.schema.seen,
         scores=found.score,
         labels=_canonical(found.label, prepared),
         targets=[labels[int(value)] for value in holdout.target]

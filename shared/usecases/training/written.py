@@ -138,7 +138,7 @@ class _Target:
         good = np.flatnonzero(sifted.good)
         if not len(good):
             return
-        keys = distinct_keys(sifted.columns, self._schema.features, good)
+        keys = distinct_keys(sifted.columns, self._schema.telling, good)
         times = None if sifted.times is None else sifted.times[good]
         sides = self._split.sides(keys, times)
         record = sifted.record[good]

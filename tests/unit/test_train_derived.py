@@ -1,0 +1,168 @@
+"""Training with row expressions: one model, whatever way a row comes to it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shared import documents, paths, runs
+from shared.adapters.mlflow_pyfunc import ServedModel
+from shared.errors import BadSpec, DataStopped, HeaderMismatch
+from shared.runs import InputRef, RunRequest
+from shared.serving.package import LoadedModel
+from shared.spec.model import Spec
+from shared.tabular.dataset import unpack
+from shared.usecases.score import load_version, score_file
+from tests.unit.tabular.world import MODEL, RUN, World, csv_bytes
+
+SCORED = "20260106T090000-0a1b2c3d"
+COLUMNS: dict[str, Any] = {
+    "rooms": {"type": "number", "allow_leak": "the price is made of it here"},
+    "homes": {"type": "number", "exclude": True},
+    "started": {"type": "time"},
+    "city": {},
+    "price": {"type": "number"},
+}
+DERIVE = {
+    "per_home": "rooms / homes",
+    "month": "month(started)",
+    "size": "log1p(rooms)",
+}
+
+
+def spec(**changes: Any) -> Spec:
+    body: dict[str, Any] = {
+        "task": "regression",
+        "target": "price",
+        "columns": COLUMNS,
+        "derive": DERIVE,
+        "training": {"candidates": ["gradient_boosting"], "trials": 1},
+        **changes,
+    }
+    return Spec.model_validate(body)
+
+
+def rows(count: int = 300) -> list[list[str]]:
+    """The price follows what is derived, not what is in the file."""
+    random = np.random.default_rng(1)
+    found = []
+    for _ in range(count):
+        rooms, homes = int(random.integers(1, 999)), int(random.integers(0, 99))
+        month = int(random.integers(1, 13))
+        price = (rooms / homes if homes else 0.0) * 10 + month
+        cells = [str(rooms), str(homes), f"2026-{month:02}-11", str(random.choice(list("ab")))]
+        found.append([*cells, f"{price:.3f}"])
+    found[7][0] = found[9][1] = found[11][2] = "?"
+    return found
+
+
+@pytest.fixture(scope="module")
+def trained() -> World:
+    world = World(spec())
+    world.ask(csv_bytes(rows(), list(COLUMNS)))
+    world.train()
+    return world
+
+
+@pytest.fixture(scope="module")
+def model(trained: World) -> LoadedModel:
+    return load_version(MODEL, RUN, lake=trained.lake)
+
+
+def test_the_model_sees_what_is_derived_and_files_keep_what_came(
+    trained: World, model: LoadedModel
+) -> None:
+    """Derived columns are features of the package and the reference; the dataset has the inputs,
+    and the example is one that a caller can send."""
+    seen = ["rooms", "city", *DERIVE]
+    assert [feature.name for feature in model.schema.seen] == seen
+    assert [code.name for code in model.package.encoder.codes] == seen
+    assert set(model.package.example) == {"rooms", "city", "homes", "started"}
+    assert str(model.package.example["started"]).startswith("2026-")
+    dataset = unpack(trained.lake.read(paths.dataset(MODEL, RUN, "data.csv.gz")).data)
+    assert list(dataset.cells) == ["rooms", "city", "homes", "started", "price"]
+    reference = documents.require(trained.lake, paths.dataset(MODEL, RUN, "reference.json"))
+    assert list(reference["columns"]) == seen
+    fitted = documents.require(trained.lake, paths.run_stage(MODEL, RUN, "fitted.json"))
+    assert fitted["parity"]["passed"]
+    comparison = documents.require(trained.lake, paths.version(MODEL, RUN, "comparison.json"))
+    assert comparison["eligible"]
+
+
+def _batch_scores(world: World, data: list[list[str]]) -> list[str]:
+    text = csv_bytes(data, [name for name in COLUMNS if name != "price"])
+    info = world.lake.write(paths.input_copy(MODEL, "score", SCORED, "new.csv"), text)
+    request = RunRequest(
+        model=MODEL,
+        run_id=SCORED,
+        kind="score",
+        requested_at="2026-01-06T09:00:00Z",
+        requested_by="test",
+        spec_generation=world.generation,
+        inputs=(InputRef.of(info, "gs://inbox/new.csv#1"),),
+    )
+    runs.save_request(request, lake=world.lake)
+    runs.save_launch(MODEL, SCORED, RUN, lake=world.lake, clock=world.clock)
+    score_file(request, lake=world.lake, publisher=world.cloud.publisher, clock=world.clock)
+    name = paths.predictions(MODEL, SCORED, "predictions.csv")
+    found = csv.DictReader(io.StringIO(world.lake.read(name).data.decode()))
+    return [row["score"] for row in found]
+
+
+def test_every_way_to_ask_gives_the_same_answer(trained: World, model: LoadedModel) -> None:
+    """One record, many, cells, a scored file and MLflow's pyfunc: the same bits."""
+    names = [name for name in COLUMNS if name != "price"]
+    data = [row[:-1] for row in rows(60)]
+    numbers = {"rooms", "homes"}
+    records = [
+        {
+            name: None if cell == "?" else int(cell) if name in numbers else cell
+            for name, cell in zip(names, row, strict=True)
+        }
+        for row in data
+    ]
+    cells = {name: [row[at] for row in data] for at, name in enumerate(names)}
+    expected = model.predict(model.schema.from_cells(cells)[0]).score
+    assert len(set(expected.tolist())) > 20
+    alone = [float(model.predict_records([record]).score[0]) for record in records]
+    assert alone == expected.tolist()
+    assert model.predict_records(records).score.tolist() == expected.tolist()
+    assert ServedModel(model).predict(records)["score"].tolist() == expected.tolist()
+    assert list(map(float, _batch_scores(trained, data))) == expected.tolist()
+
+
+def test_a_leak_is_found_in_what_is_derived() -> None:
+    """The check looks at derived columns too, and says of what they are made."""
+    world = World(spec(columns={**COLUMNS, "rooms": {"type": "number"}}))
+    world.ask(csv_bytes(rows(), list(COLUMNS)))
+    with pytest.raises(DataStopped, match=r"per_home` out of `derive`.*rooms: {allow_leak"):
+        world.train()
+
+
+def test_a_new_expression_moves_no_row_to_another_side(trained: World) -> None:
+    """Sides go by what the file says of a row, not by what is derived of it."""
+    plain = World(spec(derive={}))
+    plain.ask(csv_bytes(rows(), list(COLUMNS)))
+    plain.train()
+    one, two = (
+        unpack(world.lake.read(paths.dataset(MODEL, RUN, "data.csv.gz")).data)
+        for world in (trained, plain)
+    )
+    assert one.record == two.record
+    assert one.side == two.side
+
+
+def test_a_column_of_the_file_is_not_derived_over() -> None:
+    """Without columns in the spec nobody saw it coming: the training says which name is taken."""
+    world = World(spec(columns={}, derive={"rooms": "homes / 2"}))
+    world.ask(csv_bytes(rows(), list(COLUMNS)))
+    with pytest.raises(HeaderMismatch, match="rooms already, which the spec derives"):
+        world.train()
+    calculated = World(spec(columns={}, derive={"twice": "city * 2"}))
+    calculated.ask(csv_bytes(rows(), list(COLUMNS)))
+    with pytest.raises(BadSpec, match="needs numbers, not a text"):
+        calculated.train()
