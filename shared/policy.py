@@ -1,27 +1,20 @@
 """The promotion rule. Pure: a comparison, a spec and the state of the champion in, a decision out.
 
-Rules are tried in this order; the first that does not let the version through decides. A wrong
-baseline or guardrail declines, missing evidence asks a person, and only then is the gain judged.
+All rules are applied and listed. A broken baseline or guardrail declines, missing evidence asks a
+person, and only then is the gain judged. The rule that settled it is marked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from shared.guardrails import declared_rules
+from shared.rule import Outcome, Rule
 from shared.spec.model import Promotion
 
 Action = Literal["promote", "decline", "ask", "compare_again"]
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One rule as it was applied, in words a manager understands."""
-
-    name: str
-    passed: bool
-    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +24,11 @@ class Verdict:
     rules: tuple[Rule, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "rules": [asdict(rule) for rule in self.rules]}
+        return {
+            "action": self.action,
+            "sentence": self.sentence,
+            "rules": [rule.as_dict() for rule in self.rules],
+        }
 
 
 def judge(
@@ -42,56 +39,113 @@ def judge(
         compared = comparison["against"] or "no champion"
         sentence = f"It was compared with {compared}, but {champion} serves now."
         return Verdict("compare_again", sentence, ())
-    rules = _entry_rules(comparison)
-    failed = next((rule for rule in rules if not rule.passed), None)
-    if failed:
-        return Verdict("decline", failed.sentence, rules)
+    entry = _entry_rules(comparison, promotion)
+    evidence, rival = _evidence(comparison, champion), _rival_rules(comparison, promotion, champion)
+    consent = _consent(promotion, champion, pinned=pinned)
+    rules = (*entry, evidence, *rival, consent)
+    broken = _first(entry, "broken")
+    if broken:
+        return _settled("decline", broken.sentence, broken, rules)
+    unsure = _first(entry, "unsure")
+    if unsure:
+        return _settled("ask", f"{unsure.sentence} So a person decides.", unsure, rules)
     if champion is None:
-        return _first(comparison, promotion, rules)
-    return _challenge(comparison, promotion, rules, pinned=pinned)
+        return _newcomer(comparison, evidence, consent, rules)
+    return _challenger(comparison, evidence, rival, consent, rules)
 
 
-def _entry_rules(comparison: Mapping[str, Any]) -> tuple[Rule, ...]:
+def _newcomer(
+    comparison: Mapping[str, Any], evidence: Rule, consent: Rule, rules: tuple[Rule, ...]
+) -> Verdict:
+    sentence = f"First version: {comparison['sentence']}"
+    if not consent.passed:
+        text = f"{sentence} A model's first version needs an approval."
+        return _settled("ask", text, consent, rules)
+    if evidence.passed or comparison["baseline"]["constant_gain_lower"] > 0:
+        return _settled("promote", sentence, None, rules)
+    # On few rows noise may look like a model.
+    doubt = "It may be no better than always the same answer"
+    return _settled("ask", f"{sentence} {doubt}, so a person decides.", evidence, rules)
+
+
+def _challenger(
+    comparison: Mapping[str, Any],
+    evidence: Rule,
+    rival: Sequence[Rule],
+    consent: Rule,
+    rules: tuple[Rule, ...],
+) -> Verdict:
+    if not evidence.passed:
+        sentence = f"The evidence does not decide: {comparison['sentence']}"
+        return _settled("ask", sentence, evidence, rules)
+    gain = rival[0]
+    if not gain.passed:
+        return _settled("decline", gain.sentence, gain, rules)
+    if not consent.passed:
+        return _settled("ask", f"{gain.sentence} {consent.sentence}", consent, rules)
+    return _settled("promote", gain.sentence, gain, rules)
+
+
+def _settled(
+    action: Action, sentence: str, deciding: Rule | None, rules: tuple[Rule, ...]
+) -> Verdict:
+    marked = (replace(rule, decides=True) if rule is deciding else rule for rule in rules)
+    return Verdict(action, sentence, tuple(marked))
+
+
+def _first(rules: Sequence[Rule], verdict: Outcome) -> Rule | None:
+    return next((rule for rule in rules if rule.verdict == verdict), None)
+
+
+# --- rules ---------------------------------------------------------------------------------------
+
+
+def _entry_rules(comparison: Mapping[str, Any], promotion: Promotion) -> tuple[Rule, ...]:
     """What every version must pass, whoever it competes with."""
-    baseline = Rule("baseline", bool(comparison["eligible"]), comparison["baseline"]["sentence"])
+    base = comparison["baseline"]
+    eligible: Outcome = "ok" if comparison["eligible"] else "broken"
+    baseline = Rule("baseline", eligible, base["sentence"], base.get("gain_lower"), 0.0)
     guardrails = (
-        Rule(item["name"], bool(item["pass"]), item["sentence"])
+        Rule(
+            item["name"],
+            "ok" if item["pass"] else "broken",
+            item["sentence"],
+            item.get("value"),
+            item.get("threshold"),
+        )
         for item in comparison["guardrails"]
     )
-    return (baseline, *guardrails)
+    return (baseline, *guardrails, *declared_rules(comparison, promotion))
 
 
-def _first(comparison: Mapping[str, Any], promotion: Promotion, rules: tuple[Rule, ...]) -> Verdict:
-    sentence = f"First version: {comparison['sentence']}"
-    if promotion.approval == "auto":
-        if (
-            comparison["evidence"] == "sufficient"
-            or comparison["baseline"]["constant_gain_lower"] > 0
-        ):
-            return Verdict("promote", sentence, rules)
-        # On few rows noise may look like a model.
-        doubt = "It may be no better than always the same answer"
-        return Verdict("ask", f"{sentence} {doubt}, so a person decides.", rules)
-    return Verdict("ask", f"{sentence} A model's first version needs an approval.", rules)
+def _evidence(comparison: Mapping[str, Any], champion: str | None) -> Rule:
+    """Are there rows enough to decide on, and can the champion be held against them?"""
+    holdout, found = comparison.get("holdout", {}), comparison["evidence"]
+    rows = int(holdout.get("rows", 0))
+    on = f"{rows:,} holdout rows"
+    if holdout.get("positives") is not None:
+        on += f", {holdout['positives']:,} of them positive"
+    if found == "sufficient":
+        return Rule("evidence", "ok", f"{on}: enough to decide on.", rows=rows)
+    if found == "not_comparable":
+        why = f"The champion {champion} could not be held against the same rows"
+        return Rule("evidence", "unsure", f"{why} ({on}).", rows=rows)
+    return Rule("evidence", "unsure", f"{on}: too few to be certain.", rows=rows)
 
 
-def _challenge(
-    comparison: Mapping[str, Any], promotion: Promotion, rules: tuple[Rule, ...], *, pinned: bool
-) -> Verdict:
-    if comparison["evidence"] != "sufficient":
-        sentence = f"The evidence does not decide: {comparison['sentence']}"
-        return Verdict("ask", sentence, rules)
+def _rival_rules(
+    comparison: Mapping[str, Any], promotion: Promotion, champion: str | None
+) -> tuple[Rule, ...]:
+    """Is it better than the champion? Nothing without one."""
+    if champion is None:
+        return ()
+    if comparison.get("gain_lower") is None:
+        sentence = "The gain over the champion could not be measured."
+        return (Rule(promotion.rule, "unsure", sentence),)
     gain = _gain_rule(comparison, promotion)
-    rules = (*rules, gain)
-    if not gain.passed:
-        return Verdict("decline", gain.sentence, rules)
-    if pinned:
-        sentence = f"{gain.sentence} The model is pinned, so a person decides."
-        return Verdict("ask", sentence, rules)
-    if promotion.approval == "always":
-        sentence = f"{gain.sentence} Every version of this model needs an approval."
-        return Verdict("ask", sentence, rules)
-    return Verdict("promote", gain.sentence, rules)
+    if comparison["evidence"] != "sufficient":
+        gain = replace(gain, verdict="unsure")
+    return (gain,)
 
 
 def _gain_rule(comparison: Mapping[str, Any], promotion: Promotion) -> Rule:
@@ -105,4 +159,16 @@ def _gain_rule(comparison: Mapping[str, Any], promotion: Promotion) -> Rule:
         f"at least {lower:+.4f} with 95 % confidence (needed: above {floor:+.4f}). "
         f"{so} {wanted} the champion."
     )
-    return Rule(promotion.rule, passed, sentence)
+    verdict: Outcome = "ok" if passed else "broken"
+    return Rule(promotion.rule, verdict, sentence, lower, floor, low=lower)
+
+
+def _consent(promotion: Promotion, champion: str | None, *, pinned: bool) -> Rule:
+    """Who has the last word."""
+    if champion is not None and pinned:
+        return Rule("approval", "unsure", "The model is pinned, so a person decides.")
+    if promotion.approval == "always":
+        return Rule("approval", "unsure", "Every version of this model needs an approval.")
+    if champion is None and promotion.approval != "auto":
+        return Rule("approval", "unsure", "A model's first version needs an approval.")
+    return Rule("approval", "ok", "The spec lets these rules decide alone.")

@@ -15,6 +15,7 @@ from shared.rules.binding import bind, bind_value
 from shared.rules.expressions import ExpressionError, Formula, parse, parse_value
 from shared.serving.cells import CellRules
 from shared.serving.sources.aggregates import literal_as_of, parse_all
+from shared.spec.guarding import guarding_problems
 from shared.spec.parts import Column, Expect, JoinedSource, Source
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def problems(spec: Spec) -> list[Problem]:
         *_rules(spec),
         *_made(spec),
         *_training(spec),
+        *(Problem(*found) for found in guarding_problems(spec)),
     ]
 
 

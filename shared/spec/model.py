@@ -12,16 +12,15 @@ from pydantic import Field, ValidationInfo, model_validator
 
 from shared.rules.expressions import parse_value
 from shared.serving.times import format_duration, parse_duration
+from shared.spec.base import Duration, Part
 from shared.spec.consistency import Inconsistent, problems
 from shared.spec.parts import (
     Candidate,
     Checks,
     Column,
-    Duration,
     Expect,
     JoinedSource,
     Monitoring,
-    Part,
     Promotion,
     Require,
     Retrain,

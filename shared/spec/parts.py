@@ -6,51 +6,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
 from shared.rules.regexes import Pattern, RegexError
-from shared.serving.times import format_duration, parse_duration
+from shared.spec.base import Duration, Part, Stretch
+from shared.spec.guarding import Guardrail, Slices
 
-LONGEST = timedelta(days=36500)  # a longer one, added to a date, soon leaves the calendar
-
-
-def _within(value: timedelta) -> timedelta:
-    if value > LONGEST:
-        raise ValueError(f"is longer than {format_duration(LONGEST)}; write a shorter one")
-    return value
-
-
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(parse_duration),
-    AfterValidator(_within),
-    PlainSerializer(format_duration, return_type=str),
-]
-
-
-def _positive(value: timedelta) -> timedelta:
-    if not value:
-        raise ValueError("is 0; write a stretch of time such as 30m or 1d")
-    return value
-
-
-Stretch = Annotated[Duration, AfterValidator(_positive)]
 Candidate = Literal["linear", "random_forest", "gradient_boosting", "xgboost"]
-
-
-class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Target(Part):
@@ -93,13 +57,13 @@ class JoinedSource(Source):
 
     key: str
     columns: tuple[str, ...] = ()
-    aggregates: dict[str, str] = {}
+    aggregates: dict[str, str] = Field(default_factory=dict)
     sql: str | None = None
-    sql_columns: dict[str, Literal["number", "category"]] = {}
+    sql_columns: dict[str, Literal["number", "category"]] = Field(default_factory=dict)
     time: str | None = None
     as_of: str | None = None
     join: Literal["left", "inner"] = "left"
-    defaults: dict[str, float | str] = {}
+    defaults: dict[str, float | str] = Field(default_factory=dict)
     max_age: Stretch | None = None
     too_old: Literal["flag", "refuse"] = "flag"
     wait_hours: float = Field(default=24, gt=0, le=8760)
@@ -245,13 +209,17 @@ class Training(Part):
 
 class Promotion(Part):
     """`approval`: `first` asks a person for a model's first version only, `always` for each,
-    `auto` never (insufficient evidence still asks)."""
+    `auto` never (insufficient evidence still asks). `guardrails` are limits by metric; a package
+    above `max_package_mb` megabytes is declined."""
 
     rule: Literal["better", "not_worse"] = "better"
     min_gain: float = Field(default=0.0, ge=0)
     margin: float = Field(default=0.005, ge=0)
     approval: Literal["first", "always", "auto"] = "first"
     approval_expires: Stretch = timedelta(days=14)
+    guardrails: dict[str, Guardrail] = Field(default_factory=dict)
+    slices: Slices = Slices()
+    max_package_mb: float = Field(default=100, gt=0)
 
 
 class Serving(Part):

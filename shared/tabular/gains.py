@@ -20,7 +20,7 @@ from shared.tabular.metrics import PRIMARY, Floats
 
 CONFIDENCE = 0.95
 ALPHA = 0.05
-_UPTO_ONE = (*RATES, "auroc", "f1", "r2")
+_UPTO_ONE = (*RATES, "auroc", "auroc_ovr", "ece", "f1", "r2")
 
 
 @dataclass(frozen=True, slots=True)

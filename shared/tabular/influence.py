@@ -15,7 +15,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.tabular.metrics import Floats, places, row_losses
+from shared.tabular.metrics import (
+    Floats,
+    bins_of,
+    calibration_error,
+    called,
+    of_classes,
+    places,
+    row_losses,
+    squared_distances,
+    tie_means,
+)
 
 Metric = Literal[
     "auroc",
@@ -28,6 +38,9 @@ Metric = Literal[
     "recall",
     "false_positive_rate",
     "f1",
+    "brier",
+    "ece",
+    "auroc_ovr",
 ]
 RATES = ("accuracy", "precision", "recall", "false_positive_rate")
 
@@ -66,6 +79,10 @@ def influence(
         return _undefined(len(target))
     if metric == "auroc":
         return _auroc(target, answers)
+    if metric == "auroc_ovr":
+        return _one_against_rest(target, answers)
+    if metric == "ece":
+        return _calibration(target, answers)
     found = ratio(*_shares(metric, target, answers, threshold))
     if metric == "rmse":
         return _root(found)
@@ -88,6 +105,8 @@ def _shares(
     ones = np.ones(len(target))
     if metric == "log_loss":
         return row_losses("multiclass", target, answers), ones
+    if metric == "brier":
+        return squared_distances(target, answers), ones
     if metric in ("rmse", "mae", "r2"):
         errors = target - answers
         spread = (target - target.mean()) ** 2 if metric == "r2" else ones
@@ -121,6 +140,28 @@ def _auroc(positive: Floats, scores: Floats) -> Influence:
     value = float(share[second].mean())
     weights = np.where(second, 1 / hits, 1 / others)
     return Influence(value, (share - value) * weights, weights, second)
+
+
+def _one_against_rest(target: Floats, probabilities: Floats) -> Influence:
+    """The mean over classes that are there."""
+    areas = [_auroc(is_so, scores) for is_so, scores in of_classes(target, probabilities)]
+    known = [area for area in areas if not np.isnan(area.value)]
+    if not known:
+        return _undefined(len(target))
+    parts = np.mean([area.parts for area in known], axis=0)
+    value = float(np.mean([area.value for area in known]))
+    return Influence(value, parts, np.full(len(target), 1 / len(target)))
+
+
+def _calibration(target: Floats, answers: Floats) -> Influence:
+    """With the bins as they are: their edges move little."""
+    positive, scores = called(target, answers)
+    means, off = tie_means(positive, scores), np.empty(len(scores))
+    for rows in bins_of(scores):
+        side = np.sign(scores[rows].mean() - means[rows].mean())
+        off[rows] = side * (scores[rows] - positive[rows])
+    found = ratio(off, np.ones(len(off)))
+    return Influence(calibration_error(positive, scores), found.parts, found.weights)
 
 
 def _root(mean: Influence) -> Influence:

@@ -16,6 +16,7 @@ Metric = Literal["auroc", "log_loss", "rmse"]
 
 PRIMARY: dict[str, Metric] = {"binary": "auroc", "multiclass": "log_loss", "regression": "rmse"}
 _TINY = 1e-15
+ECE_BINS = 15
 
 
 def primary(task: str, target: Floats, answers: Floats) -> float:
@@ -101,6 +102,8 @@ def binary(positive: Floats, scores: Floats, threshold: float) -> dict[str, floa
     return {
         "auroc": auroc(positive, scores),
         "log_loss": primary_loss("binary", positive, scores),
+        "brier": float(squared_distances(positive, scores).mean()),
+        "ece": calibration_error(positive, scores),
         "f1": _ratio(2 * hits, 2 * hits + false + missed),
         "precision": _ratio(hits, hits + false),
         "recall": _ratio(hits, hits + missed),
@@ -113,16 +116,43 @@ def binary(positive: Floats, scores: Floats, threshold: float) -> dict[str, floa
 
 def multiclass(target: Floats, probabilities: Floats) -> dict[str, float]:
     """Holdout metrics of a multiclass model; AUROC is one against the rest, mean over classes."""
-    areas = [
-        auroc((target == label).astype(np.float64), probabilities[:, label])
-        for label in range(probabilities.shape[1])
-    ]
+    areas = [auroc(is_so, scores) for is_so, scores in of_classes(target, probabilities)]
+    right, chosen = called(target, probabilities)
     return {
         "log_loss": primary_loss("multiclass", target, probabilities),
-        "accuracy": float((probabilities.argmax(axis=1) == target).mean()),
+        "brier": float(squared_distances(target, probabilities).mean()),
+        "ece": calibration_error(right, chosen),
+        "accuracy": float(right.mean()),
         "auroc_ovr": float(np.nanmean(areas)) if not np.isnan(areas).all() else float("nan"),
         "n": float(len(target)),
     }
+
+
+def of_classes(target: Floats, probabilities: Floats) -> list[tuple[Floats, Floats]]:
+    """Each class against the rest: who is of it, and its probability."""
+    return [
+        ((target == label).astype(np.float64), probabilities[:, label])
+        for label in range(probabilities.shape[1])
+    ]
+
+
+def called(target: Floats, answers: Floats) -> tuple[Floats, Floats]:
+    """What a probability is about, and the probability: the positive class of two, of several the
+    one with the highest."""
+    if answers.ndim == 1:
+        return target.astype(np.float64), answers
+    return (answers.argmax(axis=1) == target).astype(np.float64), answers.max(axis=1)
+
+
+def squared_distances(target: Floats, answers: Floats) -> Floats:
+    """Of each row's probabilities from what was so (Brier 1950): of the positive class alone for
+    [n], of all classes for [n, k]."""
+    if answers.ndim == 1:
+        alone: Floats = (answers - target) ** 2
+        return alone
+    is_so = np.eye(answers.shape[1])[target.astype(np.intp)]
+    distances: Floats = ((answers - is_so) ** 2).sum(axis=1)
+    return distances
 
 
 def regression(target: Floats, values: Floats) -> dict[str, float]:
@@ -135,6 +165,32 @@ def regression(target: Floats, values: Floats) -> dict[str, float]:
         "r2": 1 - float((errors**2).sum()) / spread if spread else 0.0,
         "n": float(len(target)),
     }
+
+
+def calibration_error(positive: Floats, scores: Floats) -> float:
+    """Mean distance between score and observed share, over bins of equal size (expected
+    calibration error, Naeini et al. 2015)."""
+    if not len(scores):
+        return float("nan")
+    means = tie_means(positive, scores)
+    return float(
+        sum(abs(scores[rows].mean() - means[rows].mean()) * len(rows) for rows in bins_of(scores))
+        / len(scores)
+    )
+
+
+def bins_of(scores: Floats, count: int = ECE_BINS) -> list[NDArray[np.intp]]:
+    """Row numbers of bins of about equal size, in order of the scores."""
+    order = np.argsort(scores, kind="stable")
+    return [rows for rows in np.array_split(order, count) if len(rows)]
+
+
+def tie_means(values: Floats, scores: Floats) -> Floats:
+    """Of rows with one score each gets their mean, so that the order of rows decides nothing."""
+    _, group = np.unique(scores, return_inverse=True)
+    counts = np.bincount(group)
+    means: Floats = (np.bincount(group, weights=values) / counts)[group]
+    return means
 
 
 def every(

@@ -21,8 +21,10 @@ from shared.tabular import baseline, comparison, metrics
 from shared.tabular.comparison import Judgement
 from shared.tabular.dataset import Cells, Dataset, Examples, columns_of, side_mask
 from shared.tabular.gains import paired_gain
+from shared.tabular.measuring import Answered
 from shared.tabular.metrics import Floats
 from shared.tabular.splitting import overlap, row_keys
+from shared.usecases.training.measured import measurements, time_rows
 from shared.usecases.training.prepared import STAGE, Prepared, load_prepared
 from shared.usecases.training.stages import Training
 
@@ -38,6 +40,13 @@ class _Rival:
     free: np.ndarray[Any, np.dtype[np.bool_]] | None = None
     threshold: float | None = None
     why_not: str = ""
+    model: LoadedModel | None = None
+
+    def answered(self, holdout: Examples, task: str) -> Answered | None:
+        """The champion's answers to the rows compared on, None where there are none."""
+        if self.answers is None or self.free is None:
+            return None
+        return Answered(task, holdout.target, self.answers[self.free], self.threshold)
 
     def false_positives(self, holdout: Examples) -> int | None:
         """The champion's false positives on the rows compared on, None where there is none."""
@@ -60,17 +69,26 @@ def compare(
     rival = _rival(run, read_manifest(run.model, lake=run.lake), version, prepared, held)
     answers = answers_of(model, prepared, held)
     free = rival.free if rival.free is not None else np.ones(len(holdout), bool)
+    rows = holdout.take(free)
     judged = _judge(
         version,
         prepared,
         fit=fit,
-        holdout=holdout.take(free),
+        holdout=rows,
         answers=answers[free],
         rival=rival,
         fitted=fitted,
         removed=int((~free).sum()),
     )
-    return judged.to_json()
+    task = prepared.outcome.task
+    mine = Answered(task, rows.target, answers[free], fitted["threshold"])
+    return {
+        **judged.to_json(),
+        **measurements(
+            run, version, prepared, rows, mine=mine, champion=rival.answered(rows, task)
+        ),
+        "latency": time_rows(model, rival.model, prepared, held),
+    }
 
 
 def answers_of(model: LoadedModel, prepared: Prepared, cells: Cells) -> Floats:
@@ -180,7 +198,7 @@ def _rival(
     known = row_keys(columns_of(used, champion.schema), features)
     free = ~np.array(overlap(keys, known), bool)
     answers = answers_of(champion, prepared, held)
-    return _Rival(manifest.version, answers, free, champion.package.threshold)
+    return _Rival(manifest.version, answers, free, champion.package.threshold, model=champion)
 
 
 def _incomparable(

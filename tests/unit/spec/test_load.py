@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.errors import BadSpec
+from shared.spec.base import LONGEST
 from shared.spec.differences import differences
 from shared.spec.effective import effective, render
 from shared.spec.load import MAX_CHARACTERS, dump_spec, load_spec
@@ -26,7 +27,6 @@ from shared.spec.model import (
     Target,
     Training,
 )
-from shared.spec.parts import LONGEST
 
 ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = sorted((ROOT / "infra" / "specs").glob("*.yaml"))

@@ -231,10 +231,12 @@ def test_two_groups_of_people_are_compared_without_pairs(task: str) -> None:
     assert same.lower < 0
 
 
-@pytest.mark.parametrize("metric", get_args(Metric))
+@pytest.mark.parametrize("metric", [name for name in get_args(Metric) if name != "ece"])
 def test_intervals_hold_the_value_and_cover(metric: Metric) -> None:
-    """Of 200 samples about 95 % have the truth in their interval, by rows and by blocks."""
-    task = "regression" if metric in ("rmse", "mae", "r2") else "binary"
+    """Of 200 samples about 95 % have the truth in their interval, by rows and by blocks. Not the
+    calibration error: of few rows it is too large on average."""
+    tasks = dict.fromkeys(("rmse", "mae", "r2"), "regression") | {"auroc_ovr": "multiclass"}
+    task = tasks.get(metric, "binary")
 
     def sample(rows: int, seed: int) -> tuple[Floats, Floats]:
         target, scores, _ = _pair(task, rows, seed)

@@ -1,0 +1,232 @@
+"""What a version must keep whoever it competes with: declared limits, slices, size, latency. Pure.
+
+A limit on the whole holdout is broken when the measured value breaks it: that is the number that
+people read, and there are few. Slices are many and small, so that chance alone breaks some: a
+slice breaks its limit only when it does so with 95 % confidence over all of them together
+(Bonferroni: each at 5 % by their number). Latency is broken beyond a factor, and never while both
+are fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from shared.intervals import at_best, student
+from shared.metric_names import METRICS, words
+from shared.rule import Rule
+from shared.spec.guarding import Guardrail, Slices
+from shared.spec.model import Promotion
+
+CONFIDENCE_LOST = 0.05  # over all slices together
+MAX_SLOWER = 2.0
+FAST_MS = 1.0
+_SHOWN = 3
+
+Comparison = Mapping[str, Any]
+
+
+def declared_rules(comparison: Comparison, promotion: Promotion) -> Iterator[Rule]:
+    """The rules that the spec in force adds to a comparison's own ones."""
+    for metric, rail in promotion.guardrails.items():
+        yield from _guardrail(metric, rail, comparison)
+    yield from _slices(promotion.slices, comparison)
+    yield from _size(promotion.max_package_mb, comparison)
+    yield from _latency(comparison)
+
+
+# --- limits on the whole holdout -----------------------------------------------------------------
+
+
+def _guardrail(metric: str, rail: Guardrail, comparison: Comparison) -> Iterator[Rule]:
+    measure = comparison.get("measures", {}).get(metric)
+    if measure is None:
+        sentence = f"{words(metric)} has a limit, but could not be measured on this holdout."
+        yield Rule(f"guardrail {metric}", "unsure", sentence)
+        return
+    value = measure["value"]
+    facts = {"low": measure["low"], "high": measure["high"], "rows": measure["rows"]}
+    for limit, kept, wanted in (
+        (rail.min, rail.min is None or value >= rail.min, "at least"),
+        (rail.max, rail.max is None or value <= rail.max, "at most"),
+    ):
+        if limit is not None:
+            sentence = f"{said(metric, measure)}; {wanted} {limit:g} is wanted."
+            name, verdict = f"guardrail {metric}", _verdict(kept)
+            yield Rule(name, verdict, sentence, value, limit, **facts)
+    if rail.max_drop is not None:
+        yield _drop(metric, rail.max_drop, measure, comparison)
+
+
+def _drop(metric: str, allowed: float, measure: Mapping[str, Any], comparison: Comparison) -> Rule:
+    name = f"guardrail {metric} drop"
+    if comparison["against"] is None:
+        sentence = f"There is no champion that {words(metric)} could be worse than."
+        return Rule(name, "ok", sentence, threshold=allowed)
+    if "drop" not in measure:
+        sentence = f"{words(metric)} of the champion could not be measured on these rows."
+        return Rule(name, "unsure", sentence, threshold=allowed)
+    drop, low, high = measure["drop"], measure["drop_low"], measure["drop_high"]
+    how = f"{abs(drop):.4f} {'worse' if drop > 0 else 'better'} than the champion's"
+    certain = "" if None in (low, high) else f" (with 95 % confidence {low:+.4f} to {high:+.4f})"
+    sentence = (
+        f"{words(metric)} {measure['value']:.4f} is {how} {measure['champion']:.4f}{certain}; "
+        f"{allowed:g} worse is allowed."
+    )
+    facts = {"low": low, "high": high, "rows": measure["rows"]}
+    return Rule(name, _verdict(drop <= allowed), sentence, drop, allowed, **facts)
+
+
+def said(metric: str, measure: Mapping[str, Any]) -> str:
+    """A measured value with its interval and what it rests on."""
+    return f"{words(metric)} is {measure['value']:.4f} ({ends(measure)}, {measure['rows']:,} rows)"
+
+
+def ends(measure: Mapping[str, Any]) -> str:
+    """The interval in words."""
+    if measure["low"] is None or measure["high"] is None:
+        return "how certain that is cannot be said"
+    return f"{measure['low']:.4f} to {measure['high']:.4f} with 95 % confidence"
+
+
+def _verdict(kept: bool) -> Any:
+    return "ok" if kept else "broken"
+
+
+# --- slices --------------------------------------------------------------------------------------
+
+
+def _slices(declared: Slices, comparison: Comparison) -> Iterator[Rule]:
+    if not (declared.worst or declared.max_gap):
+        return
+    found: Sequence[Mapping[str, Any]] = comparison.get("slices", ())
+    missing = [name for name in declared.columns if all(one["column"] != name for one in found)]
+    if missing:
+        sentence = f"Nothing was measured by {', '.join(missing)}, which has limits."
+        yield Rule("slices", "unsure", sentence)
+    # By the spec in force, which may want more rows than when this was measured.
+    mine = [
+        one
+        for one in found
+        if one["column"] in declared.columns and one["rows"] >= declared.min_rows
+    ]
+    tests = [
+        (kind, metric, one)
+        for kind, limits in (("worst", declared.worst), ("gap", declared.max_gap))
+        for metric in limits
+        for one in mine
+        if _testable(kind, metric, one)
+    ]
+    alpha = CONFIDENCE_LOST / max(len(tests), 1)
+    for metric, limit in declared.worst.items():
+        judged = [one for kind, name, one in tests if (kind, name) == ("worst", metric)]
+        yield _worst(metric, limit, judged, alpha, len(tests))
+    for metric, limit in declared.max_gap.items():
+        judged = [one for kind, name, one in tests if (kind, name) == ("gap", metric)]
+        yield _gap(metric, limit, judged, alpha, len(tests))
+
+
+def _testable(kind: str, metric: str, one: Mapping[str, Any]) -> bool:
+    measure = one["measures"].get(metric)
+    return measure is not None and (kind == "worst" or "gap" in measure)
+
+
+def _worst(
+    metric: str, limit: float, judged: list[Mapping[str, Any]], alpha: float, tests: int
+) -> Rule:
+    about, name = METRICS[metric], f"slices {metric}"
+    wanted = f"{'at least' if about.higher_is_better else 'at most'} {limit:g} is wanted"
+    if not judged:
+        return _untested(name, metric, limit)
+    broken = [
+        one
+        for one in judged
+        if about.worse_by(at_best(metric, one["measures"][metric], alpha=alpha), limit) > 0
+    ]
+    judged.sort(key=lambda one: about.worse_by(one["measures"][metric]["value"], limit))
+    lowest = judged[-1]
+    measure = lowest["measures"][metric]
+    facts = {"low": measure["low"], "high": measure["high"], "rows": measure["rows"]}
+    sentence = _slice_sentence(
+        f"{words(metric)} by slice: the worst is {_named(lowest)} with {measure['value']:.4f} "
+        f"({ends(measure)}, {lowest['rows']:,} rows); {wanted}",
+        broken,
+        tests,
+    )
+    return Rule(name, _verdict(not broken), sentence, measure["value"], limit, **facts)
+
+
+def _gap(
+    metric: str, limit: float, judged: list[Mapping[str, Any]], alpha: float, tests: int
+) -> Rule:
+    name = f"slices {metric} gap"
+    if not judged:
+        return _untested(name, metric, limit)
+
+    def certain(one: Mapping[str, Any]) -> float:
+        found = one["measures"][metric]
+        return float(found["gap"] - student(alpha, found["gap_freedom"]) * found["gap_error"])
+
+    broken = [one for one in judged if certain(one) > limit]
+    widest = max(judged, key=lambda one: float(one["measures"][metric]["gap"]))
+    measure = widest["measures"][metric]
+    sentence = _slice_sentence(
+        f"{words(metric)} by slice: {_named(widest)} is {measure['gap']:.4f} worse than all other "
+        f"rows ({measure['value']:.4f} against {measure['rest']:.4f}); {limit:g} is allowed",
+        broken,
+        tests,
+    )
+    rows = int(widest["rows"])
+    return Rule(name, _verdict(not broken), sentence, measure["gap"], limit, rows=rows)
+
+
+def _slice_sentence(text: str, broken: list[Mapping[str, Any]], tests: int) -> str:
+    together = f"with 95 % confidence over all {tests} slice tests together"
+    if not broken:
+        return f"{text}. No slice breaks that {together}."
+    names = ", ".join(map(_named, broken[:_SHOWN]))
+    more = f" and {len(broken) - _SHOWN} more" if len(broken) > _SHOWN else ""
+    return f"{text}. Broken {together} by {names}{more}."
+
+
+def _untested(name: str, metric: str, limit: float) -> Rule:
+    sentence = f"No slice has enough rows to judge {words(metric)} in it, which has a limit."
+    return Rule(name, "unsure", sentence, threshold=limit)
+
+
+def _named(one: Mapping[str, Any]) -> str:
+    return f"{one['column']}={one['level']}"
+
+
+# --- the package ---------------------------------------------------------------------------------
+
+
+def _size(limit: float, comparison: Comparison) -> Iterator[Rule]:
+    size_bytes = comparison.get("package_bytes")
+    if size_bytes is None:  # compared before this was measured
+        return
+    size = size_bytes / 1e6
+    sentence = f"The package has {_mb(size)} MB; at most {limit:g} MB is wanted."
+    yield Rule("package size", _verdict(size <= limit), sentence, round(size, 3), limit)
+
+
+def _mb(size: float) -> str:
+    return f"{size:.3f}" if size < 1 else f"{size:.1f}"
+
+
+def _latency(comparison: Comparison) -> Iterator[Rule]:
+    found = comparison.get("latency")
+    if not found:
+        return
+    mine, other = found["challenger_ms"], found["champion_ms"]
+    one_row = f"One row takes {mine:.2f} ms"
+    if other is None:
+        sentence = f"{one_row}; there is no champion to hold that against."
+        yield Rule("latency", "ok", sentence, mine)
+        return
+    allowed = max(MAX_SLOWER * other, FAST_MS)
+    sentence = (
+        f"{one_row}, the champion {other:.2f} ms, measured side by side; up to {allowed:.2f} ms "
+        f"is allowed (twice the champion's, or {FAST_MS:g} ms)."
+    )
+    yield Rule("latency", _verdict(mine <= allowed), sentence, mine, allowed)

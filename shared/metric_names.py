@@ -1,0 +1,65 @@
+"""The metrics there are, by name: what they mean, which way is better, between which ends.
+
+Plain words and numbers, for specs, policy, command line and cards; `shared.tabular.metrics` has the
+formulas.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """`share`: a count by a count, such as recall. `guard`: may stand in a guardrail."""
+
+    meaning: str
+    higher_is_better: bool = True
+    low: float | None = 0.0
+    high: float | None = 1.0
+    share: bool = False
+    guard: bool = True
+
+    def worse_by(self, value: float, other: float) -> float:
+        """How much worse `value` is than `other`; below 0 when it is better."""
+        return other - value if self.higher_is_better else value - other
+
+
+METRICS = {
+    "auroc": About("share of pairs ranked in the right order"),
+    "log_loss": About("mean surprise; lower is better", higher_is_better=False, high=None),
+    "brier": About("mean squared error of the probability; lower is better", False),
+    "ece": About("how far probabilities are off on average (15 equal bins)", False),
+    "f1": About("balance of precision and recall"),
+    "precision": About("share of positive answers that are right", share=True),
+    "recall": About("share of positives that are found", share=True),
+    "false_positive_rate": About("share of negatives that are called positive", False, share=True),
+    "accuracy": About("share of right answers", share=True),
+    "auroc_ovr": About("AUROC of one class against the rest, mean"),
+    "rmse": About("typical error, large ones count more", False, high=None),
+    "mae": About("mean size of the error", False, high=None),
+    "r2": About("share of the variance that is explained", low=None),
+    "base_rate": About("share of positives in the holdout", share=True, guard=False),
+    "n": About("holdout rows", low=0.0, high=None, guard=False),
+}
+OF_TASK = {
+    "binary": (
+        *("auroc", "log_loss", "brier", "ece", "f1", "precision", "recall"),
+        *("false_positive_rate", "accuracy"),
+    ),
+    "multiclass": ("log_loss", "brier", "ece", "accuracy", "auroc_ovr"),
+    "regression": ("rmse", "mae", "r2"),
+}
+# What a report says of every slice; declared ones come on top.
+OF_SLICES = {
+    "binary": ("auroc", "log_loss", "recall", "precision", "false_positive_rate"),
+    "multiclass": ("log_loss", "accuracy"),
+    "regression": ("rmse", "mae"),
+}
+
+
+def words(metric: str) -> str:
+    """As people write it."""
+    return {"auroc": "AUROC", "rmse": "RMSE", "mae": "MAE", "r2": "R2", "ece": "ECE"}.get(
+        metric, metric.replace("_", " ")
+    )

@@ -1,0 +1,60 @@
+"""What else `compared` measures: every metric with its interval, slices, package size, latency.
+
+In comparison.json as `measures`, `slices`, `package_bytes` and `latency`; `shared.guardrails`
+judges them by the spec in force.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared import paths
+from shared.serving.package import LoadedModel
+from shared.tabular import latency, measuring
+from shared.tabular.dataset import Cells, Examples, columns_of
+from shared.tabular.measuring import Answered
+from shared.usecases.training.prepared import Prepared
+from shared.usecases.training.stages import Training
+
+
+def measurements(
+    run: Training,
+    version: str,
+    prepared: Prepared,
+    holdout: Examples,
+    *,
+    mine: Answered,
+    champion: Answered | None,
+) -> dict[str, Any]:
+    """Metrics and slices on the rows compared on, and what the package weighs."""
+    declared = run.spec.promotion.slices
+    features = prepared.schema.features
+    names = measuring.slice_columns(declared.columns, features, holdout.columns)
+    return {
+        "measures": measuring.measures(mine, champion),
+        "slices": measuring.slices(
+            names,
+            holdout.columns,
+            mine,
+            min_rows=declared.min_rows,
+            wanted=[*declared.worst, *declared.max_gap],
+        ),
+        "package_bytes": sum(
+            info.size_bytes for info in run.lake.list(paths.package(run.model, version))
+        ),
+    }
+
+
+def time_rows(
+    model: LoadedModel, champion: LoadedModel | None, prepared: Prepared, cells: Cells
+) -> dict[str, Any] | None:
+    """How long one holdout row takes, beside the champion where that can answer; None without
+    rows."""
+    rows = latency.spread_rows(len(cells[prepared.target]))
+    if not rows:
+        return None
+
+    def side(one: LoadedModel) -> tuple[LoadedModel, list[latency.Record]]:
+        return one, latency.records_of(columns_of(cells, one.schema), rows)
+
+    return latency.single_row_ms(side(model), side(champion) if champion else None)
