@@ -178,7 +178,9 @@ def _primary(spec: Spec, source: JoinedSource, at: Path) -> Iterator[Problem]:
         ("max_age", "is for joined sources: how old what is looked up may be"),
         ("join", "is for joined sources"),
     ):
-        if getattr(source, key) != JoinedSource.model_fields[key].get_default():
+        if getattr(source, key) != JoinedSource.model_fields[key].get_default(
+            call_default_factory=True
+        ):
             yield Problem((*at, key), f"{text}; leave it out here")
     if source.time is not None:
         yield from _time_column(spec, source.time, (*at, "time"))
