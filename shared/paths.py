@@ -168,6 +168,11 @@ def package(model: str, version_id: str, file_name: str = "") -> str:
     return f"models/{model}/{version_id}/package/{file_name}"
 
 
+def comparison(model: str, file_name: str = "") -> str:
+    """One object per comparison with a champion, to count them by."""
+    return f"comparisons/{model}/{file_name}"
+
+
 def manifest(model: str) -> str:
     return f"serving/{model}.json"
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from shared.budget import certainty
 from shared.guardrails import declared_rules
 from shared.rule import Outcome, Rule
 from shared.spec.model import Promotion
@@ -61,7 +62,7 @@ def _newcomer(
     if not consent.passed:
         text = f"{sentence} A model's first version needs an approval."
         return _settled("ask", text, consent, rules)
-    if evidence.passed or comparison["baseline"]["constant_gain_lower"] > 0:
+    if evidence.passed or (comparison["baseline"]["constant_gain_lower"] or 0.0) > 0:
         return _settled("promote", sentence, None, rules)
     # On few rows noise may look like a model.
     doubt = "It may be no better than always the same answer"
@@ -149,14 +150,15 @@ def _rival_rules(
 
 
 def _gain_rule(comparison: Mapping[str, Any], promotion: Promotion) -> Rule:
-    lower, gain, metric = comparison["gain_lower"], comparison["gain"], comparison["metric"]
+    gain, metric = comparison["gain"], comparison["metric"]
+    lower = float("-inf") if comparison["gain_lower"] is None else comparison["gain_lower"]
     floor = promotion.min_gain if promotion.rule == "better" else -promotion.margin
     passed = lower > floor
     wanted = "better than" if promotion.rule == "better" else "not worse than"
     so = "That is" if passed else "That is not certainly"
     sentence = (
         f"On {comparison['holdout']['rows']} holdout rows the gain in {metric} is {gain:+.4f}, "
-        f"at least {lower:+.4f} with 95 % confidence (needed: above {floor:+.4f}). "
+        f"at least {lower:+.4f} (needed: above {floor:+.4f}; {certainty(comparison)}). "
         f"{so} {wanted} the champion."
     )
     verdict: Outcome = "ok" if passed else "broken"

@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
+from shared.budget import Looks, certainty
 from shared.serving.package import Task
 from shared.tabular.baseline import Baseline
+from shared.tabular.estimates import Labels, independent_units
 from shared.tabular.gains import Gain
 from shared.tabular.metrics import PRIMARY, Floats
 from shared.tabular.parity import TOLERANCE
-from shared.tabular.splitting import MIN_RARER, MIN_ROWS, enough_evidence
+from shared.tabular.splitting import MIN_RARER, MIN_ROWS, MIN_UNITS, enough_evidence
 from shared.tabular.threshold import rate_lower
 
 Evidence = Literal["sufficient", "insufficient_evidence", "not_comparable"]
@@ -31,6 +34,24 @@ NAMES = {
 
 
 @dataclass(frozen=True, slots=True)
+class Alike:
+    """Which holdout rows are no evidence of their own: when each was, or which belong together."""
+
+    order: Labels | None = None
+    groups: Labels | None = None
+
+    @property
+    def name(self) -> str:
+        return "groups" if self.groups is not None else "blocks of time"
+
+    def take(self, rows: NDArray[np.bool_]) -> Alike:
+        return Alike(*(None if each is None else each[rows] for each in (self.order, self.groups)))
+
+
+ALONE = Alike()
+
+
+@dataclass(frozen=True, slots=True)
 class Holdout:
     """The rows of the comparison. `overlap` counts rows that either model had used (they were
     taken out, so that it is 0 in what was compared); `removed` says how many those were."""
@@ -41,10 +62,23 @@ class Holdout:
     rarer: int | None
     overlap: int = 0
     removed: int = 0
+    alike: Alike = ALONE
+    units: float | None = None
 
     @property
     def enough(self) -> bool:
-        return enough_evidence(self.rows, self.rarer)
+        return enough_evidence(self.rows, self.rarer, self.units)
+
+    @property
+    def needed(self) -> str:
+        """What is enough, and what there is of it where rows do not stand alone."""
+        rarer = "" if self.rarer is None else f" and {MIN_RARER} of the rarer class"
+        if self.units is None:
+            return f"{MIN_ROWS} rows{rarer}"
+        return (
+            f"{MIN_ROWS} rows{rarer}, in {MIN_UNITS} {self.alike.name} or more; these rows count "
+            f"as {self.units:.1f} of equal size"
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -53,19 +87,29 @@ class Holdout:
             "positives": self.positives,
             "overlap": self.overlap,
             "removed": self.removed,
+            **({} if self.units is None else {"units": {self.alike.name: round(self.units, 1)}}),
         }
 
 
 def holdout_of(
-    task: Task, target: Floats, kind: HoldoutKind, *, classes: int, overlap: int, removed: int
+    task: Task,
+    target: Floats,
+    kind: HoldoutKind,
+    *,
+    classes: int,
+    overlap: int,
+    removed: int,
+    alike: Alike = ALONE,
 ) -> Holdout:
     """What there is to know about these holdout rows."""
-    rarer = None
+    rarer, samples = None, [np.ones(len(target), bool)]
     if task != "regression":
         counts = np.bincount(target.astype(np.intp), minlength=classes)
         rarer = int(counts.min())
+        samples = [target == label for label in range(classes)]
     positives = int((target == 1).sum()) if task == "binary" else None
-    return Holdout(kind, len(target), positives, rarer, overlap, removed)
+    units = independent_units(samples, alike.order, alike.groups)
+    return Holdout(kind, len(target), positives, rarer, overlap, removed, alike, units)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +127,7 @@ class Judgement:
     champion: float | None = None
     gain: Gain | None = None
     why_not: str = ""
+    looks: Looks | None = None
 
     @property
     def evidence(self) -> Evidence:
@@ -106,7 +151,10 @@ class Judgement:
             "challenger": self.challenger,
             "champion": self.champion,
             "gain": self.gain.value if self.gain else None,
-            "gain_lower": self.gain.lower if self.gain else None,
+            "gain_lower": _finite(self.gain.lower) if self.gain else None,
+            "standard_error": _finite(self.gain.standard_error) if self.gain else None,
+            "alpha": self.gain.alpha if self.gain else None,
+            "budget": self.looks.to_json() if self.looks else None,
             "baseline": self._baseline(),
             "eligible": self.beats_baseline,
             "evidence": self.evidence,
@@ -127,22 +175,16 @@ class Judgement:
             parts = [f"{mine}; there is no champion yet"]
         else:
             better = "better" if self.gain.value >= 0 else "worse"
-            parts = [
+            sure = certainty({"alpha": self.gain.alpha})
+            against = (
                 f"{mine}, that of the champion {self.against} {self.champion:.3f}: {better} by "
-                f"{abs(self.gain.value):.4f}, and with 95 % confidence "
-                + (
-                    f"at least {self.gain.lower:.4f} better"
-                    if self.gain.lower > 0
-                    else f"no more than {abs(self.gain.lower):.4f} worse"
-                )
-            ]
-        if not self.holdout.enough:
-            parts.append(
-                f"that is too little to decide on (needed: {MIN_ROWS} rows"
-                + ("" if self.task == "regression" else f" and {MIN_RARER} of the rarer class")
-                + ")"
+                f"{abs(self.gain.value):.4f}, and {_at_least(self.gain.lower)} ({sure})"
             )
-        return "; ".join(parts) + "."
+            parts = [against]
+        if not self.holdout.enough:
+            parts.append(f"that is too little to decide on (needed: {self.holdout.needed})")
+        before = f" {self.looks.sentence}." if self.gain and self.looks else ""
+        return "; ".join(parts) + "." + before
 
     def _baseline(self) -> dict[str, Any]:
         if self.baseline is None:
@@ -151,19 +193,34 @@ class Judgement:
         base, metric = self.baseline, PRIMARY[self.task]
         always = "the mean" if self.task == "regression" else "the base rate"
         verb = "beats" if self.beats_baseline else "does not clearly beat"
+        sure = f"the gain is at least {base.gain_lower:+.3f} with 95 % confidence"
+        if _finite(base.gain_lower) is None:
+            sure = "on so few rows nothing is certain about the gain"
         return {
             "value": base.value,
             "beats": self.beats_baseline,
             "column": base.column,
             "constant": base.constant,
-            "gain_lower": base.gain_lower,
-            "constant_gain_lower": base.constant_gain_lower,
+            "gain_lower": _finite(base.gain_lower),
+            "constant_gain_lower": _finite(base.constant_gain_lower),
             "sentence": (
                 f"The model ({metric} {self.challenger:.3f}) {verb} the best single column "
-                f"`{base.column}` ({base.value:.3f}) and {always} ({base.constant:.3f}); the gain "
-                f"is at least {base.gain_lower:+.3f} with 95 % confidence."
+                f"`{base.column}` ({base.value:.3f}) and {always} ({base.constant:.3f}); {sure}."
             ),
         }
+
+
+def _finite(value: float) -> float | None:
+    """As JSON has it: None where nothing is known."""
+    return value if np.isfinite(value) else None
+
+
+def _at_least(lower: float) -> str:
+    if lower == float("-inf"):
+        return "nothing is certain about it"
+    if lower > 0:
+        return f"certainly at least {lower:.4f} better"
+    return f"certainly no more than {abs(lower):.4f} worse"
 
 
 # --- guardrails ----------------------------------------------------------------------------------

@@ -83,6 +83,25 @@ def estimate(
     return max(found, key=lambda each: each.error, default=by_rows)
 
 
+def independent_units(
+    samples: Sequence[NDArray[np.bool_]], order: Labels | None, groups: Labels | None
+) -> float | None:
+    """As how many blocks of time or groups of equal size these rows count: the fewest among the
+    `samples` (classes) that must be spread over them. None where each row stands alone."""
+    found = []
+    if order is not None:
+        found.append(blocks(order))
+    if groups is not None:
+        found.append(np.unique(groups, return_inverse=True)[1])
+    if not found:
+        return None
+    return min(
+        effective(np.bincount(unit[mask]) / max(int(mask.sum()), 1))
+        for unit in found
+        for mask in samples
+    )
+
+
 def blocks(order: NDArray[Any]) -> NDArray[np.intp]:
     """Contiguous blocks in time of equal size: the cube root of the number of rows of them, 10 at
     least and 30 at most. So few because a block must be much longer than anything that lasts; what

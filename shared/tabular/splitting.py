@@ -28,6 +28,7 @@ from shared.tabular.validating.distinct import Distinct
 NEW_LABELS_SHARE = 0.3
 MIN_ROWS = 150
 MIN_RARER = 50
+MIN_UNITS = 8
 # With fewer different rows a table is a list of combinations, and equal rows are draws, not copies.
 MIN_GROUPS = 50
 
@@ -132,9 +133,14 @@ def overlap(holdout: Sequence[bytes], fitted: Collection[bytes]) -> list[bool]:
     return [key in known for key in holdout]
 
 
-def enough_evidence(rows: int, rarer: int | None) -> bool:
-    """Whether a holdout can decide anything. `rarer` counts the rarer class (classification)."""
-    return rows >= MIN_ROWS and (rarer is None or rarer >= MIN_RARER)
+def enough_evidence(rows: int, rarer: int | None, units: float | None = None) -> bool:
+    """Whether a holdout can decide anything. `rarer` counts the rarer class (classification),
+    `units` the blocks of time or groups that rows come in, where they do not stand alone."""
+    return (
+        rows >= MIN_ROWS
+        and (rarer is None or rarer >= MIN_RARER)
+        and (units is None or units >= MIN_UNITS)
+    )
 
 
 def folds(

@@ -18,7 +18,15 @@ from shared.errors import NotTrainable
 from shared.events import ComparisonCompleted, Event, RunEvent, TrainingCompleted
 from shared.ports import Bucket, Clock, Publisher, Registry, Tracker
 from shared.spec.registry import read_generation
-from shared.usecases.training import compared, fitting, numbered, prepared, relearned, stored
+from shared.usecases.training import (
+    compared,
+    fitting,
+    looks,
+    numbered,
+    prepared,
+    relearned,
+    stored,
+)
 from shared.usecases.training.prepared import Prepared
 from shared.usecases.training.stages import Training
 
@@ -117,6 +125,7 @@ def _write_comparison(run: Training, version: str, body: dict[str, Any]) -> dict
         documents.dumps(body),
         content_type="application/json",
     )
+    looks.note_look(run.model, run.version, body, lake=run.lake)
     facts = {
         key: body[key]
         for key in ("metric", "challenger", "champion", "gain", "gain_lower", "sentence")

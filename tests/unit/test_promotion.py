@@ -162,6 +162,11 @@ def test_not_worse_tolerates_a_margin() -> None:
     for lower, action in ((-0.004, "promote"), (-0.006, "decline")):
         verdict = judge({**base, "gain_lower": lower}, rule, champion="old", pinned=False)
         assert verdict.action == action
+        assert "with 95 % confidence" in verdict.sentence, "as comparisons without alpha had it"
+        budget = {"alpha": 0.05 / 12, "budget": {"total": 0.05, "over": 12}, "gain_lower": lower}
+        verdict = judge({**base, **budget}, rule, champion="old", pinned=False)
+        assert verdict.action == action
+        assert "judged at 99.6 %, because up to twelve challengers share one" in verdict.sentence
 
 
 def test_chance_on_few_rows_is_not_promoted_unasked() -> None:

@@ -181,6 +181,36 @@ def test_rows_that_the_champion_fitted_are_taken_out_of_the_holdout(world: World
     assert comparison["holdout"]["rows"] <= first.count("holdout")
 
 
+def test_looks_at_a_holdout_are_counted(world: World) -> None:
+    """Challengers on the rows that compared the first one see how often these were used. Comparing
+    again is a look of its own; a first version and a retry are none."""
+    more, again = "20260107T100000-00000005", "20260107T110000-00000006"
+    third, file = "20260107T120000-00000007", csv_bytes([*rows(400), *rows(400, seed=5)])
+    assert world.names("comparisons/") == []
+
+    def looks(version: str) -> tuple[int, int]:
+        budget = world.document(paths.version(MODEL, version, "comparison.json"))["budget"]
+        return budget["comparisons"], budget["same_holdout"]
+
+    for run_id, data in ((AGAIN, csv_bytes(rows(400))), (more, file)):
+        world.ask(data, run_id)
+        world.train(run_id)
+    assert looks(AGAIN) == (0, 0)
+    assert looks(more) == (1, 0)
+    world.promote(AGAIN)
+    world.ask_comparison(more, again)
+    world.train(again)
+    assert looks(more) == (2, 1)
+    for _ in range(2):
+        world.lake.delete(paths.run_stage(MODEL, again, "compared-again.json"))
+        world.train(again, attempt=2)
+        assert looks(more) == (2, 1)
+    assert len(world.names(f"comparisons/{MODEL}/")) == 3
+    world.ask(file, third)
+    world.train(third)
+    assert looks(third) == (3, 2)
+
+
 def test_comparing_again_uses_the_champion_of_the_day(world: World) -> None:
     """A ComparisonRequested run judges the stored version against who serves now, and no more."""
     other = "20260107T100000-00000005"

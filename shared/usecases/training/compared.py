@@ -6,24 +6,26 @@ used any of them; what was taken out is recorded. Also serves `ComparisonRequest
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from shared import documents, paths
+from shared.budget import ALPHA
 from shared.errors import ObjectNotFound
 from shared.manifests import Manifest, read_manifest
 from shared.ports import Bucket
 from shared.serving.columns import Columns
 from shared.serving.package import LoadedModel, load
 from shared.tabular import baseline, comparison, metrics
-from shared.tabular.comparison import Judgement
+from shared.tabular.comparison import Alike, Judgement
 from shared.tabular.dataset import Cells, Dataset, Examples, columns_of, side_mask
 from shared.tabular.gains import paired_gain
 from shared.tabular.measuring import Answered
 from shared.tabular.metrics import Floats
 from shared.tabular.splitting import overlap, row_keys
+from shared.usecases.training import looks
 from shared.usecases.training.measured import measurements, time_rows
 from shared.usecases.training.prepared import STAGE, Prepared, load_prepared
 from shared.usecases.training.stages import Training
@@ -70,6 +72,7 @@ def compare(
     answers = answers_of(model, prepared, held)
     free = rival.free if rival.free is not None else np.ones(len(holdout), bool)
     rows = holdout.take(free)
+    identity = looks.holdout_identity(row_keys(holdout.columns, prepared.schema.telling))
     judged = _judge(
         version,
         prepared,
@@ -79,11 +82,13 @@ def compare(
         rival=rival,
         fitted=fitted,
         removed=int((~free).sum()),
+        alike=comparison.ALONE.take(free),
     )
     task = prepared.outcome.task
     mine = Answered(task, rows.target, answers[free], fitted["threshold"])
+    before = looks.looks_before(run.model, run.version, identity, lake=run.lake)
     return {
-        **judged.to_json(),
+        **replace(judged, looks=before).to_json(),
         **measurements(
             run, version, prepared, rows, mine=mine, champion=rival.answered(rows, task)
         ),
@@ -119,6 +124,7 @@ def _judge(
     rival: _Rival,
     fitted: dict[str, Any],
     removed: int,
+    alike: Alike,
 ) -> Judgement:
     task, classes = prepared.outcome.task, len(prepared.outcome.labels)
     rows = comparison.holdout_of(
@@ -128,7 +134,9 @@ def _judge(
         classes=classes,
         overlap=prepared.record["overlap"],
         removed=removed,
+        alike=alike,
     )
+    units = {"order": alike.order, "groups": alike.groups}
     measurable = len(holdout) > 1 and (rows.rarer is None or rows.rarer > 0)
     base = champion = gain = None
     if measurable:
@@ -139,11 +147,12 @@ def _judge(
             answers,
             prepared.schema.seen,
             classes=classes,
+            **units,
         )
     if measurable and rival.answers is not None and rival.free is not None:
         other = rival.answers[rival.free]
         champion = metrics.primary(task, holdout.target, other)
-        gain = paired_gain(task, holdout.target, answers, other)
+        gain = paired_gain(task, holdout.target, answers, other, alpha=ALPHA, **units)
     why_not = rival.why_not or ("" if measurable else "too few rows are left to measure anything")
     return Judgement(
         version=version,

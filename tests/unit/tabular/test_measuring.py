@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
+from shared.budget import ALPHA, Looks
+from shared.policy import judge
 from shared.serving.features import Feature
+from shared.spec.model import Promotion
 from shared.tabular import baseline, metrics
 from shared.tabular.comparison import (
+    Alike,
     FalseAlarms,
     Judgement,
     false_positive_guardrail,
@@ -181,13 +185,58 @@ def test_sentences_say_what_was_found() -> None:
         "overlap": 0,
         "removed": 3,
     }
-    equal = Judgement("v2", "binary", rows, 0.9, None, [], "v1", 0.9, Gain(0.0, -0.0))
-    assert "better by 0.0000, and with 95 % confidence no more than 0.0000 worse" in (
-        equal.sentence()
+    looks = Looks("abc", comparisons=3, same_holdout=2)
+    gain = Gain(0.0, -0.0, 0.01, ALPHA)
+    equal = Judgement("v2", "binary", rows, 0.9, None, [], "v1", 0.9, gain, looks=looks)
+    assert equal.sentence().endswith(
+        "better by 0.0000, and certainly no more than 0.0000 worse (judged at 99.6 %, because up "
+        "to twelve challengers share one error budget of 5 %). Of 3 comparisons before this one 2 "
+        "used the same holdout rows."
     )
+    body = equal.to_json()
+    assert (body["alpha"], body["budget"]["total"], body["budget"]["over"]) == (0.05 / 12, 0.05, 12)
+    assert (body["budget"]["comparisons"], body["budget"]["same_holdout"]) == (3, 2)
     why = Judgement("v2", "binary", rows, 0.9, None, [], "v1", why_not="its labels are a, b")
     assert why.evidence == "not_comparable"
     assert "its labels are a, b" in why.sentence()
+
+
+def test_few_blocks_or_groups_are_too_little_evidence() -> None:
+    """A thousand rows of five customers, or positives that all came in one stretch of time, decide
+    nothing; the same rows spread out do."""
+    target = np.r_[np.ones(100), np.zeros(900)]
+    few, many, time = np.arange(1000) // 200, np.arange(1000) % 100, np.arange(1000)
+    spread = np.random.default_rng(0).permutation(1000)
+
+    def judged(alike: Alike) -> Judgement:
+        rows = holdout_of("binary", target, "time", classes=2, overlap=0, removed=0, alike=alike)
+        return Judgement("v2", "binary", rows, 0.9, None, [], "v1", 0.9, Gain(0.0, -0.1))
+
+    for alike in (Alike(groups=few), Alike(order=time)):
+        assert judged(alike).evidence == "insufficient_evidence"
+        assert "in 8 " + alike.name in judged(alike).sentence()
+    for alike in (Alike(groups=many), Alike(order=spread), Alike()):
+        assert judged(alike).evidence == "sufficient"
+
+
+def test_an_unknown_bound_is_written_as_none() -> None:
+    """What cannot be bounded is no number in comparison.json, and passes no rule."""
+    rows = holdout_of("regression", np.arange(9.0), "random", classes=0, overlap=0, removed=0)
+    base = baseline.Baseline("n", 1.0, 1.0, 0.1, float("-inf"), float("-inf"))
+    unknown = Gain(0.1, float("-inf"), float("nan"), ALPHA)
+    body = Judgement("v2", "regression", rows, 0.9, base, [], "v1", 0.9, unknown).to_json()
+    assert (body["gain_lower"], body["standard_error"]) == (None, None)
+    assert body["baseline"]["constant_gain_lower"] is None
+    assert "nothing is certain" in body["sentence"]
+    verdict = judge(
+        {**body, "evidence": "sufficient", "eligible": True},
+        Promotion(),
+        champion="v1",
+        pinned=False,
+    )
+    assert verdict.action == "decline"
+    alone, auto = {**body, "against": None}, Promotion(approval="auto")
+    assert judge(alone, auto, champion=None, pinned=False).action == "ask"
 
 
 def test_the_ceiling_is_broken_when_the_holdout_says_so() -> None:
