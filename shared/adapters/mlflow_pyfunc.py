@@ -37,6 +37,7 @@ CODE = (
     "serving/sources/aggregate_recent.py",
     "serving/sources/aggregate_rows.py",
     "serving/sources/aggregates.py",
+    "serving/blend.py",
     "serving/cells.py",
     "serving/columns.py",
     "serving/encoder.py",

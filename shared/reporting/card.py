@@ -13,6 +13,7 @@ from html import escape
 from typing import Any
 
 from shared.reporting.plots import plots
+from shared.reporting.recipe import recipe_rows
 from shared.runs import RunRequest
 from shared.spec.model import Spec
 from shared.tabular import metrics
@@ -155,7 +156,7 @@ def sections(card: Card) -> list[tuple[str, str | list[Row]]]:
         *found,
         ("Against the champion and simple rules", _comparison(card)),
         ("Data", _data(card)),
-        ("Recipe", _recipe(card)),
+        ("Recipe", recipe_rows(card.spec.task, card.request, card.records)),
         ("Limits", _limits(card)),
     ]
 
@@ -261,25 +262,6 @@ def _findings(card: Card) -> list[Row]:
         *((f"check {one['name']}", f"{one['sentence']}. {one['advice']}") for one in found or ()),
         *([("checks", "nothing to report")] if found == [] else []),
         *allowed,
-    ]
-
-
-def _recipe(card: Card) -> list[Row]:
-    fitted = card.records["fitted"]
-    params = ", ".join(f"{name} {value:.4g}" for name, value in fitted["params"].items())
-    tried = [
-        f"{record['candidate']} {record['score']:.4f}"
-        for name, record in card.records.items()
-        if name.startswith("tuned-")
-    ]
-    metric = metrics.PRIMARY[card.spec.task]
-    return [
-        ("candidate", f"{fitted['candidate']} ({params})"),
-        (f"tried ({metric} in tuning)", ", ".join(tried)),
-        *(("refused", text) for text in fitted["refused"]),
-        ("columns", ", ".join(f["name"] for f in card.records["prepared"]["schema"]["features"])),
-        ("package SHA-256", fitted["sha256"]),
-        ("requested", f"{card.request.requested_at} by {card.request.requested_by}"),
     ]
 
 

@@ -1,4 +1,5 @@
-"""What turns an encoded matrix into scores: a linear model in numpy or trees on onnxruntime.
+"""What turns an encoded matrix into scores: a linear model in numpy, trees on onnxruntime, or a
+weighted average of such (`shared.serving.blend`).
 
 Linear models stay in float64 (float32 costs a regression its 1e-5). Trees are compared in
 float32, as they were trained, by the converted estimator alone. Calibrators are plain arrays.
@@ -143,6 +144,10 @@ def engine_from_json(
         return LinearEngine(coef, np.asarray(body["intercept"], np.float64), body["link"])
     if body["kind"] == "trees":
         return tree_engine(files[body["file"]], body["output"], threads=threads)
+    if body["kind"] == "blend":
+        from shared.serving.blend import blend_from_json  # cold start: few packages have several
+
+        return blend_from_json(body, files, threads=threads)
     raise PackageInvalid(f"engine kind {body['kind']!r} is unknown to this version of Millrace")
 
 

@@ -1,7 +1,7 @@
 """The serving package: everything the predictor and the score job need of one model version.
 
     package.json   schema, fitted encoder, engine, threshold, labels, calibrator (plain JSON)
-    trees.onnx     only for tree ensembles
+    trees.onnx     only for tree ensembles; trees-1.onnx, ... for a blend of several
 
 Nothing is pickled. Training writes it, serving loads it, both run the same code:
 
@@ -58,6 +58,7 @@ from shared.serving.engine import (
 )
 
 if TYPE_CHECKING:
+    from shared.serving.blend import JoinedEncoder
     from shared.serving.sources.aggregates import SourceAggregates
 
 __all__ = [
@@ -65,6 +66,7 @@ __all__ = [
     "Package",
     "Predictions",
     "TargetScale",
+    "content_sha256",
     "isotonic",
     "linear_engine",
     "load",
@@ -120,7 +122,7 @@ class Package:
     version: str
     task: Task
     schema: Schema
-    encoder: Encoder
+    encoder: Encoder | JoinedEncoder
     engine: Engine
     created: str
     labels: tuple[str, ...] = ()
@@ -189,7 +191,7 @@ class Package:
             version=body["version"],
             task=body["task"],
             schema=Schema.from_json(body["schema"]),
-            encoder=Encoder.from_json(body["encoder"]),
+            encoder=_encoder(body["encoder"]),
             engine=engine_from_json(body["engine"], files, threads=threads),
             created=body["created"],
             labels=tuple(body["labels"]),
@@ -247,6 +249,14 @@ class LoadedModel:
         return Predictions(score, labels)
 
 
+def _encoder(body: Mapping[str, Any]) -> Encoder | JoinedEncoder:
+    if body["layout"] != "joined":
+        return Encoder.from_json(body)
+    from shared.serving.blend import JoinedEncoder  # cold start: few packages have several
+
+    return JoinedEncoder.from_json(body)
+
+
 def _sources(bodies: Sequence[Mapping[str, Any]]) -> tuple[SourceAggregates, ...]:
     if not bodies:
         return ()
@@ -259,20 +269,32 @@ def _sources(bodies: Sequence[Mapping[str, Any]]) -> tuple[SourceAggregates, ...
 
 def write(package: Package, directory: Path) -> dict[str, str]:
     """Write the package's files; their SHA-256 by name comes back. Equal packages, equal bytes."""
-    body = json.dumps(
-        package.to_json(), sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1
-    )
-    files = {PACKAGE_FILE: body.encode() + b"\n", **package.engine.files()}
+    files = _files(package, package.to_json())
     directory.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
         (directory / name).write_bytes(data)
     return {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
 
 
+def _files(package: Package, body: Mapping[str, Any]) -> dict[str, bytes]:
+    text = json.dumps(body, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1)
+    return {PACKAGE_FILE: text.encode() + b"\n", **package.engine.files()}
+
+
 def package_sha256(files: Mapping[str, str]) -> str:
     """One hash for a whole package: SHA-256 of its sorted `name:sha256` lines."""
     lines = "".join(f"{name}:{sha}\n" for name, sha in sorted(files.items()))
     return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def content_sha256(package: Package) -> str:
+    """One hash for what a package answers: that of the same package without its version and time.
+    Equal data, spec and seed give equal ones in every run."""
+    body = {**package.to_json(), "version": "", "created": ""}
+    hashes = {
+        name: hashlib.sha256(data).hexdigest() for name, data in _files(package, body).items()
+    }
+    return package_sha256(hashes)
 
 
 def load(

@@ -17,6 +17,7 @@ from shared.serving.cells import CellRules
 from shared.serving.sources.aggregates import literal_as_of, parse_all
 from shared.spec.guarding import guarding_problems
 from shared.spec.parts import Column, Expect, JoinedSource, Source
+from shared.spec.search import search_problems
 
 if TYPE_CHECKING:
     from shared.spec.model import Spec
@@ -343,6 +344,11 @@ def _training(spec: Spec) -> Iterator[Problem]:
         yield Problem(at, f"{name!r} is the target; name the column that says when")
     elif name is not None:
         yield from _time_column(spec, name, at)
+    for place, text in search_problems(spec.training):
+        yield Problem(("training", *place), text)
+    if spec.training.class_weight == "balanced" and spec.task != "binary":
+        text = "is for binary tasks: scores are recalibrated, which takes one probability a row"
+        yield Problem(("training", "class_weight"), text)
 
 
 def _time_column(spec: Spec, name: str, at: Path) -> Iterator[Problem]:

@@ -175,7 +175,10 @@ class Checks(Part):
 class Training(Part):
     """`holdout` is the share kept for the comparison; `trials` is the tuning budget per candidate;
     `false_positive_ceiling` bounds the threshold (binary). `split: time` keeps the newest rows by
-    `time_column` for the comparison."""
+    `time_column` for the comparison. `search` replaces ranges of what is searched, by candidate and
+    name (`shared.spec.search` has the limits); `blend` lets a weighted average of the candidates
+    compete. `class_weight: balanced` (binary) lets both classes count the same; scores are then
+    always recalibrated."""
 
     candidates: tuple[Candidate, ...] = ("linear", "random_forest", "gradient_boosting", "xgboost")
     trials: int = Field(default=8, ge=1, le=1000)
@@ -187,6 +190,9 @@ class Training(Part):
     threshold_metric: Literal["f1", "accuracy", "youden"] = "f1"
     false_positive_ceiling: float | None = Field(default=0.10, gt=0, le=1)
     time_limit: Stretch = timedelta(minutes=15)
+    search: dict[Candidate, dict[str, tuple[float, float]]] = Field(default={})
+    blend: bool = True
+    class_weight: Literal["none", "balanced"] = "none"
 
     @field_validator("candidates")
     @classmethod

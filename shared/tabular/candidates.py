@@ -56,19 +56,38 @@ def fit(
     *,
     features: tuple[Feature, ...],
     seed: int,
+    balanced: bool = False,
 ) -> Fitted:
     """Encoder and estimator on these rows. Raises ValueError when the library cannot."""
     encoder = Encoder.fit(rows.columns, features, layout_of(candidate))
     estimator = make(candidate, params, task, seed)
-    estimator.fit(encode(candidate, encoder, rows.columns), rows.target)
+    x = encode(candidate, encoder, rows.columns)
+    fit_estimator(estimator, x, rows.target, balanced=balanced)
     return Fitted(candidate, task, encoder, estimator)
 
 
-def answer(task: Task, estimator: Any, x: NDArray[Any]) -> Floats:
-    """What the estimator says, as float64."""
+def fit_estimator(
+    estimator: Any, x: NDArray[Any], target: Floats, *, balanced: bool, **more: Any
+) -> None:
+    """Fit, with both classes counting the same in all where `balanced`."""
+    weights = {"sample_weight": balance(target)} if balanced else {}
+    estimator.fit(x, target, **weights, **more)
+
+
+def balance(target: Floats) -> Floats:
+    """Weights of rows that give every class the same sum, 1 on average."""
+    classes = target.astype(np.intp)
+    counts = np.bincount(classes)
+    weights: Floats = len(target) / (np.count_nonzero(counts) * counts[classes])
+    return weights
+
+
+def answer(task: Task, estimator: Any, x: NDArray[Any], *, trees: int | None = None) -> Floats:
+    """What the estimator says, as float64; with the first `trees` of XGBoost's."""
+    some = {} if trees is None else {"iteration_range": (0, trees)}
     if task == "regression":
-        return np.asarray(estimator.predict(x), np.float64).reshape(-1)
-    found = np.asarray(estimator.predict_proba(x), np.float64)
+        return np.asarray(estimator.predict(x, **some), np.float64).reshape(-1)
+    found = np.asarray(estimator.predict_proba(x, **some), np.float64)
     return found[:, 1] if task == "binary" else found
 
 

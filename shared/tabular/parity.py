@@ -9,18 +9,19 @@ served by float32), labels only where the score lies within that of the threshol
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.serving.blend import BlendEngine, JoinedEncoder
 from shared.serving.columns import Columns
+from shared.serving.encoder import Encoder
 from shared.serving.engine import TREES_FILE, Engine
 from shared.serving.features import Feature
 from shared.serving.package import LoadedModel
-from shared.tabular.candidates import Fitted
 from shared.tabular.metrics import Floats
 
 TOLERANCE = 1e-5
@@ -63,10 +64,17 @@ class Parity:
         return {**asdict(self), "tolerance": TOLERANCE, "passed": self.passed}
 
 
+class Answers(Protocol):
+    """What was trained, calibrator included: probability of the positive class [n], of each class
+    [n, k], or value [n] in units of the target's scale."""
+
+    def answer(self, columns: Columns) -> Floats: ...
+
+
 def check(
-    fitted: Fitted, model: LoadedModel, rows: Columns, features: Sequence[Feature], spread: Spread
+    fitted: Answers, model: LoadedModel, rows: Columns, features: Sequence[Feature], spread: Spread
 ) -> Parity:
-    """Compare a loaded package with the estimator it was compiled from.
+    """Compare a loaded package with what it was compiled from.
 
     Args:
         rows: The holdout.
@@ -74,7 +82,7 @@ def check(
         spread: Of the training target (regression).
     """
     base = {name: column[:_BASE_ROWS] for name, column in rows.items()}
-    schema, splits = model.schema, split_points(fitted, model.package.engine)
+    schema, splits = model.schema, split_points(model.package.encoder, model.package.engine)
     hostile = hostile_rows(base, features, splits)
     if schema.derive:
         # Once as if anything could be derived, once as it is from hostile inputs.
@@ -111,35 +119,63 @@ def hostile_rows(
     return {f.name: np.concatenate([block[f.name] for block in blocks]) for f in features}
 
 
-def split_points(fitted: Fitted, engine: Engine) -> dict[str, NDArray[np.float64]]:
+def split_points(
+    encoder: Encoder | JoinedEncoder, engine: Engine
+) -> dict[str, NDArray[np.float64]]:
     """Values that the trees compare each number with, and their float32 neighbours."""
-    data = engine.files().get(TREES_FILE)
-    if data is None:
-        return {}
-    import onnx
-
-    attributes = {
-        item.name: item
-        for node in onnx.load_from_string(data).graph.node
-        for item in node.attribute
-        if node.op_type.startswith("TreeEnsemble")
-    }
-    inner = np.array([mode != b"LEAF" for mode in attributes["nodes_modes"].strings])
-    where = np.array(attributes["nodes_featureids"].ints)[inner]
-    values = np.array(attributes["nodes_values"].floats, np.float32)[inner]
+    where, values = _splits(engine)
     found = {}
-    names = fitted.encoder.names
-    for code in fitted.encoder.codes:
-        at = names.index(code.names[0]) if code.names else -1
-        points = np.unique(values[where == at])
+    for name, places in _places(encoder).items():
+        points = np.unique(values[np.isin(where, places)])
         picked = (
             points[np.linspace(0, len(points) - 1, _SPLITS_PER_FEATURE).astype(int)]
             if len(points)
             else points
         )
         beside = [np.nextafter(picked, np.float32(side)) for side in (-np.inf, np.inf)]
-        found[code.name] = np.unique(np.concatenate([picked, *beside])).astype(np.float64)
+        found[name] = np.unique(np.concatenate([picked, *beside])).astype(np.float64)
+    return found if len(values) else {}
+
+
+def _places(encoder: Encoder | JoinedEncoder) -> dict[str, list[int]]:
+    """Where the values of each feature stand in the matrix, by its name."""
+    found: dict[str, list[int]] = {}
+    start = 0
+    for part in encoder.parts if isinstance(encoder, JoinedEncoder) else (encoder,):
+        for code in part.codes:
+            at = [start + part.names.index(code.names[0])] if code.names else []
+            found.setdefault(code.name, []).extend(at)
+        start += len(part.names)
     return found
+
+
+def _splits(engine: Engine) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Column and value of every comparison."""
+    columns, values = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
+    for start, trees in _trees(engine):
+        import onnx
+
+        attributes = {
+            item.name: item
+            for node in onnx.load_from_string(trees).graph.node
+            for item in node.attribute
+            if node.op_type.startswith("TreeEnsemble")
+        }
+        inner = np.array([mode != b"LEAF" for mode in attributes["nodes_modes"].strings], bool)
+        columns.append(start + np.array(attributes["nodes_featureids"].ints, np.int64)[inner])
+        values.append(np.array(attributes["nodes_values"].floats, np.float32)[inner])
+    return np.concatenate(columns), np.concatenate(values)
+
+
+def _trees(engine: Engine) -> Iterator[tuple[int, bytes]]:
+    """The first column of each ensemble, and its ONNX form."""
+    for start, part in (
+        [(part.start, part.engine) for part in engine.parts]
+        if isinstance(engine, BlendEngine)
+        else [(0, engine)]
+    ):
+        if TREES_FILE in part.files():
+            yield start, part.files()[TREES_FILE]
 
 
 def _values(expected: Floats, model: LoadedModel, rows: Columns, spread: Spread) -> float:

@@ -6,7 +6,8 @@ search goes on around it. Nothing in here was fitted to the holdout of any shipp
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from shared.spec.model import Candidate
 
@@ -83,3 +84,21 @@ FIXED: dict[Candidate, Params] = {
 }
 BOOSTING_ROUNDS = 1200
 EARLY_STOPPING_ROUNDS = 40
+
+
+def space_of(
+    candidate: Candidate, search: Mapping[Candidate, Mapping[str, tuple[Value, Value]]]
+) -> dict[str, Range]:
+    """The candidate's ranges, with those of the spec (`training.search`) in their place."""
+    space = dict(SPACES[candidate])
+    for name, (low, high) in search.get(candidate, {}).items():
+        space[name] = replace(space[name], low=low, high=high)
+    return space
+
+
+def first_of(candidate: Candidate, space: Mapping[str, Range]) -> Params:
+    """The first trial, moved into the ranges where it lies outside."""
+    return {
+        name: min(max(value, space[name].low), space[name].high)
+        for name, value in FIRST[candidate].items()
+    }

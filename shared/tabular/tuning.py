@@ -1,49 +1,62 @@
-"""A small seeded search per candidate, on one inner split of the fit rows. Optuna lives here.
+"""A seeded search per candidate. Optuna lives here.
 
-XGBoost finds its number of trees by early stopping on the inner validation rows; the recipe keeps
-that number, so nothing is stopped by anything later.
+Trials are judged fold after fold, and given up as soon as they are behind the median of those
+before them on the same folds. Which trial comes next depends on earlier trials of the same
+candidate alone, so the number of workers and the time that things take change nothing - until the
+time limit bites, which is recorded.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from shared.errors import NotTrainable
-from shared.serving.encoder import Encoder
 from shared.serving.features import Feature
 from shared.serving.package import Task
 from shared.spec.model import Candidate
-from shared.tabular import candidates, metrics, spaces
-from shared.tabular.dataset import Examples
+from shared.tabular import metrics, spaces
+from shared.tabular.attempts import Attempt, Encoded
+from shared.tabular.inner import Folds
+from shared.tabular.metrics import Floats
 from shared.tabular.spaces import Params, Range
-from shared.tabular.splitting import folds, row_keys
 
-INNER_FOLDS = 4
+# Trials that nothing is given up before, and that are drawn without looking at earlier ones.
+FREE_TRIALS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
+    """`score` is of the `folds` that were judged: of all, unless it was given up."""
+
     params: Params
     score: float
     seconds: float
+    folds: int
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The best parameters found for a candidate. `score` is the primary metric on the inner
-    validation rows; `cut` says that the time limit ended the search early."""
+    """The best parameters found for a candidate. `score` is the primary metric of `answers`, which
+    are out of fold on all rows; `cut` says that the time limit ended the search early."""
 
     candidate: Candidate
     params: Params
     score: float
+    answers: Floats
     trials: tuple[Trial, ...] = field(default=())
     cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much a search may try. `deadline` is a `time.monotonic()`: the fold that is judged then
+    is the last, but a first trial is always finished."""
+
+    trials: int
+    deadline: float
 
 
 def load_libraries() -> None:
@@ -64,148 +77,109 @@ def one_thread_each() -> AbstractContextManager[Any]:
     return limits
 
 
-def inner_split(
-    rows: Examples, task: Task, seed: int, features: Sequence[Feature]
-) -> tuple[Examples, Examples]:
-    """Three quarters to fit trials on, one quarter to judge them, no row on both sides.
-
-    Raises NotTrainable where equal rows leave a side without a class."""
-    classes = None if task == "regression" else rows.target
-    fold = folds(len(rows), INNER_FOLDS, seed, classes, row_keys(rows.columns, features))
-    every = 1 if classes is None else len(np.unique(classes))
-    for number in range(INNER_FOLDS):
-        train, judge = rows.take(fold != number), rows.take(fold == number)
-        if classes is None:
-            usable = min(len(train), len(judge)) > 0
-        else:
-            wanted = every if task == "binary" else 1
-            there = len(np.unique(train.target)), len(np.unique(judge.target))
-            usable = there[0] == every and there[1] >= wanted
-        if usable:
-            return train, judge
-    raise NotTrainable(
-        "too many rows are equal in all features: a class has no two different rows to learn from "
-        "and to judge by"
-    )
-
-
 def search(
     candidate: Candidate,
     task: Task,
-    inner: tuple[Examples, Examples],
+    folds: Folds,
     features: tuple[Feature, ...],
     *,
-    trials: int,
+    space: Mapping[str, Range],
+    budget: Budget,
     seed: int,
-    deadline: float,
+    balanced: bool = False,
 ) -> Recipe:
-    """The best of `trials` recipes, the first of which is the hand-set one.
+    """The best of the budget's recipes, the first of which is the hand-set one, judged on all rows.
 
-    `deadline` is a `time.monotonic()`; the trial that runs then is the last.
     Raises ValueError when the library cannot fit these rows.
     """
-    train, judge = inner
-    encoder = Encoder.fit(train.columns, features, candidates.layout_of(candidate))
-    x = candidates.encode(candidate, encoder, train.columns)
-    judged = candidates.encode(candidate, encoder, judge.columns)
-
-    def attempt(params: Params) -> tuple[Params, float]:
-        estimator = candidates.make(candidate, _searched(candidate, params), task, seed)
-        if candidate == "xgboost":
-            stop = {"eval_set": [(judged, judge.target)], "verbose": False}
-            params = params | {"n_estimators": _boost(estimator, x, train.target, stop, task)}
-        else:
-            estimator.fit(x, train.target)
-        found = candidates.answer(task, estimator, judged)
-        return params, metrics.primary(task, judge.target, found)
-
-    made = _study(candidate, task, attempt, trials=trials, seed=seed, deadline=deadline)
-    best = max(made, key=lambda trial: metrics.gain(task, trial.score, 0.0))
-    return Recipe(candidate, best.params, best.score, tuple(made), len(made) < trials)
-
-
-def _study(
-    candidate: Candidate,
-    task: Task,
-    attempt: Callable[[Params], tuple[Params, float]],
-    *,
-    trials: int,
-    seed: int,
-    deadline: float,
-) -> list[Trial]:
-    import optuna
-
-    # A trial that its library refuses is recorded by us; optuna would print its whole stack.
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(
-        direction="maximize" if task == "binary" else "minimize",
-        sampler=optuna.samplers.TPESampler(seed=seed),
+    sample = folds.sample(task, seed)
+    data = Encoded(candidate, task, sample, features)
+    study = _Study(task, sample.numbers, budget)
+    best = study.run(
+        lambda params: Attempt(data, params, seed, balanced),
+        space,
+        spaces.first_of(candidate, space),
+        seed,
     )
-    study.enqueue_trial(spaces.FIRST[candidate])
-    made: list[Trial] = []
-
-    def objective(trial: Any) -> float:
-        started = time.monotonic()
-        params, score = attempt(_suggest(trial, spaces.SPACES[candidate]))
-        made.append(Trial(params, score, round(time.monotonic() - started, 3)))
-        if time.monotonic() >= deadline:
-            study.stop()
-        return score
-
-    study.optimize(objective, n_trials=trials)
-    return made
+    if sample is not folds:
+        whole = Encoded(candidate, task, folds, features, keep=False)
+        best = Attempt(whole, best.params, seed, balanced)
+        for number in folds.numbers:
+            best.judge(number)
+    answers = best.answers()
+    there = folds.judged
+    score = metrics.primary(task, folds.rows.target[there], answers[there])
+    return Recipe(candidate, best.params, score, answers, tuple(study.trials), study.cut)
 
 
-def _suggest(trial: Any, space: dict[str, Range]) -> Params:
+class _Study:
+    """The trials of one candidate, one after the other."""
+
+    def __init__(self, task: Task, numbers: tuple[int, ...], budget: Budget) -> None:
+        self._task, self._numbers, self._budget = task, numbers, budget
+        self._best: tuple[float, Attempt] | None = None
+        self.trials: list[Trial] = []
+        self.cut = False
+
+    def run(
+        self,
+        attempt: Callable[[Params], Attempt],
+        space: Mapping[str, Range],
+        first: Params,
+        seed: int,
+    ) -> Attempt:
+        """The best attempt that was judged on all folds."""
+        import optuna
+
+        # A trial that its library refuses is recorded by us; optuna would print its whole stack.
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        study = optuna.create_study(
+            direction="maximize" if self._task == "binary" else "minimize",
+            sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=FREE_TRIALS),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=FREE_TRIALS),
+        )
+        study.enqueue_trial(first)
+
+        def objective(trial: Any) -> float:
+            started = time.monotonic()
+            made = attempt(_suggest(trial, space))
+            score, judged = self._judge(made, trial)
+            spent = round(time.monotonic() - started, 3)
+            self.trials.append(Trial(made.params, score, spent, judged))
+            if time.monotonic() >= self._budget.deadline:
+                self.cut = self.cut or len(self.trials) < self._budget.trials
+                study.stop()
+            if judged < len(self._numbers):
+                raise optuna.TrialPruned
+            if self._best is None or metrics.gain(self._task, score, self._best[0]) > 0:
+                self._best = score, made
+            return score
+
+        study.optimize(objective, n_trials=self._budget.trials)
+        if self._best is None:
+            raise ValueError("no trial could be judged")
+        return self._best[1]
+
+    def _judge(self, made: Attempt, trial: Any) -> tuple[float, int]:
+        """The score on the folds that were judged, and how many those are."""
+        score = float("nan")
+        for step, number in enumerate(self._numbers):
+            score = made.judge(number)
+            trial.report(score, step)
+            last = step == len(self._numbers) - 1
+            if self._best is None or last:
+                continue
+            late = time.monotonic() >= self._budget.deadline
+            self.cut = self.cut or late
+            if late or trial.should_prune():
+                return score, step + 1
+        return score, len(self._numbers)
+
+
+def _suggest(trial: Any, space: Mapping[str, Range]) -> Params:
     return {
         name: trial.suggest_int(name, int(item.low), int(item.high), log=item.log)
         if item.whole
         else trial.suggest_float(name, item.low, item.high, log=item.log)
         for name, item in space.items()
     }
-
-
-def _searched(candidate: Candidate, params: Params) -> Params:
-    return params | {"n_estimators": spaces.BOOSTING_ROUNDS} if candidate == "xgboost" else params
-
-
-def _boost(estimator: Any, x: Any, target: Any, stop: dict[str, Any], task: Task) -> int:
-    """Fit with early stopping; the number of trees that was best comes back."""
-    metric = {"binary": "logloss", "multiclass": "mlogloss", "regression": "rmse"}[task]
-    estimator.set_params(early_stopping_rounds=spaces.EARLY_STOPPING_ROUNDS, eval_metric=metric)
-    estimator.fit(x, target, **stop)
-    return int(estimator.best_iteration) + 1
-
-
-def out_of_fold(
-    recipe: Recipe,
-    task: Task,
-    rows: Examples,
-    *,
-    features: tuple[Feature, ...],
-    fold: np.ndarray,
-    seed: int,
-    spread: Callable[[Callable[[int], metrics.Floats], list[int]], list[metrics.Floats]],
-) -> metrics.Floats:
-    """Each row's answer by a model that never saw it, [n] or [n, k].
-
-    `fold` gives each row's fold; `spread` maps a function over folds, maybe in threads.
-    """
-
-    def one(number: int) -> metrics.Floats:
-        fitted = candidates.fit(
-            recipe.candidate,
-            recipe.params,
-            task,
-            rows.take(fold != number),
-            features=features,
-            seed=seed,
-        )
-        return fitted.answer(rows.take(fold == number).columns)
-
-    numbers = sorted(set(fold.tolist()))
-    answers = spread(one, numbers)
-    found = np.empty((len(rows), *answers[0].shape[1:]))
-    for number, answer in zip(numbers, answers, strict=True):
-        found[fold == number] = answer
-    return found

@@ -26,6 +26,7 @@ from shared.usecases.training import (
     prepared,
     relearned,
     stored,
+    tuned,
 )
 from shared.usecases.training.prepared import Prepared
 from shared.usecases.training.stages import Training
@@ -62,9 +63,9 @@ def _train(run: Training, *, tracker: Tracker | None, registry: Registry | None)
     data = prepared.load_prepared(
         run.model, run.version, records["prepared"], lake=run.lake, size=run.request.size
     )
-    tuned = fitting.tune(run, data)
-    records |= {fitting.stage_name(record["candidate"]): record for record in tuned}
-    records["fitted"] = run.stage("fitted", lambda: fitting.fit_best(run, data, tuned))
+    recipes = tuned.tune(run, data)
+    records |= {tuned.stage_name(record["candidate"]): record for record in recipes}
+    records["fitted"] = run.stage("fitted", lambda: fitting.fit_best(run, data, recipes))
     model = fitting.load_version(run, records["fitted"])
     records["compared"] = run.stage(
         "compared",
@@ -83,7 +84,7 @@ def _train(run: Training, *, tracker: Tracker | None, registry: Registry | None)
     )
     records["tracked"] = run.stage(
         "tracked",
-        lambda: stored.track(run, records, tuned, tracker=tracker, registry=registry),
+        lambda: stored.track(run, records, recipes, tracker=tracker, registry=registry),
     )
     run.stage("stored", lambda: stored.store(run, data, records))
 

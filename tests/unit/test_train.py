@@ -23,7 +23,7 @@ from shared.events import TrainingCompleted
 from shared.ports import TrackedTraining
 from shared.serving.package import load
 from shared.tabular.dataset import unpack
-from shared.usecases.training import fitting, prepared
+from shared.usecases.training import fitting, prepared, tuned
 from shared.usecases.training.stages import Training
 from tests.support.crashing import Crash, Fuse
 from tests.unit.tabular.world import MODEL, RUN, World, csv_bytes, rows, spec_of
@@ -223,14 +223,15 @@ def test_every_candidate_and_task_gives_a_package_that_passes_parity() -> None:
 
 def test_what_does_not_compile_leaves_the_place_to_the_next_best() -> None:
     """A recipe that its library refuses is named in the record; without any other, NoCandidate."""
-    world = World()
+    both = {"candidates": ["linear", "random_forest"], "trials": 1, "folds": 2, "blend": False}
+    world = World(spec_of(training=both))
     request = world.ask(DATA)
     run = Training(request, world.spec, world.lake, world.clock)
     record = run.stage("prepared", lambda: prepared.prepare_files(run))
     data = prepared.load_prepared(MODEL, RUN, record, lake=world.lake)
-    broken = {"candidate": "random_forest", "params": {"max_depth": -1}, "score": 0.99}
-    sound = {"candidate": "linear", "params": {"penalty": 1.0}, "score": 0.8}
-    found = fitting.fit_best(run, data, [broken, sound])
+    recipes = {record["candidate"]: record for record in tuned.tune(run, data)}
+    broken = {**recipes["random_forest"], "params": {"max_depth": -1}}
+    found = fitting.fit_best(run, data, [broken, recipes["linear"]])
     assert found["candidate"] == "linear"
     assert len(found["refused"]) == 1
     assert "random_forest" in found["refused"][0]

@@ -152,7 +152,12 @@ def store(
         "labels": list(prepared.outcome.spelled),
         "metrics": described["metrics"],
         "importances": described.get("importances"),
-        "package": {"files": fitted["files"], "sha256": fitted["sha256"]},
+        "package": {
+            "files": fitted["files"],
+            "sha256": fitted["sha256"],
+            "content_sha256": fitted.get("content_sha256"),
+        },
+        "reproducible": fitted.get("reproducible", True),
         "dataset": prepared.record["dataset"],
         "dataset_sha256": prepared.record["sha256"],
         "reference": described["reference"],
@@ -198,6 +203,7 @@ def _tracked(
             "millrace.spec_generation": str(run.request.spec_generation),
             "millrace.dataset_sha256": prepared["sha256"],
             "millrace.package_sha256": fitted["sha256"],
+            "millrace.reproducible": str(fitted.get("reproducible", True)).lower(),
             "millrace.requested_by": run.request.requested_by,
         },
         params={

@@ -89,6 +89,12 @@ RULES = [
         "rules.r: Input should be a valid string; 5 is no text",
     ),
 ]
+
+
+def searched(ranges: dict[str, Any]) -> str:
+    return spec(training={"search": ranges})
+
+
 TRAININGS = [
     (spec(training={"time_limit": "0s"}), "training.time_limit is 0; write a stretch of time"),
     (spec(monitoring={"window": 0}), "monitoring.window is 0; write a stretch"),
@@ -107,6 +113,15 @@ TRAININGS = [
         "'a' is a number; write columns: {a: {type: time}}",
     ),
     (spec(training={"split": "time", "time_column": "y"}), "is the target; name the column"),
+    (searched({"xgboost": {"depth": [1, 2]}}), "xgboost.depth is nothing that is searched; did"),
+    (searched({"xgboost": {"max_depth": [5, 3]}}), "max_depth is [5, 3]; write the smaller end"),
+    (searched({"xgboost": {"subsample": [0.5, 2]}}), "the library takes 0.05 to 1"),
+    (searched({"xgboost": {"max_depth": [1.5, 3]}}), "both ends are whole numbers"),
+    (
+        spec(training={"candidates": ["linear"], "search": {"xgboost": {"max_depth": [2, 3]}}}),
+        "training.search.xgboost is not among candidates",
+    ),
+    (spec(task="regression", training={"class_weight": "balanced"}), "is for binary tasks"),
 ]
 SOURCES = [
     (spec(sources={"a": CUSTOMERS}), "sources names one source; for a single file"),

@@ -1,0 +1,82 @@
+"""How a version was made, for its card: recipe, parts, what was tried, what was not worth it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.runs import RunRequest
+from shared.tabular import metrics
+
+Row = tuple[str, str]
+
+
+def recipe_rows(task: str, request: RunRequest, records: Mapping[str, dict[str, Any]]) -> list[Row]:
+    """The rows of the card's section on how the version was made."""
+    fitted = records["fitted"]
+    tried = [
+        f"{record['candidate']} {record['score']:.4f}"
+        for name, record in records.items()
+        if name.startswith("tuned-")
+    ]
+    metric = metrics.PRIMARY[task]
+    return [
+        ("candidate", f"{fitted['candidate']} ({_values(fitted['params'])})"),
+        *(
+            (f"part: {part['candidate']}, {part['weight']:.0%}", _values(part["params"]))
+            for part in fitted.get("parts", ())
+            if part["weight"] < 1
+        ),
+        (f"tried ({metric} out of fold)", ", ".join(tried)),
+        *_blend(fitted.get("blend"), metric),
+        *_calibration(fitted.get("calibration")),
+        *(("refused", text) for text in fitted["refused"]),
+        ("reproducible", _reproducible(fitted)),
+        ("columns", ", ".join(f["name"] for f in records["prepared"]["schema"]["features"])),
+        ("package SHA-256", fitted["sha256"]),
+        ("requested", f"{request.requested_at} by {request.requested_by}"),
+    ]
+
+
+def _values(params: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in params.items())
+
+
+def _blend(blend: Mapping[str, Any] | None, metric: str) -> list[Row]:
+    """What averaging the candidates would bring."""
+    if blend is None or len(blend["weights"]) < 2:
+        return []
+    weights = ", ".join(f"{weight:.0%} {name}" for name, weight in blend["weights"].items())
+    lower = blend["gain_lower"]
+    least = "unknown" if lower is None else f"at least {lower:.4f}"
+    taken = "taken" if blend["earned"] else "not certain, so not taken"
+    return [
+        (
+            "weighted average",
+            (
+                f"{weights}: {metric} better by {blend['gain']:.4f} out of fold, with 95 % "
+                f"confidence {least}: {taken}"
+            ),
+        )
+    ]
+
+
+def _calibration(found: Mapping[str, Any] | None) -> list[Row]:
+    """Whether scores are corrected, and why."""
+    if found is None or found["kind"] is None:
+        return []
+    saved = (
+        f"a {found['kind']} correction changes log loss out of fold from {found['log_loss']:.4f} "
+        f"to {found['calibrated']:.4f}"
+    )
+    why = "applied" if found["applied"] else "not enough to be certain; scores stay as they are"
+    return [("calibration", f"{saved}: {why}")]
+
+
+def _reproducible(fitted: Mapping[str, Any]) -> str:
+    if fitted.get("reproducible", True):
+        return "yes: the same data, spec and seed give the same package"
+    return (
+        "no: the time limit ended the search early, and another machine may get further; a longer "
+        "`training.time_limit` or fewer `training.trials` mend that"
+    )
