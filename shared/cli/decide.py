@@ -1,4 +1,4 @@
-"""approvals, versions, rollback, pin, unpin: what people decide. The decision itself is made by
+"""approvals, promote, rollback, pin, unpin: what people decide. The decision itself is made by
 promote over HTTPS, which verifies who asks; this only carries the words there."""
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from shared import documents, paths
 from shared.cli import contexts
 from shared.cli.console import dry_run_option, json_option, nothing_done, show_rows
 from shared.cli.contexts import Context
-from shared.cli.known import did_you_mean
+from shared.cli.named import resolve, shown
 from shared.cli.predict import request
-from shared.manifests import read_manifest
+from shared.manifests import Manifest, read_manifest
 from shared.ports import Bucket
+from shared.versions import number_of
 
 reason_option = click.option("--reason", default="", help="Why; it is recorded.")
 
@@ -36,14 +37,48 @@ def _carry(
     context_name: str, action: str, model: str, version: str, *, reason: str, dry_run: bool
 ) -> None:
     context = contexts.load(context_name)
+    lake = context.lake
+    manifest = read_manifest(model, lake=lake)
     if action == "rollback":  # named, so that a repeat does not roll back further
-        manifest = read_manifest(model, lake=context.lake)
         version = manifest.version if manifest else ""
-    context.announce(f"{action} {model} {version}".rstrip())
+    elif version:
+        version = resolve(model, version, lake, also=_questions(model, lake))
+    context.announce(f"{action} {model}: {_effect(action, model, version, manifest, lake)}")
     if dry_run:
         nothing_done()
     else:
         click.echo(decide(context, action, model, version, reason))
+
+
+def _questions(model: str, lake: Bucket) -> list[str]:
+    """What waits for an answer: specs have no version, and a version may not be complete."""
+    return [item.version for item in approvals_store.every(model, lake=lake)]
+
+
+def _effect(action: str, model: str, version: str, manifest: Manifest | None, lake: Bucket) -> str:
+    """What would be different afterwards."""
+    if action in ("pin", "unpin"):
+        return _held(action, pinned=bool(manifest and manifest.pinned))
+    if action == "decline":
+        return shown(model, version, lake)
+    generation = paths.generation_asked(version)
+    if generation is not None:
+        return f"spec generation {generation} comes into force"
+    now, then = manifest.version if manifest else None, version
+    if action == "rollback":
+        then = (manifest.replaced if manifest else None) or ""
+    if not then:
+        return "there is no previous version to go back to"
+    if now == then:
+        return f"{shown(model, now, lake)} serves already"
+    pinned = ", and automation is held" if action == "rollback" else ""
+    return f"{shown(model, then, lake)} serves instead of {shown(model, now, lake)}{pinned}"
+
+
+def _held(action: str, *, pinned: bool) -> str:
+    if pinned == (action == "pin"):
+        return f"it is {action}ned already"
+    return f"a better version {'asks a person' if action == 'pin' else 'is promoted by policy'}"
 
 
 @click.group()
@@ -67,6 +102,7 @@ def approval_rows(lake: Bucket, model: str, *, everything: bool = False) -> list
         {
             "model": item.model,
             "version": item.version,
+            "semantic_version": number_of(item.model, item.version, lake=lake),
             "asked": item.requested_at,
             "expires": documents.timestamp(item.expires_at),
             "decision": (item.decision or {}).get("action"),
@@ -77,8 +113,8 @@ def approval_rows(lake: Bucket, model: str, *, everything: bool = False) -> list
     ]
 
 
-def _decision(group: click.Group, action: str, text: str) -> None:
-    @group.command(action, help=text)
+def _decision(action: str, text: str) -> click.Command:
+    @click.command(action, help=text)
     @click.argument("model")
     @click.argument("version")
     @reason_option
@@ -87,51 +123,14 @@ def _decision(group: click.Group, action: str, text: str) -> None:
     def command(context_name: str, model: str, version: str, reason: str, dry_run: bool) -> None:
         _carry(context_name, action, model, version, reason=reason, dry_run=dry_run)
 
-
-_decision(approvals, "approve", "Let a waiting version serve, or a spec (spec-3) come into force.")
-_decision(approvals, "decline", "Keep the champion, or the spec in force.")
+    return command
 
 
-@click.group()
-def versions() -> None:
-    """Model versions and how they were decided."""
-
-
-_decision(versions, "promote", "Let a stored version serve, whatever was decided before.")
-
-
-@versions.command("list")
-@click.argument("model")
-@json_option
-@contexts.pass_name
-def list_versions(context_name: str, model: str, as_json: bool) -> None:
-    """All stored versions of a model, newest first."""
-    lake = contexts.load(context_name).lake
-    empty = f"{model} has no versions. {did_you_mean(model, lake).capitalize()}".rstrip()
-    show_rows(version_rows(lake, model), as_json=as_json, empty=empty)
-
-
-def version_rows(lake: Bucket, model: str) -> list[dict[str, Any]]:
-    manifest = read_manifest(model, lake=lake)
-    rows = []
-    for folder in sorted(lake.folders(paths.version(model, "").rstrip("/") + "/"), reverse=True):
-        version = folder.rstrip("/").rpartition("/")[2]
-        body = documents.read(lake, paths.version(model, version, "version.json")).body
-        decision = documents.read(lake, paths.version(model, version, "decision.json")).body
-        comparison = documents.read(lake, paths.version(model, version, "comparison.json")).body
-        rows.append(
-            {
-                "version": version,
-                "champion": bool(manifest and manifest.version == version),
-                "candidate": body.get("candidate"),
-                "metric": comparison.get("metric"),
-                "value": comparison.get("challenger"),
-                "decision": decision.get("action", "undecided"),
-                "by": decision.get("by"),
-                "why": decision.get("sentence"),
-            }
-        )
-    return rows
+for name, effect in (
+    ("approve", "Let a waiting version serve, or a spec (spec-3) come into force."),
+    ("decline", "Keep the champion, or the spec in force."),
+):
+    approvals.add_command(_decision(name, effect))
 
 
 def _for_model(action: str, text: str) -> click.Command:
@@ -146,6 +145,7 @@ def _for_model(action: str, text: str) -> click.Command:
     return command
 
 
+promote = _decision("promote", "Let a stored version serve, whatever was decided before.")
 rollback = _for_model("rollback", "Put the previous version back and pin it until `unpin`.")
 pin = _for_model("pin", "Hold automation: a newer version then asks a person.")
 unpin = _for_model("unpin", "Let automation go on.")

@@ -23,7 +23,7 @@ COMMANDS = {
     "quarantine": ("quarantine", "Rows that could not be used: look, correct, replay."),
     "predict": ("predict", "Ask the predictor."),
     "approvals": ("decide", "Versions and specs that wait for a person."),
-    "versions": ("decide", "Model versions and how they were decided."),
+    "versions": ("versions", "Model versions: list, compare, promote, take back; their history."),
     "rollback": ("decide", "Put the previous version back and pin it."),
     "pin": ("decide", "Hold automation for a model."),
     "unpin": ("decide", "Let automation go on."),

@@ -53,6 +53,7 @@ def model_row(model: str, lake: Bucket) -> dict[str, Any]:
         "task": registered.spec.task if registered else None,
         "spec": registered.generation if registered else None,
         "champion": manifest.version if manifest else None,
+        "semantic_version": manifest.semantic_version if manifest else None,
         "promoted_at": manifest.promoted_at if manifest else None,
         "pinned": manifest.pinned if manifest else False,
         "running": [f"{slot.kind} {slot.run_id}" for slot in lane.slots],

@@ -141,6 +141,7 @@ class Predictor:
             {
                 "model": model,
                 "version": package.version,
+                "semantic_version": served.manifest.semantic_version,
                 "task": package.task,
                 "features": [feature.to_json() for feature in package.schema.features],
                 "labels": list(package.labels),

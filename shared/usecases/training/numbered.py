@@ -12,11 +12,11 @@ from typing import Any
 
 from shared import documents, paths
 from shared.errors import ObjectNotFound
-from shared.ports import Bucket
 from shared.spec.numbering import FIRST, Change, Made, Number, change
 from shared.spec.registry import read_generation
 from shared.usecases.training.prepared import RECORD
 from shared.usecases.training.stages import Training
+from shared.versions import is_stored, read_version
 
 STAGE = "numbered"
 
@@ -50,7 +50,7 @@ def _taken(run: Training) -> tuple[dict[str, Any] | None, dict[str, Any] | None]
         body = documents.require(run.lake, name)
         if body["version"] == run.version:
             return body, None
-        if is_stored(run.model, body["version"], run.lake):
+        if is_stored(run.model, body["version"], lake=run.lake):
             return None, body
     return None, None
 
@@ -64,7 +64,7 @@ def _change(
     """What is new since the version stored last; None when there is none."""
     if last is None:
         return None
-    about = documents.require(run.lake, paths.version(run.model, last["version"], "version.json"))
+    about = read_version(run.model, last["version"], lake=run.lake)
     stage = paths.run_stage(run.model, last["version"], RECORD)
     try:
         spec = read_generation(run.model, about["spec_generation"], lake=run.lake)
@@ -95,11 +95,6 @@ def _take(run: Training, last: dict[str, Any] | None, new: Change | None) -> dic
         if there["version"] == run.version:
             return there
         number = number.next(new.level if new else "patch")
-
-
-def is_stored(model: str, version: str, lake: Bucket) -> bool:
-    """True for a version that is complete."""
-    return documents.read(lake, paths.version(model, version, "version.json")).exists
 
 
 def _number_in(name: str) -> Number:

@@ -1,0 +1,298 @@
+"""versions: a model's versions side by side, who serves, and every move there ever was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+
+from shared import documents, paths
+from shared.cli import contexts, decide
+from shared.cli.comparing import compare, facts_of
+from shared.cli.console import cell, json_option, safe, say, show_json, show_rows
+from shared.cli.known import did_you_mean, unknown
+from shared.cli.named import resolve
+from shared.manifests import read_manifest
+from shared.moves import rests_on, trail
+from shared.ports import Bucket
+from shared.spec.numbering import Change
+from shared.spec.registry import find_spec
+from shared.versions import number_of, read_version, version_ids
+
+_WIDE = 12
+
+
+@click.group()
+def versions() -> None:
+    """A model's versions. VERSION is an id, the beginning or end of one, or a semantic version
+    such as 1.2.0."""
+
+
+for command in (decide.promote, decide.rollback, decide.pin, decide.unpin):
+    versions.add_command(command)
+
+
+@versions.command("list")
+@click.argument("model")
+@json_option
+@contexts.pass_name
+def list_versions(context_name: str, model: str, as_json: bool) -> None:
+    """All stored versions of a model, newest first."""
+    lake = contexts.load(context_name).lake
+    empty = f"{model} has no versions. {did_you_mean(model, lake).capitalize()}".rstrip()
+    show_rows(version_rows(lake, model), as_json=as_json, empty=empty)
+
+
+def version_rows(lake: Bucket, model: str) -> list[dict[str, Any]]:
+    manifest = read_manifest(model, lake=lake)
+    rows = []
+    for version in version_ids(model, lake=lake):
+        body = read_version(model, version, lake=lake)
+        if not body:
+            continue  # its training did not finish
+        decision = documents.read(lake, paths.version(model, version, "decision.json")).body
+        comparison = documents.read(lake, paths.version(model, version, "comparison.json")).body
+        rows.append(
+            {
+                "version": version,
+                "semantic_version": body.get("semantic_version"),
+                "champion": bool(manifest and manifest.version == version),
+                "candidate": body.get("candidate"),
+                "metric": comparison.get("metric"),
+                "value": comparison.get("challenger"),
+                "decision": decision.get("action", "undecided"),
+                "by": decision.get("by"),
+                "why": decision.get("sentence"),
+            }
+        )
+    return rows
+
+
+@versions.command("show")
+@click.argument("model")
+@click.argument("version")
+@json_option
+@contexts.pass_name
+def show_version(context_name: str, model: str, version: str, as_json: bool) -> None:
+    """One VERSION: what it is, what it was made of, how it was decided."""
+    lake = contexts.load(context_name).lake
+    found = facts_of(model, resolve(model, version, lake), lake)
+    if as_json:
+        show_json(found)
+        return
+    for name, value in _about(found):
+        if isinstance(value, list):
+            for number, item in enumerate(value):
+                say(f"{name if not number else '':<{_WIDE}}{safe(str(item))}")
+        else:
+            say(f"{name:<{_WIDE}}{safe(str(value))}")
+    click.echo("\nOn its own holdout")
+    measured = found["metrics"].items()
+    rows = [{"metric": name, "value": _measured(name, value)} for name, value in measured]
+    show_rows(rows, as_json=False, empty="Not known.")
+
+
+@versions.command("compare")
+@click.argument("model")
+@click.argument("first")
+@click.argument("second", default="")
+@json_option
+@contexts.pass_name
+def compare_versions(context_name: str, model: str, first: str, second: str, as_json: bool) -> None:
+    """Two versions side by side; without SECOND, FIRST beside the champion."""
+    lake = contexts.load(context_name).lake
+    a = resolve(model, first, lake)
+    if second:
+        b = resolve(model, second, lake)
+    else:
+        manifest = read_manifest(model, lake=lake)
+        if manifest is None:
+            raise click.ClickException(f"{model} has no champion; name a second version")
+        a, b = manifest.version, a
+    found = compare(model, a, b, lake)
+    if as_json:
+        show_json(found)
+        return
+    show_rows(_facts(found), as_json=False)
+    click.echo()
+    show_rows(_metrics(found), as_json=False, empty="Neither has metrics.")
+    _say_rest(found)
+
+
+@versions.command("history")
+@click.argument("model")
+@json_option
+@contexts.pass_name
+def history(context_name: str, model: str, as_json: bool) -> None:
+    """Every move of the champion, every pin and unpin: who, when and why. Oldest first."""
+    lake = contexts.load(context_name).lake
+    rows = history_rows(model, lake)
+    if not rows and find_spec(model, lake=lake) is None:
+        raise click.ClickException(unknown(model, lake))
+    if not as_json:
+        rows = [_shown(row) for row in rows]
+    show_rows(rows, as_json=as_json, empty=f"{model} has had no champion yet.")
+
+
+def history_rows(model: str, lake: Bucket) -> list[dict[str, Any]]:
+    """Who served from when on and what was said about it, with the objects it rests on."""
+    manifest = read_manifest(model, lake=lake)
+    rows = []
+    for move in trail(model, manifest.journal if manifest else (), lake=lake):
+        previous = move.previous
+        rows.append(
+            {
+                **move.to_json(),
+                "reason": move.reason or _reason(model, move.version, move.cause, lake),
+                "previous_semantic_version": number_of(model, previous, lake=lake)
+                if previous
+                else None,
+                "rests_on": [f"gs://{lake.name}/{name}" for name in rests_on(model, move)],
+            }
+        )
+    return rows
+
+
+def _reason(model: str, version: str, cause: str, lake: Bucket) -> str:
+    """Why a move was made that was recorded before reasons were."""
+    body = documents.read(lake, paths.version(model, version, "decision.json")).body
+    return str(body.get("sentence", "")) if cause == f"decision:{version}" else ""
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    same = row["version"] == row["previous"]
+    return {
+        "revision": row["revision"],
+        "at": row["at"],
+        "what": row["action"],
+        "from": None if same else row["previous_semantic_version"] or row["previous"],
+        "to": None if same else row["semantic_version"] or row["version"],
+        "pinned": row["pinned"],
+        "by": row["by"],
+        "why": row["reason"],
+    }
+
+
+# --- in words ------------------------------------------------------------------------------------
+
+
+def _about(found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What a person asks about a version, in order."""
+    data, decision = found["data"], found["decision"]
+    yield "version", _name(found)
+    change = found["change"]
+    yield "number", _change(change, found["predecessor_semantic_version"])
+    yield "created", cell(found["created"])
+    yield "recipe", f"{found['candidate']}, spec generation {found['spec_generation']}"
+    yield "code", found["code_version"] or "not recorded"
+    yield "data", _rows(data)
+    if data["continues"]:
+        yield "continues", f"the rows of {data['continues']}"
+    yield "inputs", data["inputs"] or "none of its own"
+    if data["labels_used"]:
+        yield "labels", data["labels_used"]
+    yield "size", _size(found)
+    yield "judged", found["judged"]["sentence"] or "-"
+    yield "decision", _decision(decision)
+
+
+def _change(change: Mapping[str, Any] | None, predecessor: str | None) -> str:
+    if not change:
+        return "none before it has one"
+    words = Change(change["level"], tuple(change["because"]))
+    return f"{words.level} since {predecessor}: {words}"
+
+
+def _name(found: Mapping[str, Any]) -> str:
+    number = found["semantic_version"]
+    return f"{number} ({found['version']})" if number else str(found["version"])
+
+
+def _decision(decision: Mapping[str, Any]) -> str:
+    if not decision["action"]:
+        return "undecided"
+    return f"{decision['action']} by {decision['by']}, {cell(decision['at'])}"
+
+
+def _size(found: Mapping[str, Any]) -> str:
+    return f"{found['size_bytes'] / 1024:,.0f} KiB"
+
+
+def _rows(data: Mapping[str, Any]) -> str:
+    if data["rows"] is None:
+        return "-"
+    parts = [f"{data['rows']:,} rows: {data['fit']:,} fit, {data['holdout']:,} holdout"]
+    parts += [f"{data['reserved']:,} reserved"] if data["reserved"] else []
+    parts += [f"{data['quarantined']:,} quarantined"] if data["quarantined"] else []
+    return ", ".join(parts)
+
+
+def _measured(name: str, value: float | None) -> float | int | None:
+    return int(value) if name == "n" and value is not None else value
+
+
+def _columns(found: Mapping[str, Any]) -> tuple[str, str]:
+    """What the two are called above their columns."""
+    a, b = (found[side]["semantic_version"] or found[side]["version"] for side in ("a", "b"))
+    return (a, b) if a != b else (f"{a} ", b)
+
+
+def _facts(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    (a, b), names = (found["a"], found["b"]), _columns(found)
+    rows: list[tuple[str, Any, Any]] = [
+        ("version", a["version"], b["version"]),
+        ("created", a["created"], b["created"]),
+        ("decision", _decision(a["decision"]), _decision(b["decision"])),
+        ("candidate", a["candidate"], b["candidate"]),
+        ("spec generation", a["spec_generation"], b["spec_generation"]),
+        ("package", _size(a), _size(b)),
+        ("dataset", (a["data"]["sha256"] or "")[:12], (b["data"]["sha256"] or "")[:12]),
+    ]
+    rows += [
+        (name, a["data"][name], b["data"][name])
+        for name in ("rows", "fit", "holdout", "reserved", "quarantined")
+    ]
+    return [{"": name, names[0]: x, names[1]: y} for name, x, y in rows]
+
+
+def _metrics(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    names = _columns(found)
+    rows = []
+    for item in found["metrics"]:
+        name = item["metric"]
+        row = {"": name, **{names[i]: _measured(name, item[k]) for i, k in enumerate("ab")}}
+        if found["holdout"]["same_rows"]:
+            row["difference"] = _measured(name, item["difference"])
+        rows.append(row)
+    return rows
+
+
+def _say_rest(found: Mapping[str, Any]) -> None:
+    a, b = found["a"], found["b"]
+    say(f"\n{found['holdout']['sentence']}")
+    judged = found["judged"]
+    if judged:
+        say(f"The gate compared {judged['version']} with {judged['against']}: {judged['sentence']}")
+    else:
+        say("The gate never compared these two.")
+    _say_list("Spec", [item["text"] for item in found["spec"]], "no difference")
+    recipe = [
+        f"{item['name']}: {_value(item['a'])} -> {_value(item['b'])}" for item in found["recipe"]
+    ]
+    _say_list("Fitted", recipe, "the same recipe")
+    for item in (a, b):
+        sources = [*item["data"]["inputs"], *item["data"]["labels_used"]]
+        if item["data"]["continues"]:
+            sources = [f"the rows of {item['data']['continues']}", *sources]
+        _say_list(f"Data of {_name(item)}", sources, "not known")
+
+
+def _value(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else "-" if value is None else str(value)
+
+
+def _say_list(title: str, lines: list[str], empty: str) -> None:
+    say(f"\n{title}")
+    for line in lines or [empty]:
+        say(f"  {safe(line)}")
