@@ -34,6 +34,7 @@ def consequences(old: Spec | None, new: Spec, found: Sequence[Difference]) -> li
     return [
         *_question(old, new),
         *_features(old, new),
+        *_derived(old, new),
         *_files(old, new, found),
         *_rows(found),
         *_training(old, new),
@@ -62,6 +63,11 @@ def _question(old: Spec, new: Spec) -> Iterator[str]:
         yield f"target.positive: the champion serves another class's probability; {_ASKED}"
     if old.target.scale != new.target.scale:
         yield "target.scale: the next card's metrics are in another unit than those before."
+    if (old.target.low, old.target.high) != (new.target.low, new.target.high):
+        yield (
+            "target.low, target.high: the next version's answers are kept within them; the "
+            "champion's go on as they are."
+        )
 
 
 def _features(old: Spec, new: Spec) -> Iterator[str]:
@@ -90,6 +96,31 @@ def _features(old: Spec, new: Spec) -> Iterator[str]:
         yield (
             f"types: {_names(retyped)} are read differently by the next version; the champion goes "
             "on as it learned."
+        )
+
+
+def _derived(old: Spec, new: Spec) -> Iterator[str]:
+    before, after = old.derive, new.derive
+    if before == after:
+        return
+    marks = [
+        *(f"+{name}" for name in after if name not in before),
+        *(f"-{name}" for name in before if name not in after),
+        *(f"~{name}" for name in after if name in before and before[name] != after[name]),
+    ]
+    if marks:
+        yield (
+            f"derive: {' '.join(marks)}. The next version learns from them; the champion goes on "
+            "with its own, and both are compared as usual."
+        )
+    else:
+        yield "derive: the next version learns from them in this order."
+    asked = [name for name in new.carried_names() if name not in old.carried_names()]
+    asked = [name for name in asked if name not in old.feature_names()]
+    if asked:
+        yield (
+            f"predictions: {_names(asked)} must come with each once the next version serves, "
+            "though no feature: something is derived of it."
         )
 
 
@@ -146,7 +177,12 @@ def _training(old: Spec, new: Spec) -> Iterator[str]:
 def _needed(spec: Spec) -> list[str]:
     """Columns without which a training file is refused."""
     names = spec.file_columns(with_target=True)
-    return [name for name in names if name not in spec.columns or not spec.columns[name].exclude]
+    used = spec.carried_names()
+    return [
+        name
+        for name in names
+        if name in used or name not in spec.columns or not spec.columns[name].exclude
+    ]
 
 
 def _settings(found: Sequence[Difference]) -> str:

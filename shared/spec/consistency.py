@@ -76,9 +76,11 @@ def _target(spec: Spec) -> Iterator[Problem]:
         yield Problem(("target", "column"), text)
     if positive is not None and spec.task != "binary":
         yield Problem(at, f"is for task: binary; this is {spec.task}, leave it out")
-    if spec.target.scale != 1 and spec.task != "regression":
-        text = f"is for task: regression; this is {spec.task}, leave it out"
-        yield Problem(("target", "scale"), text)
+    told = spec.target.scale != 1, spec.target.low is not None, spec.target.high is not None
+    for key, given in zip(("scale", "low", "high"), told, strict=True):
+        if given and spec.task != "regression":
+            text = f"is for task: regression; this is {spec.task}, leave it out"
+            yield Problem(("target", key), text)
     if column is None:
         return
     allowed = column.require.values
@@ -301,7 +303,7 @@ def _made(spec: Spec) -> Iterator[Problem]:
         at = ("derive", name)
         if not name.strip():
             yield Problem(at, "has no name; write the new column's in front of its expression")
-        if name in known or name == spec.target.column:
+        if name in known or name in spec.derived or name == spec.target.column:
             text = "is a column already; give what is derived a name of its own"
             yield Problem(at, f"{text}, such as {name}_derived")
         elif name in spec.sources:

@@ -115,4 +115,6 @@ def _derived(spec: Spec) -> Iterator[Value]:
         if name not in spec.columns:
             yield Value(("columns", name, "type"), column.type, "derived")
     if spec.columns:
-        yield Value(("features",), spec.feature_names(), "derived")
+        yield Value(("features",), [*spec.feature_names(), *spec.derive], "derived")
+        if carried := spec.carried_names():
+            yield Value(("inputs",), [*spec.feature_names(), *carried], "derived")

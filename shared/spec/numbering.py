@@ -105,6 +105,8 @@ def change(old: Made, new: Made) -> Change:
     ]
     if inferred:
         found += _features(old.features, new.features)
+    if sorted(old.spec.carried_names()) != sorted(new.spec.carried_names()):
+        found.append(("major", "derive: other columns have to come with a prediction"))
     if old.candidate != new.candidate:
         found.append(("minor", f"candidate: {old.candidate} -> {new.candidate}"))
     grave = sorted((item for item in found if item[0] != "patch"), key=_gravity)
@@ -115,7 +117,7 @@ def level_of(item: Difference, *, header: bool = True) -> Level:
     """What one difference between specs means for those who use the model."""
     head, leaf = item.path[0], item.path[-1]
     if head in ("task", "target"):
-        return "major"
+        return "minor" if leaf in ("low", "high") else "major"
     if head == "columns":
         return _column(item, header=header)
     if head == "sources":

@@ -20,11 +20,20 @@ Candidate = Literal["linear", "random_forest", "gradient_boosting", "xgboost"]
 class Target(Part):
     """What is predicted. `positive` names the class whose probability is served (binary);
     without it the rarer class in the first training is taken. `scale` divides a regression
-    target for training and reporting; predictions come back in the file's own unit."""
+    target for training and reporting; predictions come back in the file's own unit, and never
+    below `low` or above `high`, which are in that unit, too."""
 
     column: str
     positive: str | None = None
     scale: float = Field(default=1.0, gt=0)
+    low: float | None = None
+    high: float | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise ValueError(f"low {self.low:g} is not below high {self.high:g}; swap them")
+        return self
 
 
 class Source(Part):

@@ -94,7 +94,7 @@ def check(
     total = len(next(iter(everything.values())))
     expected = fitted.answer(everything)
     if model.task == "regression":
-        largest = _values(expected * model.package.target.scale, model, everything, spread)
+        largest = _values(model.package.target.apply(expected), model, everything, spread)
         return Parity(count, total - count, largest, 0, 0)
     largest, differ, near = _classes(expected, model, everything)
     return Parity(count, total - count, largest, differ, near)

@@ -18,7 +18,7 @@ from shared.errors import NotTrainable
 from shared.serving.cells import BadCell, Rule
 from shared.serving.columns import Schema, bounds_of
 from shared.serving.features import NO_BOUNDS, Bounds
-from shared.serving.package import Task
+from shared.serving.package import TargetScale, Task
 from shared.spec.model import Spec
 
 MAX_CLASSES = 100
@@ -42,7 +42,8 @@ class Parsed:
 class Outcome:
     """How target cells are understood. `labels` are canonical texts, none for regression;
     `spelled` are the same as the data spell them, which is how they are answered; `require` is what
-    the spec demands of the target column."""
+    the spec demands of the target column; `low` and `high` (in the file's own unit) are the ends
+    that answers are kept within."""
 
     task: Task
     labels: tuple[str, ...]
@@ -50,6 +51,19 @@ class Outcome:
     cells: Schema
     require: Bounds = NO_BOUNDS
     spelled: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def served(self) -> TargetScale:
+        """How an engine's raw values become answers (regression)."""
+        return TargetScale(self.scale, self.low, self.high)
+
+    def within(self, answers: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Answers in units of the scale as they are served: kept between the ends."""
+        if self.low is None and self.high is None:
+            return answers
+        return self.served.apply(answers) / self.scale
 
     def parse(self, texts: Sequence[str]) -> Parsed:
         """Class positions, or values divided by the scale."""
@@ -97,7 +111,10 @@ def outcome_of(
     taken. Raises NotTrainable."""
     require = _require(spec, cells)
     if spec.task == "regression":
-        return Outcome("regression", (), spec.target.scale, cells, require)
+        target = spec.target
+        return Outcome(
+            "regression", (), target.scale, cells, require, low=target.low, high=target.high
+        )
     ranked = Counter(texts)
     spellings = _Spellings(ranked, cells, spelled)
     counts: Counter[str] = Counter()

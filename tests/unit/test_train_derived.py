@@ -156,6 +156,34 @@ def test_a_new_expression_moves_no_row_to_another_side(trained: World) -> None:
     assert one.side == two.side
 
 
+def test_answers_stay_within_the_ends_that_the_target_has() -> None:
+    """What is served, proved and measured is clipped; the ends are in the file's own unit."""
+    target = {"column": "price", "scale": 100, "low": 20, "high": 60}
+    training = {"candidates": ["linear"], "trials": 1}
+    world = World(spec(target=target, training=training))
+    world.ask(csv_bytes(rows(), list(COLUMNS)))
+    world.train()
+    model = load_version(MODEL, RUN, lake=world.lake)
+    records = [{"rooms": n, "homes": 5, "started": "2026-03-01", "city": "a"} for n in (1, 50, 999)]
+    answers = model.predict_records(records).score.tolist()
+    assert answers[0] >= 20
+    assert answers[-1] == 60
+    assert model.predict_records(records[-1:]).score.tolist() == [60]
+    dataset = unpack(world.lake.read(paths.dataset(MODEL, RUN, "data.csv.gz")).data)
+    held = [row for row, side in enumerate(dataset.side) if side == "holdout"]
+    cells = {name: [column[row] for row in held] for name, column in dataset.cells.items()}
+    truth = np.array(cells["price"], np.float64)
+    served = model.predict(model.schema.from_cells(cells)[0]).score
+    rmse = float(np.sqrt(np.mean(((served - truth) / 100) ** 2)))
+    about = documents.require(world.lake, paths.version(MODEL, RUN, "version.json"))
+    comparison = documents.require(world.lake, paths.version(MODEL, RUN, "comparison.json"))
+    assert about["metrics"]["rmse"] == pytest.approx(rmse, rel=1e-9)
+    assert comparison["challenger"] == pytest.approx(rmse, rel=1e-9)
+    assert model.package.metrics["rmse"] == pytest.approx(rmse, rel=1e-4)
+    fitted = documents.require(world.lake, paths.run_stage(MODEL, RUN, "fitted.json"))
+    assert fitted["parity"]["passed"]
+
+
 def test_a_column_of_the_file_is_not_derived_over() -> None:
     """Without columns in the spec nobody saw it coming: the training says which name is taken."""
     world = World(spec(columns={}, derive={"rooms": "homes / 2"}))

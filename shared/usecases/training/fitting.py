@@ -22,7 +22,6 @@ from shared.serving.engine import Calibrator
 from shared.serving.package import (
     LoadedModel,
     Package,
-    TargetScale,
     content_sha256,
     load,
     package_sha256,
@@ -91,6 +90,7 @@ def _fit(run: Training, prepared: Prepared, choice: Choice, decided: Decided) ->
     encoder, engine = (
         model.compile() if isinstance(model, Blended) else (model.encoder, compile_estimator(model))
     )
+    answers = prepared.outcome.within(served.answer(holdout.columns))
     package = Package(
         model=run.model,
         version=run.version,
@@ -103,8 +103,8 @@ def _fit(run: Training, prepared: Prepared, choice: Choice, decided: Decided) ->
         labels=prepared.outcome.spelled,
         threshold=decided.level,
         calibrator=decided.calibrator,
-        target=TargetScale(prepared.outcome.scale),
-        metrics=metrics.every(task, holdout.target, served.answer(holdout.columns), decided.level),
+        target=prepared.outcome.served,
+        metrics=metrics.every(task, holdout.target, answers, decided.level),
         example=example_of(fit, prepared.schema),
         sources=tuple(map(SourceAggregates.from_json, prepared.record.get("sources", ()))),
     )

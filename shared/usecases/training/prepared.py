@@ -180,6 +180,8 @@ def load_prepared(
         record["scale"],
         schema,
         spelled=tuple(record.get("spelled", record["labels"])),
+        low=record.get("low"),
+        high=record.get("high"),
     )
     return Prepared(unpack(data), schema, outcome, record["target"], record)
 
@@ -207,6 +209,8 @@ def _record(
         "labels": list(outcome.labels),
         "spelled": list(outcome.spelled),
         "scale": outcome.scale,
+        "low": outcome.low,
+        "high": outcome.high,
         "holdout_kind": holdout_kind,
         "overlap": overlap,
         "labels_used": list(labels_used),

@@ -46,6 +46,8 @@ def test_a_model_of_several_sources_knows_its_columns() -> None:
 TARGETS = [
     (spec(task="regression", target={"column": "y", "positive": "1"}), "target.positive is for"),
     (spec(target={"column": "y", "scale": 2}), "target.scale is for task: regression"),
+    (spec(target={"column": "y", "low": 0}), "target.low is for task: regression"),
+    (spec(task="regression", target={"column": "y", "low": 2, "high": 1}), "target: low 2 is not"),
     (spec(target="z", columns={"yy": {}, "zz": {}}), "did you mean zz?"),
     (
         spec(
@@ -95,6 +97,35 @@ def searched(ranges: dict[str, Any]) -> str:
     return spec(training={"search": ranges})
 
 
+DERIVED = [
+    (spec(columns=COLUMNS, derive={"d": "a *"}), "derive.d cannot be read: expected a column"),
+    (spec(columns=COLUMNS, derive={"d": "a > 1"}), "derive.d cannot be read: this is a comparison"),
+    (spec(columns=COLUMNS, derive={"d": "1 + 2"}), "derive.d cannot be read: this uses no column"),
+    (spec(columns=COLUMNS, derive={"d": "exp(a)"}), "there is no function 'exp'"),
+    (spec(columns=COLUMNS, derive={"d": "max(a)"}), "max takes 2 values, not 1"),
+    (spec(columns=COLUMNS, derive={"d": "aa + 1"}), "derive.d uses 'aa', which is no column; did"),
+    (spec(columns=COLUMNS, derive={"d": "b * 2"}), "derive.d does not fit: * needs numbers, not a"),
+    (spec(columns=COLUMNS, derive={"d": "b"}), "derive.d does not fit: is a text; a model learns"),
+    (spec(columns=COLUMNS, derive={"d": "seen + 1"}), "derive.d does not fit: gives a time"),
+    (spec(columns=COLUMNS, derive={"d": "month(a)"}), "month needs a time, not a number"),
+    (spec(columns=COLUMNS, derive={"d": "sqrt(seen)"}), "sqrt needs a number, not a time"),
+    (spec(columns=COLUMNS, derive={"a": "a + 1"}), "derive.a is a column already; give what is"),
+    (spec(derive={"d": "y * 2"}), "derive.d uses 'y', which is the target"),
+    (
+        spec(columns=COLUMNS, derive={"d": "a + 1", "e": "d * 2"}),
+        "derive.e uses 'd', which is derived itself; write its expression out, in parentheses: (a",
+    ),
+    (spec(columns=COLUMNS, derive={"d": "d + a"}), "derive.d uses 'd', which is derived itself"),
+    (
+        spec(
+            columns={**COLUMNS, "later": {"type": "number", "available_at_prediction": False}},
+            derive={"d": "later / a"},
+        ),
+        "derive.d uses 'later', which is not available at prediction",
+    ),
+    (joined().replace("{task", "{derive: {visits: a + 1}, task"), "derive.visits is a column"),
+    (spec(columns=COLUMNS, derive={"d": 5}), "derive.d: Input should be a valid string; 5 is no"),
+]
 TRAININGS = [
     (spec(training={"time_limit": "0s"}), "training.time_limit is 0; write a stretch of time"),
     (spec(monitoring={"window": 0}), "monitoring.window is 0; write a stretch"),
@@ -200,7 +231,9 @@ SOURCES = [
 ]
 
 
-@pytest.mark.parametrize(("text", "words"), [*TARGETS, *COLUMN_RULES, *RULES, *TRAININGS, *SOURCES])
+@pytest.mark.parametrize(
+    ("text", "words"), [*TARGETS, *COLUMN_RULES, *RULES, *DERIVED, *TRAININGS, *SOURCES]
+)
 def test_a_broken_rule_is_a_sentence_that_helps(text: str, words: str) -> None:
     """It names the key and says what to write instead."""
     with pytest.raises(BadSpec) as caught:

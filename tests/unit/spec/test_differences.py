@@ -145,6 +145,11 @@ def test_one_asks_outside_ones_own_machine() -> None:
         ("b: {}", "b: {expect: {values: [x]}}", ["expect of b: counted from the next"]),
         ("task", "training: {holdout: 0.3}\ntask", ["training.holdout: the next training holds"]),
         ("task", "training: {seed: 3}\ntask", ["which stays; the next search starts elsewhere"]),
+        (
+            "task",
+            "derive: {d: a + 1}\ntask",
+            ["derive: +d. The next version learns from them; the champion goes on"],
+        ),
         ("task", "training: {trials: 3}\ntask", ["training: the next training goes by it"]),
         ("task", "promotion: {rule: not_worse}\ntask", ["promotion: the next decision goes by it"]),
         ("task", "size: l\ntask", ["size: the next run gets"]),
