@@ -40,6 +40,7 @@ CODE = (
     "serving/blend.py",
     "serving/cells.py",
     "serving/columns.py",
+    "serving/declared.py",
     "serving/encoder.py",
     "serving/engine.py",
     "serving/features.py",

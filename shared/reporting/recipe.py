@@ -19,7 +19,7 @@ def recipe_rows(task: str, request: RunRequest, records: Mapping[str, dict[str, 
         for name, record in records.items()
         if name.startswith("tuned-")
     ]
-    metric = metrics.PRIMARY[task]
+    metric, schema = metrics.PRIMARY[task], records["prepared"]["schema"]
     return [
         ("candidate", f"{fitted['candidate']} ({_values(fitted['params'])})"),
         *(

@@ -12,130 +12,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.errors import InvalidInstances
-from shared.rules import binding as row_rules
-from shared.rules.expressions import parse, parse_value
-from shared.serving.cells import BadCell, CellRules, Rule
-from shared.serving.features import Bounds, Feature
+from shared.serving.cells import BadCell
+from shared.serving.declared import Columns, Declared, bounds_of
+from shared.serving.features import Feature
 from shared.serving.problems import Problem, problem_of, rule_of
-from shared.serving.times import moment_of
+from shared.serving.times import text_of
 
-if TYPE_CHECKING:  # the spec needs pydantic, which serving does not carry
-    from shared.spec.model import Expect, Spec
-
-__all__ = ["Columns", "Problem", "Schema"]
-
-Columns = dict[str, NDArray[Any]]
+__all__ = ["Columns", "Problem", "Schema", "bounds_of"]
 
 _PLAIN_NUMBERS = ({float}, {int}, {float, int}, {float, type(None)}, {int, type(None)})
 
 
-@dataclass(frozen=True)
-class Schema(CellRules):
-    """The columns that a model needs, how their cells are written, and the `rules` (name and
-    expression) that a whole row has to keep.
-
-    A model sees its `features` and what `derive` (name and expression) makes of its inputs, in that
-    order: `seen`. Its inputs are the features and the `carried` columns, which it does not see
-    itself. Raises ExpressionError for a rule or an expression about anything but inputs."""
-
-    features: tuple[Feature, ...]
-    rules: tuple[tuple[str, str], ...] = ()
-    carried: tuple[Feature, ...] = ()
-    derive: tuple[tuple[str, str], ...] = ()
-    _rules: tuple[tuple[str, row_rules.Bound], ...] = field(init=False, repr=False, compare=False)
-    _row: tuple[tuple[str, bool, Bounds | None], ...] = field(init=False, repr=False, compare=False)
-    _made: tuple[tuple[str, row_rules.BoundValue], ...] = field(
-        init=False, repr=False, compare=False
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "features", tuple(self.canonical(f) for f in self.features))
-        object.__setattr__(self, "carried", tuple(self.canonical(f) for f in self.carried))
-        row = tuple((f.name, f.kind == "number", f.require or None) for f in self.features)
-        object.__setattr__(self, "_row", row)
-        kinds: dict[str, row_rules.Kind] = {f.name: f.kind for f in self.inputs}
-        bound = tuple(
-            (name, row_rules.bind(parse(text), kinds, self.category_of))
-            for name, text in self.rules
-        )
-        object.__setattr__(self, "_rules", bound)
-        made = tuple(
-            (name, row_rules.bind_value(parse_value(text), kinds)) for name, text in self.derive
-        )
-        object.__setattr__(self, "_made", made)
-
-    @classmethod
-    def of(cls, spec: Spec) -> Schema:
-        """The schema of a model spec: its features in file order, what is derived, and the rules
-        that are about nothing but inputs. Raises ExpressionError."""
-        columns, source = spec.all_columns, spec.main_source
-
-        def feature(name: str) -> Feature:
-            column = columns[name]
-            expect, require = bounds_of(column.expect), bounds_of(column.require)
-            return Feature(name, column.type, expect, require)
-
-        features, carried = spec.feature_names(), spec.carried_names()
-        known = {*features, *carried}
-        return cls(
-            features=tuple(map(feature, features)),
-            carried=tuple(map(feature, carried)),
-            derive=tuple(spec.derive.items()),
-            rules=tuple(
-                (name, text)
-                for name, text in spec.rules.items()
-                if known.issuperset(parse(text).columns)
-            ),
-            missing=source.missing,
-            strip=source.strip,
-            decimal=source.decimal,
-        )
-
-    @property
-    def inputs(self) -> tuple[Feature, ...]:
-        """What a record or a row of a file has to bring."""
-        return (*self.features, *self.carried)
-
-    @property
-    def names(self) -> list[str]:
-        """Of the inputs."""
-        return [feature.name for feature in self.inputs]
-
-    @property
-    def seen(self) -> tuple[Feature, ...]:
-        """What a model sees: features, then derived numbers."""
-        return (*self.features, *(Feature(name, "number") for name, _ in self.derive))
-
-    @property
-    def telling(self) -> tuple[Feature, ...]:
-        """What tells rows apart: the features, so that a new expression moves no row to another
-        side of a split. Where all that a model sees is derived, its inputs."""
-        return self.features or self.carried
-
-    @property
-    def bound_rules(self) -> tuple[tuple[str, row_rules.Bound], ...]:
-        """The rules by name, ready to be asked."""
-        return self._rules
-
-    @property
-    def bound_derive(self) -> tuple[tuple[str, row_rules.BoundValue], ...]:
-        """The expressions by name, ready to be asked."""
-        return self._made
-
-    def with_derived(self, columns: Columns) -> Columns:
-        """Columns of all inputs, and those that are derived of them."""
-        if not self._made:
-            return columns
-        with np.errstate(all="ignore"):
-            return {**columns, **{name: made.of(columns) for name, made in self._made}}
+class Schema(Declared):
+    """What a model asks of a row, applied to values."""
 
     # --- one record, the predictor's hot path ----------------------------------------------------
 
@@ -309,77 +204,22 @@ class Schema(CellRules):
         ]
         return converted
 
-    def convert(
-        self, feature: Feature, values: Sequence[object]
-    ) -> tuple[NDArray[Any], dict[int, Rule]]:
-        """Values one by one, and the broken rules by position: what decides a cell, in training
-        and serving alike. A value that breaks a rule is missing."""
-        nothing: float | str = "" if feature.kind == "category" else math.nan
-        found: NDArray[Any] = np.empty(len(values), object if nothing == "" else np.float64)
-        rules: dict[int, Rule] = {}
-        for position, value in enumerate(values):
-            converted, rule = self._value(feature, value)
-            if rule is not None:
-                rules[position] = rule
-                converted = nothing
-            found[position] = converted
-        return found, rules
+    # --- and back --------------------------------------------------------------------------------
 
-    def _value(self, feature: Feature, value: object) -> tuple[float | str, Rule | None]:
-        """A converted value and the rule that it breaks."""
-        try:
-            converted = self._converter(feature)(value)
-        except BadCell as error:
-            return "" if feature.kind == "category" else math.nan, error.rule
-        return converted, feature.require.broken_by(converted)
+    def record_of(self, columns: Columns, row: int) -> dict[str, float | str | None]:
+        """A row as a caller would send it."""
+        return {f.name: _json_value(f, columns[f.name][row]) for f in self.inputs}
 
-    def moment_of(self, value: object) -> float:
-        """Seconds since 1970 that a JSON value or a text stands for, NaN for missing. Raises
-        BadCell."""
-        return moment_of(value, self._markers)
 
-    def _converter(self, feature: Feature) -> Callable[[object], float | str]:
-        if feature.kind == "time":
-            return self.moment_of
-        return self.number_of if feature.kind == "number" else self.category_of
-
-    def canonical(self, feature: Feature) -> Feature:
-        """Declared categories in the spelling that values get."""
-
-        def same(bounds: Bounds) -> Bounds:
-            values = bounds.values and tuple(self.category_of(value) for value in bounds.values)
-            return replace(bounds, values=values)
-
-        return Feature(feature.name, feature.kind, same(feature.expect), same(feature.require))
-
-    # --- JSON ------------------------------------------------------------------------------------
-
-    def to_json(self) -> dict[str, Any]:
-        # A model without rules, or derived columns, keeps the bytes that it always had.
-        rules = [{"name": name, "rule": text} for name, text in self.rules]
-        carried = [feature.to_json() for feature in self.carried]
-        derive = [{"name": name, "expression": text} for name, text in self.derive]
-        return {
-            **({"rules": rules} if rules else {}),
-            **({"carried": carried} if carried else {}),
-            **({"derive": derive} if derive else {}),
-            "features": [feature.to_json() for feature in self.features],
-            "missing": list(self.missing),
-            "strip": self.strip,
-            "decimal": self.decimal,
-        }
-
-    @classmethod
-    def from_json(cls, body: Mapping[str, Any]) -> Schema:
-        return cls(
-            features=tuple(Feature.from_json(item) for item in body["features"]),
-            missing=tuple(body["missing"]),
-            strip=body["strip"],
-            decimal=body["decimal"],
-            rules=tuple((item["name"], item["rule"]) for item in body.get("rules", ())),
-            carried=tuple(Feature.from_json(item) for item in body.get("carried", ())),
-            derive=tuple((item["name"], item["expression"]) for item in body.get("derive", ())),
-        )
+def _json_value(feature: Feature, value: Any) -> float | str | None:
+    if isinstance(value, str):
+        return value or None
+    number = float(value)
+    if math.isnan(number):
+        return None
+    if feature.kind == "time":
+        return text_of(number)
+    return int(number) if number.is_integer() else number
 
 
 def _array(feature: Feature, values: list[Any]) -> NDArray[Any]:
@@ -389,14 +229,3 @@ def _array(feature: Feature, values: list[Any]) -> NDArray[Any]:
     found: NDArray[Any] = np.empty(len(values), object)
     found[:] = values
     return found
-
-
-def bounds_of(limits: Expect) -> Bounds:
-    """What a spec says about the cells of a column."""
-    return Bounds(
-        min=limits.min,
-        max=limits.max,
-        values=limits.values,
-        present=getattr(limits, "present", False),
-        regex=getattr(limits, "regex", None),
-    )

@@ -14,8 +14,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from shared.serving.columns import Columns
-
 ROWS = 20
 ROUNDS = 15
 
@@ -24,11 +22,6 @@ Record = dict[str, float | str | None]
 
 class Answers(Protocol):
     def predict_records(self, records: Sequence[object], /) -> object: ...
-
-
-def records_of(columns: Columns, rows: Sequence[int]) -> list[Record]:
-    """Rows as a caller would send them."""
-    return [{name: _cell(column[row]) for name, column in columns.items()} for row in rows]
 
 
 def spread_rows(count: int, wanted: int = ROWS) -> list[int]:
@@ -59,12 +52,3 @@ def single_row_ms(
         "rows": fastest.shape[1],
         "rounds": rounds,
     }
-
-
-def _cell(value: Any) -> float | str | None:
-    if isinstance(value, str):
-        return value or None
-    number = float(value)
-    if np.isnan(number):
-        return None
-    return int(number) if number.is_integer() else number

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from shared import paths
 from shared.errors import NoCandidate, PackageInvalid
-from shared.serving.columns import Columns, Schema
+from shared.serving.columns import Columns
 from shared.serving.engine import Calibrator
 from shared.serving.package import (
     LoadedModel,
@@ -28,7 +26,6 @@ from shared.serving.package import (
     write,
 )
 from shared.serving.sources.aggregates import SourceAggregates
-from shared.serving.times import text_of
 from shared.tabular import candidates, metrics, parity, tuning
 from shared.tabular.blending import Blended
 from shared.tabular.candidates import Fitted
@@ -105,7 +102,7 @@ def _fit(run: Training, prepared: Prepared, choice: Choice, decided: Decided) ->
         calibrator=decided.calibrator,
         target=prepared.outcome.served,
         metrics=metrics.every(task, holdout.target, answers, decided.level),
-        example=example_of(fit, prepared.schema),
+        example=prepared.schema.record_of(fit.columns, 0),
         sources=tuple(map(SourceAggregates.from_json, prepared.record.get("sources", ()))),
     )
     files, proof = _proved(run, package, served, prepared)
@@ -178,19 +175,3 @@ def load_version(run: Training, record: dict[str, Any], version: str | None = No
         return run.lake.read(paths.package(run.model, version or run.version, name)).data
 
     return load(read, record["files"])
-
-
-def example_of(rows: Examples, schema: Schema) -> dict[str, float | str | None]:
-    """The first row as a caller would send it."""
-    found: dict[str, float | str | None] = {}
-    for feature in schema.inputs:
-        name, value = feature.name, rows.columns[feature.name][0]
-        if isinstance(value, str):
-            found[name] = value or None
-        elif np.isnan(value):
-            found[name] = None
-        elif feature.kind == "time":
-            found[name] = text_of(float(value))
-        else:
-            found[name] = int(value) if float(value).is_integer() else float(value)
-    return found

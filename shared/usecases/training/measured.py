@@ -28,7 +28,7 @@ def measurements(
 ) -> dict[str, Any]:
     """Metrics and slices on the rows compared on, and what the package weighs."""
     declared = run.spec.promotion.slices
-    features = prepared.schema.features
+    features = prepared.schema.seen
     names = measuring.slice_columns(declared.columns, features, holdout.columns)
     return {
         "measures": measuring.measures(mine, champion),
@@ -55,6 +55,7 @@ def time_rows(
         return None
 
     def side(one: LoadedModel) -> tuple[LoadedModel, list[latency.Record]]:
-        return one, latency.records_of(columns_of(cells, one.schema), rows)
+        columns = columns_of(cells, one.schema)
+        return one, [one.schema.record_of(columns, row) for row in rows]
 
     return latency.single_row_ms(side(model), side(champion) if champion else None)
