@@ -41,7 +41,7 @@ def declared_rules(comparison: Comparison, promotion: Promotion) -> Iterator[Rul
 def _guardrail(metric: str, rail: Guardrail, comparison: Comparison) -> Iterator[Rule]:
     measure = comparison.get("measures", {}).get(metric)
     if measure is None:
-        sentence = f"{words(metric)} has a limit, but could not be measured on this holdout."
+        sentence = f"{start(metric)} has a limit, but could not be measured on this holdout."
         yield Rule(f"guardrail {metric}", "unsure", sentence)
         return
     value = measure["value"]
@@ -64,22 +64,28 @@ def _drop(metric: str, allowed: float, measure: Mapping[str, Any], comparison: C
         sentence = f"There is no champion that {words(metric)} could be worse than."
         return Rule(name, "ok", sentence, threshold=allowed)
     if "drop" not in measure:
-        sentence = f"{words(metric)} of the champion could not be measured on these rows."
+        sentence = f"{start(metric)} of the champion could not be measured on these rows."
         return Rule(name, "unsure", sentence, threshold=allowed)
     drop, low, high = measure["drop"], measure["drop_low"], measure["drop_high"]
     how = f"{abs(drop):.4f} {'worse' if drop > 0 else 'better'} than the champion's"
     certain = "" if None in (low, high) else f" (with 95 % confidence {low:+.4f} to {high:+.4f})"
     sentence = (
-        f"{words(metric)} {measure['value']:.4f} is {how} {measure['champion']:.4f}{certain}; "
+        f"{start(metric)} {measure['value']:.4f} is {how} {measure['champion']:.4f}{certain}; "
         f"{allowed:g} worse is allowed."
     )
     facts = {"low": low, "high": high, "rows": measure["rows"]}
     return Rule(name, _verdict(drop <= allowed), sentence, drop, allowed, **facts)
 
 
+def start(metric: str) -> str:
+    """A metric's name as a sentence begins with it."""
+    name = words(metric)
+    return name[0].upper() + name[1:]
+
+
 def said(metric: str, measure: Mapping[str, Any]) -> str:
     """A measured value with its interval and what it rests on."""
-    return f"{words(metric)} is {measure['value']:.4f} ({ends(measure)}, {measure['rows']:,} rows)"
+    return f"{start(metric)} is {measure['value']:.4f} ({ends(measure)}, {measure['rows']:,} rows)"
 
 
 def ends(measure: Mapping[str, Any]) -> str:
@@ -148,7 +154,7 @@ def _worst(
     measure = lowest["measures"][metric]
     facts = {"low": measure["low"], "high": measure["high"], "rows": measure["rows"]}
     sentence = _slice_sentence(
-        f"{words(metric)} by slice: the worst is {_named(lowest)} with {measure['value']:.4f} "
+        f"{start(metric)} by slice: the worst is {_named(lowest)} with {measure['value']:.4f} "
         f"({ends(measure)}, {lowest['rows']:,} rows); {wanted}",
         broken,
         tests,
@@ -171,7 +177,7 @@ def _gap(
     widest = max(judged, key=lambda one: float(one["measures"][metric]["gap"]))
     measure = widest["measures"][metric]
     sentence = _slice_sentence(
-        f"{words(metric)} by slice: {_named(widest)} is {measure['gap']:.4f} worse than all other "
+        f"{start(metric)} by slice: {_named(widest)} is {measure['gap']:.4f} worse than all other "
         f"rows ({measure['value']:.4f} against {measure['rest']:.4f}); {limit:g} is allowed",
         broken,
         tests,

@@ -55,6 +55,12 @@ def judge(
     return _challenger(comparison, evidence, rival, consent, rules)
 
 
+def worth_knowing(verdict: Verdict | None) -> list[str]:
+    """What somebody who is asked should know beside the reason: rules that are broken or open."""
+    rules = verdict.rules if verdict else ()
+    return [rule.sentence for rule in rules if not rule.passed and not rule.decides]
+
+
 def _newcomer(
     comparison: Mapping[str, Any], evidence: Rule, consent: Rule, rules: tuple[Rule, ...]
 ) -> Verdict:
@@ -80,6 +86,8 @@ def _challenger(
         sentence = f"The evidence does not decide: {comparison['sentence']}"
         return _settled("ask", sentence, evidence, rules)
     gain = rival[0]
+    if gain.verdict == "unsure":
+        return _settled("ask", f"{gain.sentence} So a person decides.", gain, rules)
     if not gain.passed:
         return _settled("decline", gain.sentence, gain, rules)
     if not consent.passed:
@@ -141,7 +149,7 @@ def _rival_rules(
     if champion is None:
         return ()
     if comparison.get("gain_lower") is None:
-        sentence = "The gain over the champion could not be measured."
+        sentence = "How much better than the champion it certainly is could not be measured."
         return (Rule(promotion.rule, "unsure", sentence),)
     gain = _gain_rule(comparison, promotion)
     if comparison["evidence"] != "sufficient":
@@ -150,8 +158,7 @@ def _rival_rules(
 
 
 def _gain_rule(comparison: Mapping[str, Any], promotion: Promotion) -> Rule:
-    gain, metric = comparison["gain"], comparison["metric"]
-    lower = float("-inf") if comparison["gain_lower"] is None else comparison["gain_lower"]
+    lower, gain, metric = comparison["gain_lower"], comparison["gain"], comparison["metric"]
     floor = promotion.min_gain if promotion.rule == "better" else -promotion.margin
     passed = lower > floor
     wanted = "better than" if promotion.rule == "better" else "not worse than"

@@ -24,6 +24,7 @@ COMMANDS = {
     "predict": ("predict", "Ask the predictor."),
     "approvals": ("decide", "Versions and specs that wait for a person."),
     "versions": ("versions", "Model versions: list, compare, promote, take back; their history."),
+    "decision": ("decision", "How a version was decided, rule by rule."),
     "rollback": ("decide", "Put the previous version back and pin it."),
     "pin": ("decide", "Hold automation for a model."),
     "unpin": ("decide", "Let automation go on."),

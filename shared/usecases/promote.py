@@ -23,10 +23,11 @@ from shared.events import (
 )
 from shared.manifests import Manifest, move_champion, read_manifest
 from shared.moves import DECISION, Move
-from shared.policy import judge
+from shared.policy import Verdict, worth_knowing
 from shared.runs import RunRequest
 from shared.spec.registry import read_spec
 from shared.usecases.experimenting import keep_running
+from shared.usecases.judging import judge_version
 from shared.usecases.settling import Promote, finish, settle_promotion, settle_refusal, supersede
 
 
@@ -37,29 +38,27 @@ def decide_version(model: str, version: str, ports: Promote) -> str:
     finished = finish(model, version, manifest, ports)
     if finished:
         return finished
-    comparison = documents.require(ports.lake, paths.version(model, version, "comparison.json"))
-    spec = read_spec(model, lake=ports.lake).spec
-    verdict = judge(
-        comparison,
-        spec.promotion,
+    verdict = judge_version(
+        model,
+        version,
         champion=manifest.version if manifest else None,
         pinned=manifest.pinned if manifest else False,
+        lake=ports.lake,
     )
-    rules = verdict.as_dict()["rules"]
     if verdict.action == "promote" and manifest and manifest.experiment:
         hold = f"Experiment {manifest.experiment.id} runs, and a promotion would end it"
         sentence = f"{verdict.sentence} {hold}, so a person decides."
-        return _ask(model, version, manifest, sentence, ports)
+        return _ask(model, version, manifest, sentence, ports, verdict=verdict)
     if verdict.action == "promote":
         sentence, cause = verdict.sentence, _cause(version)
         move = move_to(model, version, manifest, ports, by="policy", cause=cause, reason=sentence)
-        return settle_promotion(model, version, move, ports, sentence=sentence, rules=rules)
+        return settle_promotion(model, version, move, ports, sentence=sentence, verdict=verdict)
     if verdict.action == "decline":
         return settle_refusal(
-            model, version, ports, by="policy", sentence=verdict.sentence, rules=rules
+            model, version, ports, by="policy", sentence=verdict.sentence, verdict=verdict
         )
     if verdict.action == "ask":
-        return _ask(model, version, manifest, verdict.sentence, ports)
+        return _ask(model, version, manifest, verdict.sentence, ports, verdict=verdict)
     return _compare_again(model, version, manifest, ports)
 
 
@@ -134,7 +133,15 @@ def carry_out(approval: Approval, ports: Promote) -> str:
     return settle_promotion(model, version, move, ports, sentence=sentence)
 
 
-def _ask(model: str, version: str, manifest: Manifest | None, sentence: str, ports: Promote) -> str:
+def _ask(
+    model: str,
+    version: str,
+    manifest: Manifest | None,
+    sentence: str,
+    ports: Promote,
+    *,
+    verdict: Verdict | None = None,
+) -> str:
     spec = read_spec(model, lake=ports.lake).spec
     approval = approvals.ask(
         model,
@@ -148,7 +155,7 @@ def _ask(model: str, version: str, manifest: Manifest | None, sentence: str, por
     if not approval.pending:
         return carry_out(approval, ports)
     supersede(model, version, ports)
-    ports.say(approval.message())
+    ports.say(approval.message(worth_knowing(verdict)))
     ports.note(model, version, "approval-requested", sentence=approval.sentence)
     return "asked"
 

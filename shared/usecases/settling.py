@@ -1,6 +1,6 @@
 """How a version's story ends: decision.json, what is published, the last note of its run.
 
-    decision.json (create-only) -> close its question -> publish -> note
+    decision.json (create-only) -> decision.md -> close its question -> publish -> note
 
 decision.json is written once per version, whatever ended it: promoted, not_promoted, superseded or
 expired. A repeat finds it, or the move in the manifest that was made before a crash (or by a
@@ -19,8 +19,11 @@ from shared.documents import timestamp
 from shared.events import AutomationNoted, Event, ModelNotPromoted, ModelPromoted, publish
 from shared.manifests import Manifest, read_manifest
 from shared.moves import Move
+from shared.policy import Verdict
 from shared.ports import Bucket, Clock, Publisher
+from shared.reporting import letter
 from shared.usecases.experimenting import end_moved
+from shared.usecases.judging import judge_as_compared
 
 # The last transition of a version's run, by what decision.json says.
 NOTES = {
@@ -86,10 +89,10 @@ def settle_refusal(
     *,
     by: str,
     sentence: str,
-    rules: object = (),
+    verdict: Verdict | None = None,
     action: str = "not_promoted",
 ) -> str:
-    """Record that the champion stays."""
+    """Record that the champion stays. `verdict` is what policy said, where it was asked."""
     body = {
         "model": model,
         "version": version,
@@ -97,26 +100,45 @@ def settle_refusal(
         "by": by,
         "at": timestamp(ports.clock.now()),
         "sentence": sentence,
-        "rules": rules,
+        **_policy(model, version, verdict, ports),
     }
     return _settle(body, ports)
 
 
 def settle_promotion(
-    model: str, version: str, move: Move, ports: Promote, *, sentence: str, rules: object = ()
+    model: str,
+    version: str,
+    move: Move,
+    ports: Promote,
+    *,
+    sentence: str,
+    verdict: Verdict | None = None,
 ) -> str:
+    """Record that the champion moved."""
     body = {
         "model": model,
         "version": version,
         "action": "promoted",
         "by": move.by,
         "at": move.at,
-        "sentence": sentence or "Promoted; the facts are in comparison.json.",
-        "rules": rules,
+        "sentence": sentence or move.reason or "Promoted; the facts are in comparison.json.",
+        **_policy(model, version, verdict, ports),
         "previous": move.previous,
         "revision": move.revision,
     }
     return _settle(body, ports)
+
+
+def _policy(model: str, version: str, verdict: Verdict | None, ports: Promote) -> dict[str, Any]:
+    """All rules, and what they alone would have done: a person may have decided otherwise."""
+    verdict = verdict or judge_as_compared(model, version, lake=ports.lake)
+    if verdict is None:
+        return {"rules": []}
+    found = verdict.as_dict()
+    return {
+        "rules": found["rules"],
+        "policy": {"action": found["action"], "sentence": found["sentence"]},
+    }
 
 
 def _settle(body: dict[str, Any], ports: Promote) -> str:
@@ -128,6 +150,7 @@ def _settle(body: dict[str, Any], ports: Promote) -> str:
 def _announce(body: Mapping[str, Any], ports: Promote) -> str:
     """Publish and note a settled decision; the note is the last step."""
     model, version, action = body["model"], body["version"], str(body["action"])
+    _write_letter(body, ports)
     _close_question(body, ports)
     facts = {"version": version, "by": body["by"], "sentence": body["sentence"]}
     if action == "promoted":
@@ -141,6 +164,15 @@ def _announce(body: Mapping[str, Any], ports: Promote) -> str:
         ports.say(_expired(model, version, body["sentence"]))
     ports.note(model, version, NOTES[action], **facts)
     return action
+
+
+def _write_letter(body: Mapping[str, Any], ports: Promote) -> None:
+    """decision.md, for people who look beside the card; the same decision gives the same text."""
+    ports.lake.write(
+        paths.version(body["model"], body["version"], "decision.md"),
+        letter.markdown(body).encode(),
+        content_type="text/markdown; charset=utf-8",
+    )
 
 
 def _say_promoted(model: str, move: Move, sentence: str, ports: Promote) -> None:

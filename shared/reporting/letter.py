@@ -1,0 +1,87 @@
+"""A decision as a person reads it: what came of a version, who said so, and rule by rule why.
+
+The same words for decision.md beside the version and for the command line. Needs no numbers
+library: promote writes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+OUTCOMES = {
+    "promoted": "It was promoted and answers from then on.",
+    "not_promoted": "It was not promoted. What served before goes on.",
+    "superseded": "It was superseded before anybody decided: a later version took its place.",
+    "expired": "Nobody decided in time, so it was not promoted. What served before goes on.",
+    "asked": "It waits for a person. What served before goes on until then.",
+    "undecided": "It is not decided yet.",
+}
+MARKS = {"ok": "ok", "broken": "BROKEN", "unsure": "open"}
+_WOULD = {
+    "promote": "promoted it",
+    "decline": "declined it",
+    "ask": "asked a person",
+    "compare_again": "compared it again",
+}
+
+
+def mark(rule: Mapping[str, Any]) -> str:
+    """One word for a rule's verdict; decisions from before there were verdicts have `passed`."""
+    return MARKS[rule.get("verdict") or ("ok" if rule["passed"] else "broken")]
+
+
+def by_whom(body: Mapping[str, Any]) -> str:
+    """Who decided, when."""
+    who = "the rules alone" if body["by"] == "policy" else str(body["by"])
+    return f"Decided by {who} on {moment(str(body['at']))}."
+
+
+def moment(time: str) -> str:
+    """A stored time to the second."""
+    return f"{time[:19].replace('T', ' ')} UTC"
+
+
+def policy_said(body: Mapping[str, Any]) -> str:
+    """What the rules alone would have done, where a person decided; empty elsewhere."""
+    policy = body.get("policy")
+    if not policy or body.get("by") == "policy":
+        return ""
+    would = _WOULD.get(str(policy["action"]), str(policy["action"]))
+    return f"The rules alone would have {would}: {policy['sentence']}"
+
+
+def markdown(body: Mapping[str, Any]) -> str:
+    """decision.md from the body of decision.json."""
+    lines = [
+        f"# Decision on {plain(body['model'])}, version {plain(body['version'])}",
+        "",
+        f"**{OUTCOMES[str(body['action'])]}** {plain(by_whom(body))}",
+        "",
+        f"> {plain(body['sentence'])}",
+        "",
+    ]
+    said = policy_said(body)
+    if said:
+        lines += [plain(said), ""]
+    lines += _rules(body.get("rules") or ())
+    lines += ["The numbers are in `comparison.json`, the model card is `card.html`.", ""]
+    return "\n".join(lines)
+
+
+def _rules(rules: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+    if not rules:
+        return
+    yield from ("| rule | | what was found |", "|---|---|---|")
+    for rule in rules:
+        decided = " **This decided.**" if rule.get("decides") else ""
+        yield f"| {plain(rule['name'])} | {mark(rule)} | {plain(rule['sentence'])}{decided} |"
+    yield ""
+
+
+def plain(text: object) -> str:
+    """Markdown in which data can neither end a table cell nor become markup."""
+    found = " ".join(str(text).split()).replace("\\", "\\\\").replace("|", "\\|")
+    for sign in "`*_[]#":
+        found = found.replace(sign, f"\\{sign}")
+    return found.replace("&", "&amp;").replace("<", "&lt;")
