@@ -48,7 +48,7 @@ class BatchRun:
 
 @dataclass(frozen=True, slots=True)
 class OnlineLine:
-    """One answered row."""
+    """One answered row. `experiment` says how it was dealt, where one ran."""
 
     version: str
     time: datetime
@@ -57,6 +57,7 @@ class OnlineLine:
     score: float | None
     label: str | None
     error: str | None
+    experiment: dict[str, Any] | None = None
 
 
 def find_batch_run(model: str, run_id: str, *, lake: Bucket) -> BatchRun | None:
@@ -118,6 +119,7 @@ def online_lines(
                     score=line.get("score"),
                     label=line.get("label"),
                     error=line.get("error"),
+                    experiment=line.get("experiment"),
                 )
 
 

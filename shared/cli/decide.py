@@ -21,9 +21,18 @@ from shared.versions import number_of
 reason_option = click.option("--reason", default="", help="Why; it is recorded.")
 
 
-def decide(context: Context, action: str, model: str, version: str, reason: str) -> str:
+def decide(
+    context: Context,
+    action: str,
+    model: str,
+    version: str,
+    reason: str,
+    *,
+    facts: dict[str, Any] | None = None,
+) -> str:
     """What promote answers. Raises ClickException with its reason when it refuses."""
-    body = {"model": model, "version": version, "action": action, "reason": reason}
+    body: dict[str, Any] = {"model": model, "version": version, "action": action, "reason": reason}
+    body |= {"facts": facts} if facts else {}
     status, answer = request(
         "POST", f"{context.config.promote_url}/decide", body, {"X-Millrace-User": context.user}
     )

@@ -28,6 +28,7 @@ COMMANDS = {
     "rollback": ("decide", "Put the previous version back and pin it."),
     "pin": ("decide", "Hold automation for a model."),
     "unpin": ("decide", "Let automation go on."),
+    "experiment": ("experiment", "Two versions side by side on live traffic, judged on labels."),
     "tick": ("tick", "Publish what Cloud Scheduler would: sweep or monitor."),
     "dead-letters": ("letters", "Messages that could not be delivered."),
     "spec": ("specs", "Check a spec file, show the one in force, compare, plan."),

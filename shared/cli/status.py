@@ -46,6 +46,7 @@ def status(context_name: str, model: str | None, as_json: bool) -> None:
 def model_row(model: str, lake: Bucket) -> dict[str, Any]:
     registered = find_spec(model, lake=lake)
     manifest = read_manifest(model, lake=lake)
+    running = manifest.experiment if manifest else None
     lane, _ = read_lane(model, lake=lake)
     pending = [item.version for item in approvals.every(model, lake=lake) if item.pending]
     return {
@@ -56,6 +57,7 @@ def model_row(model: str, lake: Bucket) -> dict[str, Any]:
         "semantic_version": manifest.semantic_version if manifest else None,
         "promoted_at": manifest.promoted_at if manifest else None,
         "pinned": manifest.pinned if manifest else False,
+        "experiment": running.version if running else None,
         "running": [f"{slot.kind} {slot.run_id}" for slot in lane.slots],
         "waiting": [
             *(f"{item.kind} {item.run_id}" for item in lane.waiting),

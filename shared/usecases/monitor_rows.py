@@ -66,6 +66,7 @@ class VersionFacts:
     schema: Schema
     task: str
     reference: dict[str, Any] | None
+    labels: tuple[str, ...] = ()
 
     @property
     def positive(self) -> str | None:
@@ -112,7 +113,7 @@ def labels_of(
     return Labels(tuple(found), mature=True, count_from=count_from)
 
 
-def _truths(labels: Labels, runs: list[BatchRun], lake: Bucket) -> dict[str, str]:
+def truths_of(labels: Labels, runs: list[BatchRun], *, lake: Bucket) -> dict[str, str]:
     """The label of each prediction; what arrived last wins."""
     score_runs: set[str | None] = {run.run_id for run in runs} or {None}
     truths: dict[str, str] = {}
@@ -138,7 +139,7 @@ def read_window(
 ) -> list[tuple[VersionFacts, WindowRows]]:
     """The window's rows per version, the version with most rows first. Raises ObjectNotFound for
     a version that was never stored."""
-    gathering = _Gatherings(window.model, _truths(labels, runs, lake), lake)
+    gathering = _Gatherings(window.model, truths_of(labels, runs, lake=lake), lake)
     for run in runs:
         _read_run(run, gathering, lake)
     if window.channel == "online":
@@ -182,6 +183,7 @@ def version_facts(model: str, version: str, *, lake: Bucket) -> VersionFacts:
         Schema.from_json(package["schema"]),
         package["task"],
         reference.body if reference.exists else None,
+        tuple(package["labels"]),
     )
 
 

@@ -1,0 +1,145 @@
+"""The commands of an experiment: what a person types, from the plan to the promotion."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from infra.local.addresses import Addresses
+from shared.cli import contexts, decide
+from shared.cli.contexts import Context
+from shared.cli.main import cli
+from shared.errors import Rejected
+from shared.manifests import read_manifest
+from shared.usecases.decisions import parse_decision, take_decision
+from shared.wiring import Wiring
+from tests.support.system import CONFIG
+from tests.unit.cli.conftest import NOWHERE
+from tests.unit.experiment_world import CHALLENGER, Trial
+from tests.unit.monitoring.world import MODEL, VERSION
+
+
+class Desk:
+    """A shell on a trial. The wire to promote is short: its door is tested elsewhere."""
+
+    def __init__(self, trial: Trial) -> None:
+        self.trial = trial
+
+    def decide(
+        self, method: str, url: str, body: dict[str, Any], headers: dict[str, str]
+    ) -> tuple[int, Any]:
+        assert (method, url) == ("POST", f"{NOWHERE}/decide")
+        said = json.loads(json.dumps(body, allow_nan=False))
+        try:
+            decision = parse_decision(said, headers["X-Millrace-User"])
+            return 200, {"ok": True, "sentence": take_decision(decision, self.trial.promoting)}
+        except Rejected as error:
+            return 409, {"ok": False, "sentence": str(error)}
+
+    def __call__(self, *words: str) -> Result:
+        return CliRunner().invoke(cli, ["experiment", *words])
+
+    def champion(self) -> str:
+        manifest = read_manifest(MODEL, lake=self.trial.lake)
+        assert manifest is not None
+        return manifest.version
+
+
+@pytest.fixture
+def desk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Desk:
+    trial = Trial({"age": 1.5})
+    addresses = Addresses(*[NOWHERE] * len(Addresses.__dataclass_fields__))
+    context, wiring = Context("local", tmp_path, {}, addresses), Wiring(CONFIG)
+    ports = {"lake": trial.lake, "clock": trial.clock, "publisher": trial.cloud.publisher}
+    wiring.__dict__.update(ports)  # stands where cached properties would
+    config = replace(CONFIG, predict_url=NOWHERE, promote_url=NOWHERE)
+    context.__dict__.update({"config": config, "wiring": wiring})
+    found = Desk(trial)
+    monkeypatch.setattr(contexts, "load", lambda name: context)
+    monkeypatch.setattr(decide, "request", found.decide)
+    return found
+
+
+def test_a_dry_run_says_what_would_happen_and_how_many_labels_it_takes(desk: Desk) -> None:
+    """Who would answer what, and labelled rows for a difference of the size one cares about;
+    nothing is begun."""
+    result = desk("start", MODEL, CHALLENGER, "--key", "customer", "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert f"{CHALLENGER} answers 50% of the values of customer" in result.stdout
+    assert "true difference of 0.02 in AUROC" in result.stdout
+    assert "nothing was done" in result.stderr
+    small = desk("start", MODEL, CHALLENGER, "--difference", "0.1", "--dry-run")
+    assert "true difference of 0.1 in AUROC" in small.stdout
+    assert desk("status", MODEL).exit_code == 1
+    refused = desk("start", MODEL, CHALLENGER, "--key", "shoe_size", "--dry-run")
+    assert (refused.exit_code, "no column 'shoe_size'" in str(refused.exception)) == (1, True)
+
+
+def test_an_experiment_from_start_to_promotion(desk: Desk) -> None:
+    """Start, look, stop with --promote: the verdict is shown, recorded, and in the reason of an
+    ordinary promotion; typing it again changes nothing."""
+    trial = desk.trial
+    started = desk("start", MODEL, CHALLENGER, "--key", "customer", "--reason", "try it")
+    assert started.exit_code == 0, started.output
+    early = desk("status", MODEL)
+    assert "Not enough to judge" in early.stdout
+    trial.ask(1200)
+    trial.label_all()
+    text = desk("status", MODEL).stdout
+    assert "The challenger is better: AUROC" in text
+    assert "There is no planned end" in text
+    body = json.loads(desk("status", MODEL, "--json").stdout)
+    assert body["verdict"] == "challenger_better"
+    assert body["experiment"]["reason"] == "try it"
+    assert body["champion"]["rows"] + body["challenger"]["rows"] == 1200
+    dry = desk("stop", MODEL, "--promote", "--dry-run")
+    assert "nothing was done" in dry.stderr
+    assert desk.champion() == VERSION
+    stopped = desk("stop", MODEL, "--promote", "--reason", "as planned")
+    assert stopped.exit_code == 0, stopped.output
+    assert f"{CHALLENGER} is the champion of {MODEL} now" in stopped.stdout
+    assert desk.champion() == CHALLENGER
+    record = trial.record()
+    assert record.ended is not None
+    assert (record.ended.how, record.ended.reason) == ("promote", "as planned")
+    manifest = read_manifest(MODEL, lake=trial.lake)
+    assert manifest is not None
+    assert "The challenger is better: AUROC" in manifest.moves[-1].reason
+    assert desk("stop", MODEL, "--promote").exit_code == 0
+    assert desk.champion() == CHALLENGER
+
+
+def test_a_promotion_that_was_cut_off_is_done_by_the_same_command(desk: Desk) -> None:
+    """The stop went through and the promotion did not: typed again, it does."""
+    desk("start", MODEL, CHALLENGER)
+    desk.trial.stop("promote")
+    assert desk.champion() == VERSION
+    result = desk("stop", MODEL, "--promote")
+    assert result.exit_code == 0, result.output
+    assert desk.champion() == CHALLENGER
+
+
+def test_keeping_the_champion_is_the_default(desk: Desk) -> None:
+    """And a stop of what is over says how it ended."""
+    desk("start", MODEL, CHALLENGER)
+    assert desk("stop", MODEL, "--reason", "enough").exit_code == 0
+    assert desk.champion() == VERSION
+    again = desk("stop", MODEL)
+    assert again.exit_code == 1
+    assert "enough" in again.output
+    assert "enough" in desk("status", MODEL).stdout
+
+
+def test_times_are_dates_or_have_a_zone(desk: Desk) -> None:
+    """`--until` is never guessed."""
+    for text, reason in (("soon", "is no date"), ("2027-01-01T10:00", "no time zone")):
+        result = desk("start", MODEL, CHALLENGER, "--until", text)
+        assert result.exit_code == 2
+        assert reason in result.output
+    assert desk("start", MODEL, CHALLENGER, "--until", "2027-01-01").exit_code == 0
+    assert desk.trial.record().experiment.until == "2027-01-01T00:00:00Z"
