@@ -31,6 +31,10 @@ class Config:
     spec_wait_seconds: int
     identity: str
     console_url: str
+    code_version: str = ""  # of the build; a commit when run from a checkout
+    vertex_registry: bool = False
+    vertex_endpoint: str = ""  # host:port of a plain gRPC server; empty is the region's own
+    predict_image: str = ""  # what Vertex AI would serve a version with
     pubsub_grpc: str = ""  # host:port where gRPC is not on `pubsub_endpoint`'s
 
     @classmethod
@@ -61,5 +65,9 @@ class Config:
             spec_wait_seconds=int(env.get("MILLRACE_SPEC_WAIT_SECONDS", "600")),
             identity=env.get("MILLRACE_IDENTITY", "token"),
             console_url=env.get("MILLRACE_CONSOLE_URL", "").rstrip("/"),
+            code_version=env.get("MILLRACE_CODE_VERSION", ""),
+            vertex_registry=env.get("MILLRACE_VERTEX_REGISTRY", "off") == "on",
+            vertex_endpoint=env.get("MILLRACE_VERTEX_ENDPOINT", ""),
+            predict_image=env.get("MILLRACE_PREDICT_IMAGE", ""),
             pubsub_grpc=env.get("PUBSUB_EMULATOR_HOST", ""),
         )

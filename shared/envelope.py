@@ -29,6 +29,14 @@ class Delivery:
     attributes: Mapping[str, str]
     body: dict[str, Any]
 
+    @property
+    def said_at(self) -> datetime:
+        """When one of our messages was published: a duplicate of the service keeps this time."""
+        try:
+            return parse_time(str(self.body.get("time")))
+        except ValueError:
+            return self.publish_time
+
 
 def parse_delivery(headers: Mapping[str, str], raw: bytes) -> Delivery:
     """A delivery from a raw Pub/Sub push, a binary CloudEvent around one, or a binary CloudEvent

@@ -180,7 +180,7 @@ class AliasMoved(Retryable):
 
 
 class TrackingUnavailable(Retryable):
-    """The MLflow server did not answer."""
+    """MLflow or Vertex AI did not answer, or refused what we asked."""
 
 
 class WrongTask(InProgress):

@@ -71,14 +71,17 @@ class ComparisonRequested(_Request):
 
 @dataclass(frozen=True, kw_only=True)
 class PromotionRequested(Event):
-    """mirror saw somebody move the champion alias in MLflow by hand."""
+    """mirror saw somebody move the champion alias by hand. `where` names the registry, `seen_at`
+    tells one move from the next."""
 
     topic: ClassVar[str] = "requests"
-    KEY: ClassVar[tuple[str, ...]] = ("model", "version", "instead_of")
+    KEY: ClassVar[tuple[str, ...]] = ("model", "version", "instead_of", "where", "seen_at")
     model: str
     version: str
     instead_of: str
     by: str
+    where: str = "MLflow"
+    seen_at: str = ""
 
 
 # --- outcomes ------------------------------------------------------------------------------------

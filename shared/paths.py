@@ -207,13 +207,20 @@ def approval(model: str, version_id: str) -> str:
     return f"approvals/{model}/{version_id}.json"
 
 
-def mirror(model: str) -> str:
-    """The champion that mirror last wrote to MLflow."""
-    return f"mirror/{model}.json"
+def mirror(model: str, registry: str = "MLflow") -> str:
+    """The champion that mirror last wrote to a registry."""
+    if registry == "MLflow":  # it was the only one once
+        return f"mirror/{model}.json"
+    return f"mirror/{model}/{_slug(registry)}.json"
 
 
-def mirror_seen(model: str, event_id: str) -> str:
-    return f"mirror/{model}/{digest(event_id, 32)}.json"
+def mirror_moved(model: str, registry: str) -> str:
+    """The champion alias that somebody moved in a registry, while it differs from ours."""
+    return f"mirror/{model}/{_slug(registry)}-moved.json"
+
+
+def _slug(title: str) -> str:
+    return title.lower().replace(" ", "-")
 
 
 def incident(model: str, incident_id: str) -> str:

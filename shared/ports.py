@@ -171,17 +171,36 @@ class TrackedVersion:
     tracking_run_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class VersionFacts:
+    """What a registry shows of a version beside its files. Tags are plain names; the adapter makes
+    them what its service allows."""
+
+    tracking_run_id: str | None = None
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
 class Registry(Protocol):
-    """The mirrored model registry (MLflow). Truth stays in the lake."""
+    """A mirrored model registry (MLflow, Vertex AI). Truth stays in the lake. Every method raises
+    TrackingUnavailable for whatever the service has against it."""
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
 
     def find(self, model: str, version: str) -> TrackedVersion | None:
-        """The registered version whose tag `millrace.run_id` is `version`, or None."""
+        """The registered version that carries our run id, or None."""
 
-    def register(self, model: str, version: str, tracking_run_id: str | None) -> TrackedVersion:
+    def register(self, model: str, version: str, facts: VersionFacts) -> TrackedVersion:
         """Register what is not there yet; called again, finds the first one."""
 
+    def describe(self, model: str, version: TrackedVersion, description: str) -> None:
+        """Replace what the version says of itself."""
+
     def alias(self, model: str, alias: str) -> str | None:
-        """Our version id behind an alias, or None."""
+        """Our version id behind an alias; the registry's own number, after `#`, when somebody
+        pointed it at a version that is none of ours; None when it is not set."""
 
     def set_alias(self, model: str, alias: str, version: TrackedVersion) -> None:
         """Point an alias at a version."""
@@ -197,8 +216,19 @@ class TrackedCandidate:
 
 
 @dataclass(frozen=True, slots=True)
+class TrackedDataset:
+    """The rows a training was made from. `source` is where they lie, `counts` are small facts."""
+
+    name: str
+    digest: str
+    source: str
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class TrackedTraining:
-    """A training as the tracking server shows it. `version` is our run id, which is the key."""
+    """A training as the tracking server shows it. `version` is our run id, which is the key;
+    `by` asked for it; `description` is Markdown."""
 
     model: str
     version: str
@@ -206,6 +236,9 @@ class TrackedTraining:
     params: Mapping[str, float | str]
     metrics: Mapping[str, float]
     candidates: Sequence[TrackedCandidate] = ()
+    dataset: TrackedDataset | None = None
+    description: str = ""
+    by: str = ""
 
 
 class Tracker(Protocol):

@@ -84,6 +84,20 @@ class Wiring:
         return MlflowRegistry(self.config)
 
     @cached_property
+    def vertex(self) -> Registry | None:
+        """Vertex AI's Model Registry; None unless it is switched on."""
+        if not self.config.vertex_registry:
+            return None
+        from shared.adapters.vertex_registry import VertexRegistry
+
+        return VertexRegistry(self.config)
+
+    @property
+    def registries(self) -> list[Registry]:
+        """All that mirror the lake."""
+        return [one for one in (self.registry, self.vertex) if one is not None]
+
+    @cached_property
     def tracker(self) -> Tracker | None:
         """None when no tracking server is configured."""
         if not self.config.tracking_uri:

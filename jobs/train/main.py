@@ -20,7 +20,7 @@ def use_case(task: Task) -> None:
         publisher=wiring.publisher,
         clock=wiring.clock,
         tracker=wiring.tracker,
-        registry=wiring.registry,
+        registries=wiring.registries,
         workers=os.cpu_count() or 1,
     )
 

@@ -69,7 +69,8 @@ class ServedModel:
 
         if isinstance(model_input, pd.DataFrame):
             known = model_input.astype(object).where(model_input.notna(), None)
-            model_input = known.to_dict("records")
+            # A frame of which no column is known still has its rows, each of which is refused.
+            model_input = known.to_dict("records") or [{} for _ in known.index]
         records = list(model_input)
         if self._resolver is not None:
             records = self._resolver.resolve(records, datetime.now(UTC)).records

@@ -1,7 +1,7 @@
 """`ports.Registry` on an MLflow tracking server, through mlflow-skinny's client.
 
-A mirror for people: truth stays in the lake. The registered model has the model's name; each of
-our versions is found by its tag, because MLflow numbers its versions itself.
+The registered model has the model's name; each of our versions is found by its tag, because MLflow
+numbers its versions itself.
 """
 
 from __future__ import annotations
@@ -13,18 +13,13 @@ from typing import Any
 from shared import paths
 from shared.config import Config
 from shared.errors import TrackingUnavailable
-from shared.ports import TrackedVersion
+from shared.ports import TrackedVersion, VersionFacts
 
 _TAG = "millrace.run_id"
 _MISSING = "RESOURCE_DOES_NOT_EXIST"
-_PASSING = frozenset(
-    {
-        "INTERNAL_ERROR",
-        "TEMPORARILY_UNAVAILABLE",
-        "REQUEST_LIMIT_EXCEEDED",
-        "RESOURCE_EXHAUSTED",
-        "DEADLINE_EXCEEDED",
-    }
+_ABOUT = (
+    "Mirrored by Millrace; what serves is decided in the lake. Moving the alias `champion` here "
+    "changes nothing by itself: it asks for an approval, with the same gate."
 )
 _FEW_RETRIES = 2  # MLflow's own 7 with doubling pauses outlast a function
 _TIMEOUT_SECONDS = 10
@@ -32,6 +27,8 @@ _TIMEOUT_SECONDS = 10
 
 class MlflowRegistry:
     """Implements `ports.Registry`."""
+
+    title = "MLflow"
 
     def __init__(self, config: Config) -> None:
         from mlflow.environment_variables import (
@@ -65,15 +62,19 @@ class MlflowRegistry:
         first = min(found, key=lambda each: int(each.version))
         return TrackedVersion(str(first.version), first.run_id or "")
 
-    def register(self, model: str, version: str, tracking_run_id: str | None) -> TrackedVersion:
+    def register(self, model: str, version: str, facts: VersionFacts) -> TrackedVersion:
         known = self.find(model, version)
         if known is None:
             with _answering():
-                self._create(model, version, tracking_run_id)
+                self._create(model, version, facts)
             known = self.find(model, version)
         if known is None:
             raise TrackingUnavailable(f"MLflow took version {version} of {model} but has no trace")
         return known
+
+    def describe(self, model: str, version: TrackedVersion, description: str) -> None:
+        with _answering():
+            self._client.update_model_version(model, version.registry_version, description)
 
     def alias(self, model: str, alias: str) -> str | None:
         with _answering():
@@ -84,25 +85,25 @@ class MlflowRegistry:
                 if error.error_code not in {_MISSING, "INVALID_PARAMETER_VALUE"}:
                     raise
                 return None
-        tag: str | None = found.tags.get(_TAG)
-        return tag
+        return str(found.tags.get(_TAG) or f"#{found.version}")
 
     def set_alias(self, model: str, alias: str, version: TrackedVersion) -> None:
         with _answering():
             self._client.set_registered_model_alias(model, alias, version.registry_version)
 
-    def _create(self, model: str, version: str, tracking_run_id: str | None) -> None:
+    def _create(self, model: str, version: str, facts: VersionFacts) -> None:
         try:
-            self._client.create_registered_model(model)
+            self._client.create_registered_model(model, description=_ABOUT)
         except self._error as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        artifacts = self._artifacts(tracking_run_id)
+        artifacts = self._artifacts(facts.tracking_run_id)
         self._client.create_model_version(
             name=model,
             source=artifacts or f"gs://{self._lake}/{paths.version(model, version)}",
-            run_id=tracking_run_id if artifacts else None,
-            tags={_TAG: version},
+            run_id=facts.tracking_run_id if artifacts else None,
+            tags={**{f"millrace.{name}": text for name, text in facts.tags.items()}, _TAG: version},
+            description=facts.description,
             await_creation_for=0,
         )
 
@@ -121,13 +122,11 @@ class MlflowRegistry:
 
 @contextmanager
 def _answering() -> Iterator[None]:
-    """TrackingUnavailable for what may pass; MLflow reports a connection that failed, and any 5xx,
-    as an error of its own with one of these codes."""
+    """TrackingUnavailable for whatever MLflow has against it: a connection that failed, any 5xx,
+    and also a refusal, which an operator can mend while the message is tried again."""
     from mlflow.exceptions import MlflowException
 
     try:
         yield
     except MlflowException as error:
-        if error.error_code in _PASSING:
-            raise TrackingUnavailable(f"MLflow: {error.message}") from error
-        raise
+        raise TrackingUnavailable(f"MLflow: {error.message}") from error

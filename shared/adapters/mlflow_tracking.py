@@ -1,32 +1,35 @@
 """`ports.Tracker` on an MLflow tracking server: a run per training, nested runs per candidate.
 
-The run's artifact root is a pyfunc model as well (MLmodel, package/, code/), so that registering
-the run makes `models:/<model>@champion` loadable. MLmodel is written by hand, as JSON, which YAML
-contains: `mlflow.pyfunc.save_model` would copy an environment we know better.
+The run's artifact root is a pyfunc model as well (`shared.adapters.mlflow_model`), so that
+registering the run makes `models:/<model>@champion` loadable.
+
+    run (found by its tag) -> values -> nested runs -> dataset -> files -> finished
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
-import sys
+import platform
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed
+from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
 
-from shared.adapters.mlflow_pyfunc import CODE
+from shared.adapters.mlflow_model import make_model
 from shared.config import Config
 from shared.errors import TrackingUnavailable
-from shared.ports import TrackedCandidate, TrackedTraining
+from shared.ports import TrackedCandidate, TrackedDataset, TrackedTraining
 
+SECONDS = "seconds"  # the metric that says how long a run's work took
 _TAG = "millrace.run_id"
 _PARENT = "mlflow.parentRunId"
-_NAME = "mlflow.runName"
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_DIGEST_LETTERS = 36  # MLflow refuses longer ones; the whole hash is a tag
+_KEY_PACKAGES = ("numpy", "scikit-learn", "xgboost", "xgboost-cpu", "optuna", "skl2onnx")
 # MLflow's own seven retries with doubling pauses would hold a finished training for minutes.
 _LIMITS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -47,23 +50,26 @@ class MlflowTracker:
         from mlflow.tracking import MlflowClient
 
         self._client = MlflowClient(tracking_uri=config.tracking_uri)
+        self._code_version = config.code_version
 
     def log(self, training: TrackedTraining, files: Path) -> str:
         with _answering():
             experiment = self._experiment(training.model)
-            run = self._find(experiment, training.version)
-            if run is not None and run.info.status == "FINISHED":
-                return str(run.info.run_id)
-            if run is None:
-                tags = {**training.tags, _TAG: training.version, _NAME: training.version}
-                run = self._client.create_run(experiment, tags=tags)
+            run = self._find(experiment, training.version) or self._begin(
+                experiment, training.version, training.metrics, self._tags(training)
+            )
             run_id = str(run.info.run_id)
+            if run.info.status == "FINISHED":
+                return run_id
             self._log_values(run_id, training.params, training.metrics)
             self._log_candidates(experiment, run_id, training.candidates)
+            if training.dataset is not None:
+                self._log_dataset(run_id, training.dataset)
             make_model(files, run_id)
+            (files / "environment.txt").write_text(_environment())
             self._client.log_artifacts(run_id, os.fspath(files))
             # Last: an unfinished run is taken up again by the next attempt.
-            self._client.set_terminated(run_id)
+            self._end(run, training.metrics)
             return run_id
 
     def _experiment(self, name: str) -> str:
@@ -84,20 +90,59 @@ class MlflowTracker:
         found = self._client.search_runs([experiment], f"tags.`{_TAG}` = '{version}'")
         return min(found, key=lambda run: run.info.start_time, default=None)
 
+    def _tags(self, training: TrackedTraining) -> dict[str, str]:
+        code = self._code_version
+        commit = {"mlflow.source.git.commit": code} if _COMMIT.fullmatch(code) else {}
+        return {
+            **training.tags,
+            **({"millrace.code_version": code} if code else {}),
+            **commit,
+            **_versions(),
+            _TAG: training.version,
+            "mlflow.note.content": training.description,
+            "mlflow.user": training.by,
+            "mlflow.source.name": "millrace train",
+            "mlflow.source.type": "JOB",
+        }
+
+    def _begin(
+        self, experiment: str, name: str, metrics: Mapping[str, float], tags: Mapping[str, str]
+    ) -> Any:
+        """A run that lasts as long as what it shows did, so that MLflow's duration is true."""
+        began = int(1000 * (time.time() - metrics.get(SECONDS, 0.0)))
+        shown = {key: value for key, value in tags.items() if value}
+        return self._client.create_run(experiment, start_time=began, tags=shown, run_name=name)
+
+    def _end(self, run: Any, metrics: Mapping[str, float]) -> None:
+        ended = run.info.start_time + int(1000 * metrics.get(SECONDS, 0.0))
+        self._client.set_terminated(run.info.run_id, end_time=ended)
+
     def _log_candidates(
         self, experiment: str, parent: str, candidates: Sequence[TrackedCandidate]
     ) -> None:
-        known = {
-            run.data.tags.get(_NAME)
-            for run in self._client.search_runs([experiment], f"tags.`{_PARENT}` = '{parent}'")
-        }
+        """What a crash left unfinished is gone on with."""
+        nested = self._client.search_runs([experiment], f"tags.`{_PARENT}` = '{parent}'")
+        known = {run.info.run_name: run for run in nested}
         for candidate in candidates:
-            if candidate.name in known:
-                continue
-            tags = {_PARENT: parent, _NAME: candidate.name}
-            run_id = self._client.create_run(experiment, tags=tags).info.run_id
-            self._log_values(run_id, candidate.params, candidate.metrics)
-            self._client.set_terminated(run_id)
+            run = known.get(candidate.name) or self._begin(
+                experiment, candidate.name, candidate.metrics, {_PARENT: parent}
+            )
+            if run.info.status != "FINISHED":
+                self._log_values(run.info.run_id, candidate.params, candidate.metrics)
+                self._end(run, candidate.metrics)
+
+    def _log_dataset(self, run_id: str, dataset: TrackedDataset) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        shown = Dataset(
+            name=dataset.name,
+            digest=dataset.digest[:_DIGEST_LETTERS],
+            source_type="gs",
+            source=json.dumps({"uri": dataset.source}),
+            profile=json.dumps(dict(dataset.counts)),
+        )
+        context = InputTag("mlflow.data.context", "training")
+        self._client.log_inputs(run_id, [DatasetInput(shown, [context])])
 
     def _log_values(
         self, run_id: str, params: Mapping[str, float | str], metrics: Mapping[str, float]
@@ -112,35 +157,25 @@ class MlflowTracker:
         )
 
 
-def make_model(folder: Path, run_id: str) -> None:
-    """Turn a folder with `package/` into a pyfunc model: MLmodel, its code, its requirements."""
-    shared = Path(__file__).parents[1]
-    for name in CODE:
-        target = folder / "code" / "shared" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(shared / name, target)
-    needs = [_pinned(name) for name in ("numpy", "onnxruntime", "pandas")]
-    (folder / "requirements.txt").write_text("\n".join(["mlflow", *needs]) + "\n")
-    python = ".".join(map(str, sys.version_info[:3]))
-    environment = {"python": python, "dependencies": ["-r requirements.txt"]}
-    (folder / "python_env.yaml").write_text(json.dumps(environment, indent=1) + "\n")
-    flavor = {
-        "loader_module": "shared.adapters.mlflow_pyfunc",
-        "data": "package",
-        "code": "code",
-        "env": {"virtualenv": "python_env.yaml"},
-        "python_version": python,
-    }
-    model = {"run_id": run_id, "flavors": {"python_function": flavor}}
-    (folder / "MLmodel").write_text(json.dumps(model, indent=1) + "\n")
+def _versions() -> dict[str, str]:
+    """What made the version, short enough for a tag; environment.txt has all of it."""
+    found = {name: _installed(name) for name in _KEY_PACKAGES}
+    packages = ", ".join(f"{name} {version}" for name, version in found.items() if version)
+    return {"millrace.python": platform.python_version(), "millrace.packages": packages}
 
 
-def _pinned(name: str) -> str:
-    """What answers here; pandas is not needed to train, only to load through MLflow."""
+def _environment() -> str:
+    """Every distribution that is installed here, as pip would pin it."""
+    pins = {f"{found.name}=={found.version}" for found in distributions() if found.name}
+    lines = [f"# python {platform.python_version()}", *sorted(pins, key=str.lower)]
+    return "\n".join(lines) + "\n"
+
+
+def _installed(name: str) -> str:
     try:
-        return f"{name}=={installed(name)}"
+        return version(name)
     except PackageNotFoundError:
-        return name
+        return ""
 
 
 def _key(name: str) -> str:

@@ -1,110 +1,157 @@
-"""MLflow mirrors what the lake says: versions registered, aliases `champion` and `challenger`.
+"""Registries mirror what the lake says: versions, aliases `champion` and `challenger`.
 
-    mirror/<model>.json   the champions that mirror wrote last, or was about to write
+    mirror/<model>.json, mirror/<model>/<registry>.json   what mirror wrote last, or was about to
 
 An alias that is neither what mirror wrote nor what the manifest says was moved by hand: that
-becomes a PromotionRequested, once per move, never silently undone and never silently followed.
+becomes a PromotionRequested, once per move, never silently followed. It stays where it was put
+until there is a decision: a promotion, a refusal of the version that it points at, or `versions
+promote` of the champion. Then it follows that, and a message says so.
+
+A registry that does not answer holds up no other one: the delivery comes again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
 from shared import documents, paths
 from shared.errors import TrackingUnavailable
-from shared.events import AutomationNoted, PromotionRequested, publish
 from shared.manifests import Manifest, read_manifest, served_models
-from shared.ports import Bucket, Clock, Publisher, Registry, TrackedVersion
+from shared.ports import Registry
+from shared.usecases.moved_alias import Mirror, MovedAlias
+from shared.usecases.registries import facts_of, register_version, with_each
+
+__all__ = [
+    "Mirror",
+    "look_for_moved_aliases",
+    "mirror_challenger",
+    "mirror_promotion",
+    "mirror_refusal",
+]
+
+_CHAMPION, _CHALLENGER = "champion", "challenger"
 
 
-def mirror_challenger(model: str, version: str, *, registry: Registry | None, lake: Bucket) -> str:
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """Champions that mirror wrote, or was about to write, and the last manifest it had done."""
+
+    champions: Sequence[str]
+    revision: int
+
+
+def mirror_challenger(model: str, version: str, ports: Mirror) -> str:
     """Register a trained version and call it challenger. Raises TrackingUnavailable."""
-    if registry is None:
-        return "no tracking server"
-    tracked = _ensure(model, version, registry, lake)
-    newest = registry.alias(model, "challenger")
-    if newest and newest > version:  # version ids begin with their time
-        return "a newer one is challenger"
-    registry.set_alias(model, "challenger", tracked)
-    return "challenger"
+
+    def follow(registry: Registry) -> None:
+        tracked = register_version(model, version, registry=registry, lake=ports.lake)
+        newest = registry.alias(model, _CHALLENGER)
+        # Version ids begin with their time; `#` marks a version that is none of ours.
+        if newest is None or newest.startswith("#") or newest <= version:
+            registry.set_alias(model, _CHALLENGER, tracked)
+
+    with_each(ports.registries, follow)
+    return _CHALLENGER
 
 
-def mirror_champion(model: str, *, registry: Registry | None, lake: Bucket) -> str:
-    """Point MLflow's champion at the manifest's, whatever order events came in. Raises
-    TrackingUnavailable."""
-    manifest = read_manifest(model, lake=lake)
-    if registry is None or manifest is None:
-        return "nothing to mirror"
-    version = _ensure(model, manifest.version, registry, lake)
-    # Remembered before it is written: what a crash leaves behind must not look like a person's.
-    _remember(model, [*_remembered(model, lake)[-1:], manifest.version], lake)
-    registry.set_alias(model, "champion", version)
-    if read_manifest(model, lake=lake) != manifest:
-        return mirror_champion(model, registry=registry, lake=lake)
-    _remember(model, [manifest.version], lake)
-    return "champion"
+def mirror_promotion(model: str, version: str, said_at: datetime, ports: Mirror) -> str:
+    """Point every champion at the manifest's, whatever order events came in, and let the promoted
+    version tell its decision. Raises TrackingUnavailable."""
+
+    def follow(registry: Registry) -> None:
+        _follow(model, registry, ports, said_at)
+        _describe(model, version, registry, ports)
+
+    with_each(ports.registries, follow)
+    return _CHAMPION
 
 
-def look_for_moved_aliases(
-    *, registry: Registry | None, lake: Bucket, publisher: Publisher, clock: Clock
-) -> int:
-    """Compare MLflow's champions with ours; how many differ comes back. A server that is down is
-    looked at again at the next sweep."""
-    if registry is None:
-        return 0
+def mirror_refusal(model: str, version: str, said_at: datetime, ports: Mirror) -> str:
+    """Let a version tell that it was refused, and take an alias back that was moved to it before.
+    Raises TrackingUnavailable."""
+
+    def follow(registry: Registry) -> None:
+        if registry.alias(model, _CHAMPION) == version:
+            _follow(model, registry, ports, said_at)
+        _describe(model, version, registry, ports)
+
+    with_each(ports.registries, follow)
+    return "refused"
+
+
+def look_for_moved_aliases(ports: Mirror) -> int:
+    """Compare the registries' champions with ours; how many newly differ comes back. One that is
+    down is looked at again at the next sweep."""
     moved = 0
-    for model in served_models(lake=lake):
-        manifest = read_manifest(model, lake=lake)
+    for registry in ports.registries:
         try:
-            alias = registry.alias(model, "champion")
-            if manifest is None or alias == manifest.version:
-                continue
-            if alias is None or alias in _remembered(model, lake):
-                mirror_champion(model, registry=registry, lake=lake)
-                continue
+            for model in served_models(lake=ports.lake):
+                moved += _look(model, registry, ports)
         except TrackingUnavailable:
-            return moved
-        moved += _report_move(model, alias, manifest, lake=lake, publisher=publisher, clock=clock)
+            continue
     return moved
 
 
-def _report_move(
-    model: str,
-    alias: str,
-    manifest: Manifest,
-    *,
-    lake: Bucket,
-    publisher: Publisher,
-    clock: Clock,
-) -> int:
-    event = PromotionRequested(
-        model=model, version=alias, instead_of=manifest.version, by="an alias moved in MLflow"
-    )
-    seen = paths.mirror_seen(model, event.id)
-    if documents.read(lake, seen).exists:
+def _look(model: str, registry: Registry, ports: Mirror) -> int:
+    manifest = read_manifest(model, lake=ports.lake)
+    if manifest is None:
         return 0
-    publish(event, publisher=publisher, clock=clock)
-    sentence = (
-        f"Somebody moved the champion alias of {model} in MLflow to {alias}. "
-        f"{manifest.version} keeps serving; the request goes through the gate."
-    )
-    note = AutomationNoted(model=model, source="mirror", subject=event.id, sentence=sentence)
-    publish(note, publisher=publisher, clock=clock)
-    documents.create(lake, seen, {"event": event.id})
-    return 1
+    alias = registry.alias(model, _CHAMPION)
+    if alias == manifest.version:
+        MovedAlias(model, registry, ports).forget()
+        return 0
+    if _moved_by_hand(alias, manifest, _written(model, registry, ports)):
+        return MovedAlias(model, registry, ports).report(str(alias), manifest)
+    _follow(model, registry, ports, None)
+    return 0
 
 
-def _ensure(model: str, version: str, registry: Registry, lake: Bucket) -> TrackedVersion:
-    found = registry.find(model, version)
-    if found is not None:
-        return found
-    body = documents.require(lake, paths.version(model, version, "version.json"))
-    return registry.register(model, version, body.get("tracking_run_id"))
+def _follow(model: str, registry: Registry, ports: Mirror, said_at: datetime | None) -> None:
+    """Point the champion at the manifest's, unless somebody moved it and nothing was decided since.
+    `said_at` is when the decision was published that this is about, None for a sweep."""
+    manifest = read_manifest(model, lake=ports.lake)
+    if manifest is None:
+        return
+    written = _written(model, registry, ports)
+    alias, hand = registry.alias(model, _CHAMPION), MovedAlias(model, registry, ports)
+    if _moved_by_hand(alias, manifest, written):
+        # Decided anew after mirror had last done its work, or, for a decision that left the
+        # champion where it is, after the move was seen.
+        if manifest.revision == written.revision and not hand.seen_before(str(alias), said_at):
+            hand.report(str(alias), manifest)
+            return
+        hand.say_taken_back(str(alias), manifest)
+    version = register_version(model, manifest.version, registry=registry, lake=ports.lake)
+    # Remembered before it is written: what a crash leaves behind must not look like a person's.
+    about_to = _Written([*written.champions[-1:], manifest.version], written.revision)
+    _remember(model, about_to, registry, ports)
+    registry.set_alias(model, _CHAMPION, version)
+    if read_manifest(model, lake=ports.lake) != manifest:
+        _follow(model, registry, ports, said_at)
+        return
+    _remember(model, _Written([manifest.version], manifest.revision), registry, ports)
+    hand.forget()
 
 
-def _remember(model: str, versions: list[str], lake: Bucket) -> None:
-    body = documents.dumps({"champions": versions})
-    lake.write(paths.mirror(model), body, content_type="application/json")
+def _moved_by_hand(alias: str | None, manifest: Manifest, written: _Written) -> bool:
+    """Neither ours nor mirror's. One that is not set (a new registry) is simply written."""
+    return alias is not None and alias != manifest.version and alias not in written.champions
 
 
-def _remembered(model: str, lake: Bucket) -> list[str]:
-    found: list[str] = documents.read(lake, paths.mirror(model)).body.get("champions", [])
-    return found
+def _describe(model: str, version: str, registry: Registry, ports: Mirror) -> None:
+    tracked = register_version(model, version, registry=registry, lake=ports.lake)
+    facts = facts_of(model, version, lake=ports.lake)
+    registry.describe(model, tracked, facts.description)
+
+
+def _remember(model: str, written: _Written, registry: Registry, ports: Mirror) -> None:
+    body = {"champions": list(written.champions), "revision": written.revision}
+    name = paths.mirror(model, registry.title)
+    ports.lake.write(name, documents.dumps(body), content_type="application/json")
+
+
+def _written(model: str, registry: Registry, ports: Mirror) -> _Written:
+    found = documents.read(ports.lake, paths.mirror(model, registry.title)).body
+    return _Written(found.get("champions", []), int(found.get("revision", 0)))

@@ -83,30 +83,32 @@ def take_failure(event: RunFailed | RunRejected, ports: Promote) -> str:
 
 
 def request_promotion(event: PromotionRequested, ports: Promote) -> str:
-    """Somebody moved the champion alias in MLflow: a person decides here, with the facts."""
-    manifest = read_manifest(event.model, lake=ports.lake)
-    if manifest and manifest.version == event.version:
+    """Somebody moved the champion alias in a registry: a person decides here, with the facts."""
+    model, version = event.model, event.version
+    manifest = read_manifest(model, lake=ports.lake)
+    if manifest and manifest.version == version:
         return "serving already"
     sentence = (
-        f"The champion alias of {event.model} was moved to {event.version} in MLflow. "
-        f"{event.instead_of} keeps serving until somebody approves."
+        f"The champion alias of {model} was moved to {version} in {event.where}. "
+        f"{event.instead_of} keeps serving until somebody decides."
     )
-    if documents.read(
-        ports.lake, paths.version(event.model, event.version, "decision.json")
-    ).exists:
-        # Its own training was decided long ago; only a person's explicit promote moves it now.
-        sentence += f" To follow it: millrace versions promote {event.model} {event.version}"
-        ports.say(
-            AutomationNoted(
-                model=event.model,
-                source="promote",
-                subject=event.id,
-                sentence=sentence,
-                asks="decide",
-            )
-        )
-        return "noted"
-    return _ask(event.model, event.version, manifest, sentence, ports)
+    decision = documents.read(ports.lake, paths.version(model, version, "decision.json")).body
+    if not decision:
+        comparison = documents.read(ports.lake, paths.version(model, version, "comparison.json"))
+        facts = str(comparison.body.get("sentence", ""))
+        return _ask(model, version, manifest, f"{sentence} {facts}".rstrip(), ports)
+    # The gate has judged it already; only a person's explicit promote moves it now.
+    back = manifest.version if manifest else event.instead_of
+    sentence += (
+        f" It was decided before: {decision['sentence']} To follow the alias: "
+        f"millrace versions promote {model} {version}. To set it back: "
+        f"millrace versions promote {model} {back}"
+    )
+    note = AutomationNoted(
+        model=model, source="promote", subject=event.id, sentence=sentence, asks="decide"
+    )
+    ports.say(note)
+    return "noted"
 
 
 # --- carrying out --------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Train: from an accepted file (or labels that came back) to a stored version with its comparison.
 
     prepared -> tuned-* -> fitted -> compared -> numbered -> described -> tracked -> stored
-             -> TrainingCompleted
+             -> registered -> TrainingCompleted
 
 Every stage is resumed where an earlier attempt stopped, so a crash between any two steps and a
 retry give one version and one outcome. A run that only compares ends with ComparisonCompleted.
@@ -10,6 +10,7 @@ Deciding is promote's business.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from shared import documents, paths, runs
@@ -26,6 +27,7 @@ from shared.usecases.training import (
     prepared,
     relearned,
     stored,
+    tracked,
     tuned,
 )
 from shared.usecases.training.prepared import Prepared
@@ -39,7 +41,7 @@ def train_model(
     publisher: Publisher,
     clock: Clock,
     tracker: Tracker | None = None,
-    registry: Registry | None = None,
+    registries: Sequence[Registry] = (),
     workers: int = 2,
 ) -> Event:
     """Do what the run's request asks: train, retrain or compare. Raises Rejected for data that can
@@ -52,12 +54,12 @@ def train_model(
         version = _compare_only(run)
         ended = ComparisonCompleted(model=run.model, run_id=run.version, version=version)
     else:
-        _train(run, tracker=tracker, registry=registry)
+        _train(run, tracker=tracker, registries=registries)
         ended = TrainingCompleted(model=run.model, run_id=run.version, version=run.version)
     return runs.finish(ended, lake=lake, publisher=publisher, clock=clock)
 
 
-def _train(run: Training, *, tracker: Tracker | None, registry: Registry | None) -> None:
+def _train(run: Training, *, tracker: Tracker | None, registries: Sequence[Registry]) -> None:
     records: dict[str, dict[str, Any]] = {}
     records["prepared"] = run.stage(prepared.STAGE, lambda: _prepare(run))
     data = prepared.load_prepared(
@@ -84,9 +86,10 @@ def _train(run: Training, *, tracker: Tracker | None, registry: Registry | None)
     )
     records["tracked"] = run.stage(
         "tracked",
-        lambda: stored.track(run, records, recipes, tracker=tracker, registry=registry),
+        lambda: tracked.track(run, records, recipes, tracker=tracker),
     )
     run.stage("stored", lambda: stored.store(run, data, records))
+    run.stage("registered", lambda: tracked.register(run, registries))
 
 
 def _prepare(run: Training) -> dict[str, Any]:

@@ -28,6 +28,19 @@ MAY_IMPORT = {
     "jobs/score": {"onnxruntime"},
     "jobs/label": set[str](),
 }
+OFF_AND_ON = """
+import sys
+import main
+ours = {"MILLRACE_PROJECT": "p", "MILLRACE_INBOX": "i", "MILLRACE_LAKE": "l"}
+ours |= {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+from shared.config import Config
+from shared.wiring import Wiring
+off = Wiring(Config.from_env(ours)).registries
+vertex = any(name.startswith("google.cloud.aiplatform") for name in sys.modules)
+on = {"MILLRACE_VERTEX_REGISTRY": "on", "MILLRACE_VERTEX_ENDPOINT": "127.0.0.1:9"}
+both = Wiring(Config.from_env({**ours, **on})).registries
+print([one.title for one in off], vertex, [one.title for one in both])
+"""
 PROBE = """
 import json, sys
 import main
@@ -69,3 +82,19 @@ def test_a_door_is_short(kind: Kind, name: str) -> None:
     """A door parses, calls one use case and translates; rules live in shared/usecases."""
     lines = (REPOSITORY / kind / name / "main.py").read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 50
+
+
+def test_mirror_imports_vertex_only_where_it_is_switched_on(tmp_path: Path) -> None:
+    """The client library costs more than a second of cold start."""
+    built = build("mirror", "functions", tmp_path)
+    env = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", OFF_AND_ON],
+        cwd=built,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.stdout.strip() == "['MLflow'] False ['MLflow', 'Vertex AI']", result.stderr

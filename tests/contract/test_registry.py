@@ -18,7 +18,7 @@ import urllib3
 from shared.adapters.memory import MemoryRegistry
 from shared.adapters.mlflow_registry import MlflowRegistry
 from shared.errors import TrackingUnavailable
-from shared.ports import Registry
+from shared.ports import Registry, VersionFacts
 from tests.contract.stores import config
 
 ONE, TWO = "20260101T000000-aaaaaaaa", "20260102T000000-bbbbbbbb"
@@ -28,13 +28,14 @@ def hold_the_contract(registry: Registry, tracking_run_id: str | None) -> None:
     """One walk through the port; starting an MLflow server is too slow for more."""
     assert registry.find("adult", ONE) is None
     assert registry.alias("adult", "champion") is None
-    first = registry.register("adult", ONE, tracking_run_id)
+    facts = VersionFacts(tracking_run_id, "what it is", {"candidate": "linear"})
+    first = registry.register("adult", ONE, facts)
     assert first.tracking_run_id == (tracking_run_id or "")
-    assert registry.register("adult", ONE, tracking_run_id) == first
+    assert registry.register("adult", ONE, facts) == first
     assert registry.find("adult", ONE) == first
     assert registry.find("other", ONE) is None
     assert registry.alias("adult", "champion") is None
-    second = registry.register("adult", TWO, None)
+    second = registry.register("adult", TWO, VersionFacts())
     assert second.registry_version != first.registry_version
     registry.set_alias("adult", "champion", first)
     registry.set_alias("adult", "challenger", second)
@@ -42,6 +43,8 @@ def hold_the_contract(registry: Registry, tracking_run_id: str | None) -> None:
     registry.set_alias("adult", "champion", second)
     assert registry.alias("adult", "champion") == TWO
     assert registry.alias("adult", "challenger") == TWO
+    registry.describe("adult", first, "how it was decided")
+    assert registry.find("adult", ONE) == first
 
 
 def test_memory_registry() -> None:
@@ -68,10 +71,10 @@ def test_mlflow_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         run = client.create_run(client.create_experiment("adult"))
         hold_the_contract(registry, run.info.run_id)
         mine = client.get_model_version(
-            "adult", registry.register("adult", ONE, None).registry_version
+            "adult", registry.register("adult", ONE, VersionFacts()).registry_version
         )
         assert (mine.source, mine.run_id) == (run.info.artifact_uri, run.info.run_id)
-        unknown = registry.register("fresh", ONE, "0" * 32)
+        unknown = registry.register("fresh", ONE, VersionFacts("0" * 32))
         assert unknown.tracking_run_id == ""
         source = client.get_model_version("fresh", unknown.registry_version).source
         assert str(source).rstrip("/") == f"gs://lake/models/fresh/{ONE}"

@@ -12,6 +12,7 @@ from shared.adapters.memory import (
     MemoryRegistry,
 )
 from shared.errors import ServiceUnavailable, TrackingUnavailable
+from shared.ports import VersionFacts
 
 
 def test_executions_run_until_they_are_ended() -> None:
@@ -52,9 +53,9 @@ def test_running_executions_fail_with_their_machine() -> None:
 def test_registry_registers_once() -> None:
     """A repeat finds the first registration, and aliases lead back to our version ids."""
     registry = MemoryRegistry()
-    first = registry.register("m", "v1", "run-1")
-    assert registry.register("m", "v1", "run-9") == first
-    second = registry.register("m", "v2", None)
+    first = registry.register("m", "v1", VersionFacts("run-1"))
+    assert registry.register("m", "v1", VersionFacts("run-9")) == first
+    second = registry.register("m", "v2", VersionFacts())
     assert (first.registry_version, second.registry_version) == ("1", "2")
     assert registry.alias("m", "champion") is None
     registry.set_alias("m", "champion", second)

@@ -318,12 +318,28 @@ def test_a_tracking_server_gets_the_training_and_the_version() -> None:
     world = World()
     world.ask(DATA)
     tracker = _Tracker()
-    world.train(tracker=tracker, registry=world.cloud.registry)
+    world.train(tracker=tracker, registries=[world.cloud.registry])
     ((training, files),) = tracker.seen
     assert training.version == RUN
     assert [item.name for item in training.candidates] == ["linear"]
     assert training.metrics["auroc"] > 0.7
-    assert files == ["card.html", "card.md", "package/package.json"]
+    plots = ["calibration", "confusion", "importances", "precision_recall", "roc", "scores"]
+    assert files == [
+        "card.html",
+        "card.md",
+        "importances.csv",
+        "package/package.json",
+        *(f"plots/{name}.svg" for name in plots),
+        "spec.yaml",
+        "stages.csv",
+    ]
+    assert training.dataset is not None
+    assert training.dataset.source == f"gs://lake/{paths.dataset(MODEL, RUN, 'data.csv.gz')}"
+    assert training.dataset.digest == training.tags["millrace.dataset_sha256"]
+    assert training.metrics["seconds"] > 0
+    assert world.document(paths.version(MODEL, RUN, "comparison.json"))["sentence"] in (
+        training.description
+    )
     found = world.cloud.registry.find(MODEL, RUN)
     assert found is not None
     assert found.tracking_run_id == "tracked-1"
@@ -337,11 +353,14 @@ def test_a_tracking_server_that_is_down_costs_a_note(where: str) -> None:
     world = World()
     world.ask(DATA)
     world.cloud.registry.failing = where == "registry"
-    world.train(tracker=_Tracker(failing=where == "tracker"), registry=world.cloud.registry)
+    world.train(tracker=_Tracker(failing=where == "tracker"), registries=[world.cloud.registry])
     facts = {event["name"]: event["facts"] for event in _history(world)}
-    assert facts["tracked"]["tracking"] == "skipped"
+    if where == "tracker":
+        assert facts["tracked"]["tracking"] == "skipped"
+    else:
+        assert facts["registered"]["MLflow"].startswith("later: ")
     about = world.document(paths.version(MODEL, RUN, "version.json"))
-    assert about["tracking_run_id"] is None
+    assert about["tracking_run_id"] == (None if where == "tracker" else "tracked-1")
 
 
 def _history(world: World) -> list[dict[str, Any]]:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.adapters.mlflow_tracking import MlflowTracker, make_model
+from shared.adapters.mlflow_model import make_model
+from shared.adapters.mlflow_tracking import MlflowTracker
 from shared.config import Config
 from shared.errors import TrackingUnavailable
 from shared.ports import TrackedCandidate, TrackedTraining

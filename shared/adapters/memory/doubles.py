@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 
 from shared.errors import ServiceUnavailable, TrackingUnavailable
-from shared.ports import TrackedVersion
+from shared.ports import TrackedVersion, VersionFacts
 
 
 class MemoryMessenger:
@@ -28,8 +28,11 @@ class MemoryMessenger:
 class MemoryRegistry:
     """Implements `ports.Registry`. `failing = True` makes it a server that is down."""
 
-    def __init__(self) -> None:
+    def __init__(self, title: str = "MLflow") -> None:
+        self.title = title
         self.failing = False
+        self.facts: dict[tuple[str, str], VersionFacts] = {}
+        self.descriptions: dict[tuple[str, str], str] = {}
         self._versions: dict[tuple[str, str], TrackedVersion] = {}
         self._aliases: dict[tuple[str, str], str] = {}
         self._lock = threading.Lock()
@@ -38,15 +41,22 @@ class MemoryRegistry:
         self._up()
         return self._versions.get((model, version))
 
-    def register(self, model: str, version: str, tracking_run_id: str | None) -> TrackedVersion:
+    def register(self, model: str, version: str, facts: VersionFacts) -> TrackedVersion:
         self._up()
         with self._lock:
             known = self._versions.get((model, version))
             if known is None:
                 number = 1 + sum(name == model for name, _ in self._versions)
-                known = TrackedVersion(str(number), tracking_run_id or "")
+                known = TrackedVersion(str(number), facts.tracking_run_id or "")
                 self._versions[model, version] = known
+                self.facts[model, version] = facts
+                self.descriptions[model, str(number)] = facts.description
             return known
+
+    def describe(self, model: str, version: TrackedVersion, description: str) -> None:
+        self._up()
+        with self._lock:
+            self.descriptions[model, version.registry_version] = description
 
     def alias(self, model: str, alias: str) -> str | None:
         self._up()
@@ -56,7 +66,7 @@ class MemoryRegistry:
             for (name, version), tracked in self._versions.items()
             if name == model and tracked.registry_version == number
         ]
-        return found[0] if found else None
+        return found[0] if found else number and f"#{number}"
 
     def set_alias(self, model: str, alias: str, version: TrackedVersion) -> None:
         self._up()

@@ -1,20 +1,15 @@
-"""Stages `described`, `tracked` and `stored`: cards and reference, MLflow, version.json.
+"""Stages `described` and `stored`: cards, plots and reference; version.json.
 
 version.json is written last and once: a version that has it is complete.
 """
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from shared import documents, paths
 from shared.documents import timestamp
-from shared.errors import TrackingUnavailable
-from shared.ports import Registry, TrackedCandidate, TrackedTraining, Tracker
 from shared.reporting.card import Card, figures_of, html_card, markdown_card
 from shared.serving.package import LoadedModel
 from shared.tabular import metrics
@@ -104,32 +99,6 @@ def _write_plots(run: Training, figures: Mapping[str, str]) -> list[str]:
     return list(figures)
 
 
-def track(
-    run: Training,
-    records: Mapping[str, dict[str, Any]],
-    tuned: list[dict[str, Any]],
-    *,
-    tracker: Tracker | None,
-    registry: Registry | None,
-) -> dict[str, Any]:
-    """Show the training on the tracking server and register the version there. A server that is
-    not there costs a note: the lake is the truth, and mirror registers later."""
-    if tracker is None:
-        why = "no tracking server is configured"
-        return {"tracking_run_id": None, "facts": {"tracking": "off", "why": why}}
-    training = _tracked(run, records, tuned)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            _collect(run, records["fitted"]["files"], Path(folder))
-            tracking_run_id = tracker.log(training, Path(folder))
-        if registry is not None:
-            registry.register(run.model, run.version, tracking_run_id)
-    except TrackingUnavailable as error:
-        facts = {"tracking": "skipped", "why": str(error)[:500]}
-        return {"tracking_run_id": None, "facts": facts}
-    return {"tracking_run_id": tracking_run_id, "facts": {"tracking": tracking_run_id}}
-
-
 def store(
     run: Training, prepared: Prepared, records: Mapping[str, dict[str, Any]]
 ) -> dict[str, Any]:
@@ -174,52 +143,3 @@ def store(
     name = paths.version(run.model, run.version, "version.json")
     documents.create(run.lake, name, body)
     return {"version": name, "facts": {"version": run.version}}
-
-
-def _collect(run: Training, files: Mapping[str, str], folder: Path) -> None:
-    """Cards and package, as the tracking server keeps them."""
-    for name in CARDS:
-        run.lake.download(paths.version(run.model, run.version, name), folder / name)
-    (folder / "package").mkdir()
-    for name, sha256 in files.items():
-        path = folder / "package" / name
-        run.lake.download(paths.package(run.model, run.version, name), path)
-        if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-            raise TrackingUnavailable(f"{name} is not the file that was fitted")
-
-
-def _tracked(
-    run: Training, records: Mapping[str, dict[str, Any]], tuned: list[dict[str, Any]]
-) -> TrackedTraining:
-    prepared, fitted = records["prepared"], records["fitted"]
-    metric = metrics.PRIMARY[run.spec.task]
-    seconds = {f"seconds_{name}": float(record["seconds"]) for name, record in records.items()}
-    return TrackedTraining(
-        model=run.model,
-        version=run.version,
-        tags={
-            "millrace.run_id": run.version,
-            "millrace.model": run.model,
-            "millrace.spec_generation": str(run.request.spec_generation),
-            "millrace.dataset_sha256": prepared["sha256"],
-            "millrace.package_sha256": fitted["sha256"],
-            "millrace.reproducible": str(fitted.get("reproducible", True)).lower(),
-            "millrace.requested_by": run.request.requested_by,
-        },
-        params={
-            "candidate": fitted["candidate"],
-            "rows_fit": prepared["facts"]["fit"],
-            "rows_holdout": prepared["facts"]["holdout"],
-            **({"threshold": fitted["threshold"]} if fitted["threshold"] is not None else {}),
-            **fitted["params"],
-        },
-        metrics={**records["described"]["metrics"], **seconds},
-        candidates=[
-            TrackedCandidate(
-                name=record["candidate"],
-                params=record["params"],
-                metrics={metric: record["score"], "seconds": float(record["seconds"])},
-            )
-            for record in tuned
-        ],
-    )
