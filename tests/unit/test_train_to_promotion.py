@@ -41,7 +41,7 @@ def _work(story: Story) -> None:
             publisher=system.publisher,
             clock=system.clock,
             tracker=ports["tracker"],
-            registry=ports["registry"],
+            registries=[ports["registry"]],
             workers=1,
         )
         try:
