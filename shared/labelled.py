@@ -18,6 +18,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared import documents, paths
+from shared.errors import ObjectNotFound
+from shared.events import parse_time
 from shared.ports import Bucket, ObjectInfo
 
 SUMMARY = "labels.json"
@@ -89,6 +91,24 @@ def read_rows(file: LabelFile, *, lake: Bucket) -> Iterator[dict[str, Any]]:
     with lake.open_reader(file.info.name, generation=file.info.generation) as stream:
         for line in stream:
             yield json.loads(line)
+
+
+def labels_of(
+    model: str, prediction_id: str, *, score_run: str | None, time: datetime, lake: Bucket
+) -> list[tuple[LabelFile, dict[str, Any]]]:
+    """What was said about one prediction, the last word last: by label time, of equal times the
+    later file. `score_run` is None for an online answer, `time` when it was made."""
+    runs, hours = ([score_run], ()) if score_run else ((), [hour_of(time)])
+    found = []
+    for info in label_objects(model, lake=lake):
+        try:
+            file = open_summary(model, info, lake=lake)
+        except ObjectNotFound:
+            continue  # put there by hand: nobody checked it
+        if file.summary.is_about(runs, hours):
+            rows = read_rows(file, lake=lake)
+            found += [(file, row) for row in rows if row["prediction_id"] == prediction_id]
+    return sorted(found, key=lambda item: parse_time(item[1]["label_time"]))
 
 
 def fingerprint(files: Iterable[LabelFile]) -> str:

@@ -49,6 +49,13 @@ class Move:
         return cls(**{**known, "action": "rollback"})
 
     @property
+    def name(self) -> str:
+        """The version as people read it: `1.2.0 (20260105T090000-0a1b2c3d)`."""
+        return (
+            f"{self.semantic_version} ({self.version})" if self.semantic_version else self.version
+        )
+
+    @property
     def is_rollback(self) -> bool:
         return self.action == "rollback"
 

@@ -9,9 +9,10 @@ The log's day is that of its export, so readers take neighbouring days; a line m
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from shared import documents, paths
@@ -21,6 +22,9 @@ from shared.ports import Bucket
 # A summary is written when its run has finished; clocks of two machines may differ by this.
 CLOCK_SKEW = timedelta(minutes=5)
 DAY = timedelta(days=1)
+BATCH_ID = re.compile(r"(\d{8}T\d{6}-[0-9a-f]{8})-([1-9]\d*)")  # scoring run, record number
+_LOG_DAY = re.compile(r"inference-log/dt=(\d{4}-\d\d-\d\d)/")
+_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +89,43 @@ def log_days(start: datetime, end: datetime) -> list[date]:
     return [first + DAY * number for number in range((last - first).days + 1)]
 
 
-def read_log_day(day: date, *, lake: Bucket) -> Iterator[dict[str, Any]]:
-    """All lines of one day, of all models. What is no JSON object with a model and a time is left
-    out: the log holds lines of ours only, save for a torn one."""
+def days_told(prediction_id: str) -> list[date]:
+    """The days of export that the log may hold this answer under: an id of ours tells when it was
+    made. None for an id that a caller made up."""
+    if not _UUID7.fullmatch(prediction_id):
+        return []
+    milliseconds = int(prediction_id.replace("-", "")[:12], 16)
+    made = datetime.fromtimestamp(milliseconds / 1000, tz=UTC).date()
+    return [made - DAY, made, made + DAY]
+
+
+def logged_days(*, lake: Bucket) -> set[date]:
+    """Days of export that have a log."""
+    found = map(_LOG_DAY.fullmatch, lake.folders("inference-log/"))
+    return {date.fromisoformat(match[1]) for match in found if match}
+
+
+def find_line(
+    prediction_id: str, days: Iterable[date], *, lake: Bucket, model: str = ""
+) -> dict[str, Any] | None:
+    """The log's line of an answer, of one model or of any; None where these days have none."""
+    for day in days:
+        for line in read_log_day(day, lake=lake, about=prediction_id):
+            if line["prediction_id"] == prediction_id and model in ("", line["model"]):
+                return line
+    return None
+
+
+def read_log_day(day: date, *, lake: Bucket, about: str = "") -> Iterator[dict[str, Any]]:
+    """All lines of one day, of all models; with `about` at least those that hold this text. What
+    is no JSON object with a model and a time is left out: the log holds lines of ours only, save
+    for a torn one."""
+    # As JSON may spell it, so that most lines need not be parsed to know that they do not matter.
+    spelled = [json.dumps(about, ensure_ascii=way)[1:-1].encode() for way in (True, False)]
     for info in lake.list(paths.inference_log(day)):
         with lake.open_reader(info.name, generation=info.generation) as stream:
             for raw in stream:
-                line = _object(raw)
+                line = _object(raw) if any(text in raw for text in spelled) else None
                 if (
                     line is not None
                     and {"model", "version", "time", "prediction_id"} <= line.keys()

@@ -142,6 +142,11 @@ def read_request(model: str, run_id: str, *, lake: Bucket) -> RunRequest:
     return RunRequest.of(documents.require(lake, paths.run_request(model, run_id)))
 
 
+def comparison_key(model: str, version: str, against: str | None, turn: int) -> str:
+    """The claim of a comparison with one turn (revision) of a champion."""
+    return f"compare|{model}|{version}|{against}|{turn}"
+
+
 def has_request(model: str, run_id: str, *, lake: Bucket) -> bool:
     return documents.read(lake, paths.run_request(model, run_id)).exists
 

@@ -14,6 +14,7 @@ from shared.cli import contexts
 from shared.cli.console import dry_run_option, json_option, nothing_done, say, show_json, show_rows
 from shared.cli.contexts import Context
 from shared.cli.decide import decide, reason_option
+from shared.cli.named import resolve, shown
 from shared.errors import MillraceError
 from shared.experiments import Experiment, Record
 from shared.manifests import read_manifest
@@ -73,10 +74,11 @@ def start_experiment(
 ) -> None:
     """Let CHALLENGER answer a fixed share of MODEL's predictions, dealt by a key."""
     context = contexts.load(context_name)
+    challenger = resolve(model, challenger, context.lake)
     facts: dict[str, Any] = {"share": share, "key": key}
     if until:
         facts["until"] = documents.timestamp(parse_end(until))
-    context.announce(f"experiment start {model} {challenger}")
+    context.announce(f"experiment start {model} {shown(model, challenger, context.lake)}")
     if not dry_run:
         say(decide(context, "experiment-start", model, challenger, reason, facts=facts))
         return

@@ -20,6 +20,7 @@ COMMANDS = {
     "get": ("getting", "Bring a result to this disk: a run's, or any object."),
     "status": ("status", "Models, what serves, what runs, what waits."),
     "why": ("why", "One run on one screen: what happened, what next."),
+    "trace": ("trace", "Where a version, run or prediction comes from, back to the objects."),
     "quarantine": ("quarantine", "Rows that could not be used: look, correct, replay."),
     "predict": ("predict", "Ask the predictor."),
     "approvals": ("decide", "Versions and specs that wait for a person."),

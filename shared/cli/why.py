@@ -13,6 +13,8 @@ from shared.cli.console import json_option, safe, say, show_json, shown_command
 from shared.cli.quarantined import summary
 from shared.cli.status import run_ids
 from shared.ports import Bucket
+from shared.spec.numbering import Number
+from shared.versions import numbered
 
 
 @click.command()
@@ -20,7 +22,7 @@ from shared.ports import Bucket
 @json_option
 @contexts.pass_name
 def why(context_name: str, run: str, as_json: bool) -> None:
-    """What happened to RUN (a run or version id, or the start of one)."""
+    """What happened to RUN (a run or version id, part of one, or a semantic version)."""
     lake = contexts.load(context_name).lake
     model, run_id = find_run(run, lake)
     story = tell(model, run_id, lake, context_name)
@@ -47,15 +49,30 @@ def why(context_name: str, run: str, as_json: bool) -> None:
 
 def find_run(text: str, lake: Bucket) -> tuple[str, str]:
     """Model and full run id. Raises ClickException when none or several fit."""
-    wanted = text.rpartition("/")[2]
-    models = [folder.split("/")[1] for folder in lake.folders("runs/")]
-    found = [(m, r) for m in models for r in run_ids(m, lake) if r.startswith(wanted)]
+    found = find_runs(text, lake)
     if len(found) == 1:
         return found[0]
     if not found:
         raise click.ClickException(f"there is no run {text!r}; see ./millrace status MODEL")
     several = ", ".join(f"{model}/{run_id}" for model, run_id in found[:5])
     raise click.ClickException(f"{text!r} fits {len(found)} runs: {several}")
+
+
+def find_runs(text: str, lake: Bucket, *, model: str = "") -> list[tuple[str, str]]:
+    """Every run that `text` may mean: an id, the beginning or end of one, or the semantic version
+    of what it made; `model/...` looks at one model only."""
+    only, _, wanted = text.rpartition("/")
+    only = only or model
+    models = [only] if only else [name.split("/")[1] for name in lake.folders("runs/")]
+    number = Number.parse(wanted)
+    if number is not None:
+        made = ((name, numbered(name, str(number), lake=lake)) for name in models)
+        return [(name, version) for name, version in made if version]
+    known = [(name, run_id) for name in models for run_id in run_ids(name, lake)]
+    if not wanted:
+        return []
+    begun = [item for item in known if item[1].startswith(wanted)]
+    return begun or [item for item in known if item[1].endswith(wanted)]
 
 
 def tell(model: str, run_id: str, lake: Bucket, context_name: str) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def _promote(decision: Decision, ports: Promote) -> str:
     )
     record_move(decision.model, move, sentence, ports)
     held = f" It stays pinned until `millrace unpin {decision.model}`." if move.pinned else ""
-    return f"{decision.version} is the champion of {decision.model} now.{held}"
+    return f"{move.name} is the champion of {decision.model} now.{held}"
 
 
 def _rollback(decision: Decision, ports: Promote) -> str:
@@ -150,7 +150,7 @@ def _rollback(decision: Decision, ports: Promote) -> str:
         raise NotAllowed(f"{left} does not serve {decision.model}; {manifest.version} does")
     record_move(decision.model, move, sentence, ports)
     return (
-        f"{move.version} serves {decision.model} again instead of {left}. Automation is held until "
+        f"{move.name} serves {decision.model} again instead of {left}. Automation is held until "
         f"`millrace unpin {decision.model}`."
     )
 

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import io
 import json
-import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 
 from shared import documents, paths, runs
 from shared.boundary import Task
@@ -24,13 +23,19 @@ from shared.events import Event, LabelsRecorded, parse_time
 from shared.labelled import SUMMARY, LabelSummary, hour_of, read_summary
 from shared.manifests import read_manifest
 from shared.ports import Bucket, Clock, Publisher
-from shared.predicted import DAY, BatchRun, find_batch_run, find_online
+from shared.predicted import (
+    BATCH_ID,
+    DAY,
+    BatchRun,
+    days_told,
+    find_batch_run,
+    find_online,
+    logged_days,
+)
 from shared.spec.registry import read_generation
 from shared.tabular.labels import LabelRow, Quarantined, check_rows
 from shared.tabular.reading.records import record_writer
 
-BATCH_ID = re.compile(r"(\d{8}T\d{6}-[0-9a-f]{8})-([1-9]\d*)")
-UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 # Ids that callers made up do not tell their day; older answers than this are not looked for.
 ONLINE_LOOKBACK_DAYS = 90
 
@@ -167,22 +172,11 @@ def _days_to_search(ids: list[str], arrived: datetime, lake: Bucket) -> list[dat
     """Days of the log, newest first. Our own ids carry their time; others may be of any day."""
     if not ids:
         return []
-    logged = set()
-    for folder in lake.folders("inference-log/"):
-        logged.add(folder.removeprefix("inference-log/dt=").rstrip("/"))
-    days = set()
-    for prediction_id in ids:
-        if not UUID7.fullmatch(prediction_id):
-            first = arrived.date() - DAY * ONLINE_LOOKBACK_DAYS
-            days |= {first + DAY * number for number in range(ONLINE_LOOKBACK_DAYS + 2)}
-            break
-    for prediction_id in ids:
-        if UUID7.fullmatch(prediction_id):
-            made = datetime.fromtimestamp(
-                int(prediction_id.replace("-", "")[:12], 16) / 1000, tz=UTC
-            ).date()
-            days |= {made - DAY, made, made + DAY}
-    return sorted((day for day in days if day.isoformat() in logged), reverse=True)
+    days = {day for prediction_id in ids for day in days_told(prediction_id)}
+    if not all(map(days_told, ids)):
+        first = arrived.date() - DAY * ONLINE_LOOKBACK_DAYS
+        days |= {first + DAY * number for number in range(ONLINE_LOOKBACK_DAYS + 2)}
+    return sorted(days & logged_days(lake=lake), reverse=True)
 
 
 def _keep_bad(model: str, run_id: str, bad: list[Quarantined], lake: Bucket) -> None:

@@ -165,7 +165,7 @@ def _ask(
 def _compare_again(model: str, version: str, manifest: Manifest | None, ports: Promote) -> str:
     against = manifest.version if manifest else None
     turn = manifest.turn if manifest else 0  # each turn of this champion asks anew
-    key = f"compare|{model}|{version}|{against}|{turn}"
+    key = runs.comparison_key(model, version, against, turn)
     claim = claims.take(
         paths.claim(key), key, lake=ports.lake, clock=ports.clock, seconds=ports.claim_seconds
     )

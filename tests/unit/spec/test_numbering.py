@@ -66,6 +66,7 @@ def test_another_question_is_a_major_version(before: str, after: str) -> None:
         ("xgboost]", "xgboost], false_positive_ceiling: 0.05"),
         ("a: {type: number}", "a: {type: number, require: {min: 0}}"),
         ("promotion:", "rules: {positive: a > 0}\npromotion:"),
+        ("promotion:", "derive: {twice: a * 2}\npromotion:"),
         ("promotion:", "source: {missing: [nil]}\npromotion:"),
     ],
 )
