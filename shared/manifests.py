@@ -43,6 +43,8 @@ class Manifest:
     generation: int = field(default=0, compare=False)
     semantic_version: str | None = None
     policies: tuple[Move, ...] = ()
+    unknown_fields: str = "count"
+    coerce: str = "lenient"
 
     @property
     def journal(self) -> tuple[Move, ...]:
@@ -91,6 +93,8 @@ def parse_manifest(body: Mapping[str, Any], generation: int) -> Manifest:
         generation=generation,
         semantic_version=champion.get("semantic_version"),
         policies=tuple(map(Move.of, body.get("policies", ()))),
+        unknown_fields=body.get("unknown_fields", "count"),
+        coerce=body.get("coerce", "lenient"),
     )
 
 
@@ -118,6 +122,8 @@ def move_champion(
     reason: str = "",
     lake: Bucket,
     clock: Clock,
+    unknown_fields: str = "count",
+    coerce: str = "lenient",
 ) -> Move:
     """Swap the champion for `version` (a version.json body), against exactly `current`,
     which ends an experiment against the former champion. Raises AliasMoved when the manifest is
@@ -142,6 +148,8 @@ def move_champion(
         "previous": move.previous,
         "pinned": pinned,
         "log": log,
+        "unknown_fields": unknown_fields,
+        "coerce": coerce,
         "promoted_at": move.at,
         "by": by,
         "moves": _kept(current.moves if current else (), move),

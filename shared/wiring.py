@@ -40,11 +40,11 @@ class Wiring:
 
     @cached_property
     def inbox(self) -> Bucket:
-        return self._bucket(self.config.inbox)
+        return self.bucket(self.config.inbox)
 
     @cached_property
     def lake(self) -> Bucket:
-        return self._bucket(self.config.lake)
+        return self.bucket(self.config.lake)
 
     @cached_property
     def publisher(self) -> Publisher:
@@ -120,7 +120,8 @@ class Wiring:
 
         return storage_client(self.config)
 
-    def _bucket(self, name: str) -> Bucket:
+    def bucket(self, name: str) -> Bucket:
+        """A bucket by its name."""
         if self._clients == "google":
             from shared.adapters.google_storage import GoogleBucket
 

@@ -1,8 +1,10 @@
-"""Door of `predict`: the HTTPS predictor. MILLRACE_MODEL pins one model, else all are served."""
+"""Door of `predict`: the HTTPS predictor. MILLRACE_MODEL pins one model, else all are served; what
+Vertex AI sets (AIP_STORAGE_URI and its routes) makes it a predictor of the package given there."""
 
 import os
 
 from shared.serving.app import create_app
+from shared.serving.protocols.vertex import Contract
 from shared.wiring import Wiring
 
 wiring = Wiring(hurry=True)
@@ -12,4 +14,6 @@ app = create_app(
     publisher=lambda: wiring.publisher,
     clock=lambda: wiring.clock,
     pinned=lambda: os.environ.get("MILLRACE_MODEL"),
+    bucket=wiring.bucket,
+    contract=Contract.of(os.environ),
 )

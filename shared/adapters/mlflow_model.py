@@ -23,7 +23,7 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
-from shared.adapters.mlflow_pyfunc import CODE
+from shared.adapters.mlflow_pyfunc import CODE, PARAMS
 from shared.serving.engine import TREES_FILE
 from shared.serving.package import PACKAGE_FILE, Package
 
@@ -87,10 +87,14 @@ def columns_of(package: Package) -> dict[str, str]:
 
 def _signature(package: Package) -> dict[str, Any]:
     inputs = [{"type": "any", "name": name, "required": False} for name in columns_of(package)]
-    outputs = [{"type": "double", "name": "score", "required": True}]
-    if package.task != "regression":
-        outputs.append({"type": "string", "name": "label", "required": True})
-    return {"inputs": json.dumps(inputs), "outputs": json.dumps(outputs), "params": None}
+    # What an answer is without params: a value, or a label.
+    kind = "double" if package.task == "regression" else "string"
+    outputs = [{"type": kind, "required": True}]
+    return {
+        "inputs": json.dumps(inputs),
+        "outputs": json.dumps(outputs),
+        "params": json.dumps(PARAMS),
+    }
 
 
 def _requirements(*, trees: bool) -> list[str]:

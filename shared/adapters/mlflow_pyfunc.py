@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from shared.serving.package import LoadedModel, load
+import numpy as np
+
+from shared.serving.package import LoadedModel, Predictions, load
 from shared.serving.sources.resolving import Resolver
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # Of the folder `shared`; what serving imports, no more.
 CODE = (
@@ -50,21 +49,26 @@ CODE = (
     "serving/sources/resolving.py",
     "serving/sources/snapshot.py",
     "serving/times.py",
+    "serving/watching.py",
 )
+# What MLflow hands through of a caller's `params`: labels, probabilities, or a frame of everything.
+PARAMS = [{"name": "output", "type": "string", "default": "label", "shape": None}]
 
 
 class ServedModel:
-    """What MLflow calls: a frame (or records) in, a frame with `score` and `label` out. Columns of
-    joined sources are given, or computed from rows in the record; the lake's snapshots are not
-    here, so a key alone is refused."""
+    """What MLflow calls: a frame (or records) in, labels out, or values of a regression. With
+    `params={"output": "proba"}` probabilities [n_rows, n_labels] in the order of the package's
+    labels, with `"full"` a frame of `score` and `label`. Columns of joined sources are given, or
+    computed from rows in the record; the lake's snapshots are not here, so a key alone is
+    refused."""
 
     def __init__(self, model: LoadedModel) -> None:
         self._model = model
         sources = model.package.sources
         self._resolver = Resolver(model.schema, sources, {}) if sources else None
 
-    def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:  # noqa: ARG002  # MLflow's signature
-        """Raises InvalidInstances."""
+    def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> Any:
+        """Raises InvalidInstances, ValueError for an output that there is not."""
         import pandas as pd
 
         if isinstance(model_input, pd.DataFrame):
@@ -75,10 +79,22 @@ class ServedModel:
         if self._resolver is not None:
             records = self._resolver.resolve(records, datetime.now(UTC)).records
         found = self._model.predict_records(records)
-        answers: dict[str, Any] = {"score": found.score}
-        if found.label is not None:
-            answers["label"] = found.label
-        return pd.DataFrame(answers)
+        return _wanted(found, (params or {}).get("output", "label"))
+
+
+def _wanted(found: Predictions, output: str) -> Any:
+    import pandas as pd
+
+    if output == "label":
+        return found.score if found.label is None else np.array(found.label, object)
+    if output == "proba" and found.label is not None:
+        if found.probabilities is not None:
+            return found.probabilities
+        return np.column_stack([1.0 - found.score, found.score])
+    if output == "full":
+        labels = {} if found.label is None else {"label": found.label}
+        return pd.DataFrame({"score": found.score, **labels})
+    raise ValueError("output must be label, full, or proba where the model has probabilities")
 
 
 def _load_pyfunc(path: str) -> ServedModel:

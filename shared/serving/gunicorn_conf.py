@@ -13,7 +13,8 @@ from typing import Any
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
-bind = f"0.0.0.0:{os.environ.get('PORT', '8080')}"
+# Vertex AI names its port, Cloud Run the other.
+bind = f"0.0.0.0:{os.environ.get('AIP_HTTP_PORT') or os.environ.get('PORT', '8080')}"
 worker_class = "gthread"
 workers = 1
 threads = 8

@@ -30,13 +30,14 @@ from shared.serving.package import LoadedModel, load
 if TYPE_CHECKING:
     from shared.serving.sources.resolving import Resolver
 
+ID_FIELD = "prediction_id"
 INTERVAL_SECONDS = 2.0
 # Past this many intervals an answer from the old version would surprise whoever promoted.
 _SLEPT = 5
 _NEVER = float("-inf")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Served:
     """A loaded version, the manifest that named it, and what makes the columns of its joined
     sources (None for a model of one file). `beside` is there while an experiment runs."""
@@ -45,6 +46,24 @@ class Served:
     manifest: Manifest
     resolver: Resolver | None = None
     beside: Beside | None = None
+
+    @cached_property
+    def fields(self) -> frozenset[str]:
+        """Everything that a record may have."""
+        found = {ID_FIELD, *self.model.schema.names}
+        if self.resolver is not None:
+            found |= self.resolver.fields
+        if self.beside is not None:
+            found.add(self.beside.experiment.key)
+            found |= self.beside.served.fields if self.beside.served else set()
+        return frozenset(found)
+
+    def of_version(self, version: str) -> Served | None:
+        """The one that answers all of a request that names its version, None when it is neither."""
+        if version == self.model.version:
+            return replace(self, beside=None)
+        challenger = self.beside.served if self.beside else None
+        return challenger if challenger and version == challenger.model.version else None
 
 
 @dataclass(slots=True)

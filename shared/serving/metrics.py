@@ -9,9 +9,12 @@ from collections.abc import Iterable
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _HELP = {
-    "millrace_requests_total": "Prediction requests by model and HTTP status.",
+    "millrace_requests_total": "Prediction requests by model, protocol and HTTP status.",
     "millrace_rows_total": "Rows answered by model and version.",
     "millrace_refused_rows_total": "Rows that broke the model's schema.",
+    "millrace_unseen_categories_total": "Values of no category that the version has a level for.",
+    "millrace_unexpected_values_total": "Values outside of what the spec expects, by column.",
+    "millrace_unknown_fields_total": "Rows with fields that the model does not know.",
     "millrace_log_failures_total": "Answered rows whose prediction log line was not accepted.",
     "millrace_left_out_total": "Rows left out of an experiment, by reason; the champion answered.",
     "millrace_refresh_failures_total": "Manifest looks or version loads that failed.",
@@ -20,25 +23,27 @@ _LATENCY = "millrace_request_seconds"
 
 
 class Metrics:
-    """Counters and one latency histogram per model. Safe to share between threads."""
+    """Counters and one latency histogram per model and version. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: Counter[tuple[str, tuple[tuple[str, str], ...]]] = Counter()
-        self._buckets: defaultdict[str, list[int]] = defaultdict(lambda: [0] * (len(_SECONDS) + 1))
-        self._sums: Counter[str] = Counter()
-        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._buckets: dict[tuple[str, str], list[int]] = {}
+        self._seconds: defaultdict[tuple[str, str], float] = defaultdict(float)
 
     def count(self, name: str, amount: int = 1, **labels: str) -> None:
         with self._lock:
             self._counts[name, tuple(labels.items())] += amount
 
-    def observe(self, model: str, seconds: float) -> None:
-        """One request of that model."""
+    def observe(self, model: str, version: str, seconds: float) -> None:
+        """One request to that version of a model."""
+        key = model, version
         with self._lock:
-            self._buckets[model][bisect_left(_SECONDS, seconds)] += 1
-            self._sums[model] += 1
-            self._seconds[model] += seconds
+            buckets = self._buckets.get(key)
+            if buckets is None:
+                buckets = self._buckets[key] = [0] * (len(_SECONDS) + 1)
+            buckets[bisect_left(_SECONDS, seconds)] += 1
+            self._seconds[key] += seconds
 
     def text(self, loaded: Iterable[tuple[str, str]] = ()) -> str:
         """The whole exposition; `loaded` are (model, version) in memory."""
@@ -70,15 +75,16 @@ class Metrics:
             f"# HELP {_LATENCY} Time to answer a prediction request.",
             f"# TYPE {_LATENCY} histogram",
         ]
-        for model, buckets in sorted(self._buckets.items()):
+        for (model, version), buckets in sorted(self._buckets.items()):
+            about = (("model", model), ("version", version))
             total = 0
             for limit, count in zip([*map(str, _SECONDS), "+Inf"], buckets, strict=True):
                 total += count
-                label = _labels((("model", model), ("le", limit)))
+                label = _labels((*about, ("le", limit)))
                 lines.append(f"{_LATENCY}_bucket{label} {total}")
-            label = _labels((("model", model),))
-            lines.append(f"{_LATENCY}_sum{label} {self._seconds[model]:.6f}")
-            lines.append(f"{_LATENCY}_count{label} {self._sums[model]}")
+            label = _labels(about)
+            lines.append(f"{_LATENCY}_sum{label} {self._seconds[model, version]:.6f}")
+            lines.append(f"{_LATENCY}_count{label} {total}")
         return lines
 
 

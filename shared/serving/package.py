@@ -56,6 +56,7 @@ from shared.serving.engine import (
     sigmoid,
     tree_engine,
 )
+from shared.serving.watching import Odd, Watch
 
 if TYPE_CHECKING:
     from shared.serving.blend import JoinedEncoder
@@ -214,6 +215,7 @@ class LoadedModel:
         self.model, self.version, self.task = package.model, package.version, package.task
         self.schema = package.schema
         self._encoder, self._engine = package.encoder, package.engine
+        self._watch = Watch(package.encoder.codes, package.schema.features)
         width = len(package.encoder.names)
         if self._engine.width != width:
             raise PackageInvalid(f"the encoder makes {width} columns for {self._engine.width}")
@@ -226,12 +228,18 @@ class LoadedModel:
         """Answers for columns of this model's schema."""
         return self._answer(self._encoder.transform(columns))
 
-    def predict_records(self, records: Sequence[object]) -> Predictions:
-        """Answers for JSON objects. Raises InvalidInstances."""
+    def predict_records(self, records: Sequence[object], odd: Odd | None = None) -> Predictions:
+        """Answers for JSON objects; what is odd about them is counted in `odd`.
+        Raises InvalidInstances."""
         if len(records) == 1:
             values = self.schema.from_record(records[0])
+            if odd is not None:
+                self._watch.row(values, odd)
             return self._answer(self._encoder.transform_row(values))
-        return self.predict(self.schema.from_records(records))
+        columns = self.schema.from_records(records)
+        if odd is not None:
+            self._watch.columns(columns, odd)
+        return self.predict(columns)
 
     def _answer(self, x: NDArray[np.float64]) -> Predictions:
         package = self.package

@@ -238,9 +238,15 @@ class Promotion(Part):
 
 
 class Serving(Part):
-    """`log`: `sync` waits for the prediction log before answering, `off` keeps none."""
+    """`log`: `sync` waits for the prediction log before answering, `off` keeps none.
+
+    `unknown_fields` of a request are ignored: `count` counts and names them, `ignore` does not
+    look, `refuse` refuses their rows. `coerce`: `lenient` takes a text that spells a number for
+    one and a number for a category, `strict` refuses both."""
 
     log: Literal["sync", "off"] = "sync"
+    unknown_fields: Literal["ignore", "count", "refuse"] = "count"
+    coerce: Literal["lenient", "strict"] = "lenient"
 
 
 class Monitoring(Part):

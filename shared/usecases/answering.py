@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from shared.ports import Clock
 from shared.serving.manifest import Served
 from shared.serving.package import Predictions
+from shared.serving.watching import Odd
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
     """`records` are as the version read them: with the columns of joined sources, whose look-ups
-    `notes` tell about."""
+    `notes` tell about; `odd` counts what is unusual in them."""
 
     records: Sequence[Any]
     result: Predictions
     notes: Sequence[dict[str, Any]] = ()
+    odd: Odd = field(default_factory=dict)
 
 
 def score(served: Served, records: Sequence[Any], clock: Clock) -> Scored:
     """Raises InvalidInstances, FeaturesTooOld."""
+    odd: Odd = {}
     if served.resolver is None:
-        return Scored(records, served.model.predict_records(records))
+        return Scored(records, served.model.predict_records(records, odd), odd=odd)
     resolved = served.resolver.resolve(records, clock.now())
-    result = served.model.predict_records(resolved.records)
-    return Scored(resolved.records, result, resolved.notes)
+    result = served.model.predict_records(resolved.records, odd)
+    return Scored(resolved.records, result, resolved.notes, odd)
 
 
 def rows_of(served: Served, scored: Scored, ids: Sequence[str]) -> list[dict[str, Any]]:

@@ -11,18 +11,20 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from shared.documents import timestamp
 from shared.errors import InvalidInstances, MillraceError
 from shared.ports import Clock, Publisher
-from shared.serving.manifest import Served
+from shared.serving.answers import Answer, Dealt
+from shared.serving.manifest import ID_FIELD, Served
+from shared.serving.problems import Problem
+from shared.serving.strictness import strict_problems
+from shared.serving.unknown import UnknownFields, unknown_fields, unknown_problems
 from shared.usecases.answering import rows_of, score
-from shared.usecases.predict_split import Dealt, deal
+from shared.usecases.predict_split import deal
 
 LOG_TOPIC = "predictions"
-ID_FIELD = "prediction_id"
 _ID_LENGTH = 128
 # A message may have 10 MB; half of it leaves room for base64 and attributes.
 _MESSAGE_BYTES = 5_000_000
@@ -30,19 +32,6 @@ _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 # What a caller may send all the same, as cells are read: missing, and texts of a category.
 _CONSTANTS = {"NaN": None, "Infinity": "inf", "-Infinity": "-inf"}
 _ATTRIBUTES = {"type": "PredictionsLogged"}
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """`predictions` are in the records' order; `unlogged` rows have no line in the log, because
-    of `log_problem`. `dealt` is there while an experiment runs: rows then say by themselves which
-    version answered, and `version` is the champion unless the challenger answered all."""
-
-    version: str
-    predictions: list[dict[str, Any]]
-    unlogged: int = 0
-    log_problem: MillraceError | None = None
-    dealt: Dealt | None = None
 
 
 def predict(
@@ -62,22 +51,45 @@ def predict(
     Raises InvalidInstances, FeaturesTooOld.
     """
     model = served.model
+    if served.manifest.coerce == "strict":
+        _refuse(strict_problems(records, model.schema))
     scored = score(served, records, clock)
+    unknown = _unknown(served, records)
+    if given_id is None and len(records) > 1:
+        given_id = uuid7()
     ids = prediction_ids(records, model.schema.names, given_id)
     predictions = rows_of(served, scored, ids)
     dealt = None
     if served.beside is not None:
         dealt = deal(served.beside, records, ids, clock)
+    answer = Answer(model.version, predictions, 0, None, dealt, given_id, scored.odd, unknown)
     if dealt is None and served.manifest.log != "sync":
-        return Answer(model.version, predictions)
+        return answer
     lines = _lines(served, scored.records, predictions, timestamp(clock.now()))
     version = model.version
     if dealt is not None:
         version, lines = _merge(served, predictions, list(lines), dealt)
     if served.manifest.log != "sync":
-        return Answer(version, predictions, dealt=dealt)
+        return answer._replace(version=version)
     unlogged, problem = _log(list(map(_text, lines)), publisher)
-    return Answer(version, predictions, unlogged, problem, dealt)
+    return answer._replace(version=version, unlogged=unlogged, log_problem=problem)
+
+
+def _unknown(served: Served, records: Sequence[Any]) -> UnknownFields | None:
+    """Fields that no version knows, by the declared policy. Raises InvalidInstances."""
+    policy = served.manifest.unknown_fields
+    if policy == "ignore":
+        return None
+    features = served.model.schema.names
+    if policy == "refuse":
+        _refuse(unknown_problems(records, served.fields, features))
+        return None
+    return unknown_fields(records, served.fields, features)
+
+
+def _refuse(problems: list[Problem]) -> None:
+    if problems:
+        raise InvalidInstances(problems)
 
 
 def _merge(

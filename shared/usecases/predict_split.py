@@ -9,14 +9,13 @@ fail without the experiment. Only models with an experiment come here.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from shared.errors import FeaturesTooOld, InvalidInstances
 from shared.experiments import PREDICTION_ID, Experiment
 from shared.ports import Clock
+from shared.serving.answers import Dealt
 from shared.serving.assigning import key_text, takes, unit_of, unit_text
 from shared.serving.manifest import Beside, Served
 from shared.usecases.answering import rows_of, score
@@ -26,24 +25,6 @@ NO_KEY = "no_key"  # the record has no value of the key
 REFUSED = "challenger_refuses"  # valid for the champion, not for the challenger
 FAILED = "challenger_failed"  # it raised
 NOT_LOADED = "challenger_not_loaded"
-
-
-@dataclass(frozen=True, slots=True)
-class Dealt:
-    """`marks` are what the log says of each record, in order. Of the rows in `taken` the
-    challenger's answers are in `answers`, to the records as it read them."""
-
-    beside: Beside
-    marks: list[dict[str, Any]]
-    taken: Sequence[int] = ()
-    records: Sequence[Any] = ()
-    answers: Sequence[dict[str, Any]] = ()
-    problem: Exception | None = None
-
-    @property
-    def left_out(self) -> Counter[str]:
-        """Records by the reason why they are no part of the experiment."""
-        return Counter(mark["left_out"] for mark in self.marks if mark["left_out"])
 
 
 def deal(beside: Beside, records: Sequence[Any], ids: Sequence[str], clock: Clock) -> Dealt | None:

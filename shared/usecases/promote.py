@@ -212,6 +212,8 @@ def move_to(
         by=by,
         cause=cause,
         log=spec.serving.log,
+        unknown_fields=spec.serving.unknown_fields,
+        coerce=spec.serving.coerce,
         pinned=pin or bool(manifest and manifest.pinned),
         reason=reason,
         lake=ports.lake,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from shared.serving.app import MAX_BODY_BYTES
 from shared.serving.package import LoadedModel
+from shared.serving.protocols.refusing import MAX_BODY_BYTES
 from tests.support.predictor import RECORD, World
 from tests.unit.serving.models import binary_package, regression_package, serve
 
@@ -89,9 +89,9 @@ def test_health_and_metrics(world: World) -> None:
     assert world.client.get("/healthz").status_code == 200
     assert world.client.get("/ready").get_json()["loaded"] == ["adult"]
     text = world.client.get("/metrics").get_data(as_text=True)
-    assert 'millrace_requests_total{model="adult",status="200"} 1' in text
-    assert 'millrace_requests_total{model="adult",status="422"} 1' in text
-    assert 'millrace_request_seconds_bucket{model="adult",le="+Inf"} 2' in text
+    assert 'millrace_requests_total{model="adult",protocol="native",status="200"} 1' in text
+    assert 'millrace_requests_total{model="adult",protocol="native",status="422"} 1' in text
+    assert 'millrace_request_seconds_bucket{model="adult",version="v1",le="+Inf"} 2' in text
     assert 'millrace_model_info{model="adult",version="v1"} 1' in text
 
 

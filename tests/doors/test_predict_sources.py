@@ -350,7 +350,9 @@ def test_old_snapshots(too_old: str) -> None:
         assert answer["error"]["features_as_of"] == "2026-01-01T00:00:00Z"
         assert "transactions" in answer["error"]["message"]
         text = world.client.get("/metrics").get_data(as_text=True)
-        assert f'millrace_requests_total{{model="{MODEL}",status="409"}} 1' in text
+        assert (
+            f'millrace_requests_total{{model="{MODEL}",protocol="native",status="409"}} 1' in text
+        )
     assert "features_too_old" not in world.one({"age": 4, **CS1})
     assert "features_too_old" not in world.one({"age": 4, "transactions": ROWS["CS1"]})
 

@@ -131,7 +131,8 @@ def test_every_way_to_ask_gives_the_same_answer(trained: World, model: LoadedMod
     alone = [float(model.predict_records([record]).score[0]) for record in records]
     assert alone == expected.tolist()
     assert model.predict_records(records).score.tolist() == expected.tolist()
-    assert ServedModel(model).predict(records)["score"].tolist() == expected.tolist()
+    full = ServedModel(model).predict(records, {"output": "full"})
+    assert full["score"].tolist() == expected.tolist()
     assert list(map(float, _batch_scores(trained, data))) == expected.tolist()
 
 

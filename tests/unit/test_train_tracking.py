@@ -64,8 +64,9 @@ def test_a_logged_version_loads_with_the_predictors_answers(tmp_path: Path) -> N
     records[1] = dict.fromkeys(records[1])
     found = model.predict(pd.DataFrame(records))
     wanted = LoadedModel(package).predict_records(records)
-    np.testing.assert_array_equal(found["score"], wanted.score)
-    assert found["label"].tolist() == wanted.label
+    assert found.tolist() == wanted.label
+    probabilities = model.predict(pd.DataFrame(records), params={"output": "proba"})
+    np.testing.assert_array_equal(probabilities[:, 1], wanted.score)
 
 
 @pytest.mark.usefixtures("environment")

@@ -55,6 +55,9 @@ class Resolver:
         cutoffs = [source.as_of_column for source in sources if source.as_of_column]
         # What the inference log keeps of a record: who it is about, as of when, and its features.
         self.logged = tuple(dict.fromkeys([*keys, *cutoffs, *schema.names]))
+        # What a record may have for the sources: keys, moments, columns, rows.
+        rows = [source.name for source in sources]
+        self.fields = frozenset([*keys, *cutoffs, *rows, *self._derived])
 
     def resolve(self, records: Sequence[object], now: datetime) -> Resolved:
         """Records with the columns of all sources. Raises InvalidInstances with every problem of

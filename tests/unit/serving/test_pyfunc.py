@@ -23,7 +23,7 @@ import json, sys
 sys.path.insert(0, sys.argv[1])
 from shared.adapters.mlflow_pyfunc import _load_pyfunc
 model = _load_pyfunc(sys.argv[2])
-print(model.predict(json.loads(sys.argv[3]))["score"].tolist())
+print(model.predict(json.loads(sys.argv[3]), {"output": "full"})["score"].tolist())
 """
 
 

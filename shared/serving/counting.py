@@ -1,0 +1,48 @@
+"""What an answered request adds to the metrics, and what of it people have to hear."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+
+from shared.serving.answers import Answer, Dealt
+from shared.serving.metrics import Metrics
+from shared.serving.watching import UNSEEN
+
+
+def count_answer(metrics: Metrics, model: str, answer: Answer) -> None:
+    """Rows by version, odd values and unknown fields, lines that are not in the log."""
+    if answer.dealt is None:
+        rows = len(answer.predictions)
+        metrics.count("millrace_rows_total", rows, model=model, version=answer.version)
+    else:
+        _count_dealt(metrics, model, answer, answer.dealt)
+    for (kind, column), count in (answer.odd or {}).items():
+        what = "unseen_categories" if kind == UNSEEN else "unexpected_values"
+        metrics.count(f"millrace_{what}_total", count, model=model, column=column)
+    if answer.unknown is not None:
+        metrics.count("millrace_unknown_fields_total", answer.unknown.rows, model=model)
+    if answer.log_problem is not None:
+        metrics.count("millrace_log_failures_total", answer.unlogged, model=model)
+        log_line(model, answer.log_problem)
+
+
+def log_line(model: str, error: Exception, before: str = "") -> None:
+    """One line of JSON about what went wrong behind an answer."""
+    message = f"{before}{type(error).__name__}: {error}"
+    line = {"severity": "ERROR", "model": model, "message": message}
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+def _count_dealt(metrics: Metrics, model: str, answer: Answer, dealt: Dealt) -> None:
+    """Count an answer of two versions; what the challenger cannot do is told once."""
+    versions = Counter(row["model_version"] for row in answer.predictions)
+    for version, count in versions.items():
+        metrics.count("millrace_rows_total", count, model=model, version=version)
+    for reason, count in dealt.left_out.items():
+        metrics.count("millrace_left_out_total", count, model=model, reason=reason)
+    if dealt.problem is not None and not dealt.beside.told:
+        dealt.beside.told = True
+        log_line(model, dealt.problem, f"challenger {dealt.beside.experiment.version} raised ")

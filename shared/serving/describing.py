@@ -1,0 +1,54 @@
+"""What the predictor says about itself and its models, as JSON values. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.serving.manifest import Served
+
+NAME = "millrace"
+VERSION = "0.1.0"  # as in pyproject.toml, which is not deployed
+
+
+def about_server() -> dict[str, Any]:
+    """The server's metadata in the Open Inference Protocol; no extension is supported."""
+    return {"name": NAME, "version": VERSION, "extensions": []}
+
+
+def about_model(served: Served) -> dict[str, Any]:
+    """What a model takes, how good it is, and an example that can be sent as it stands."""
+    package, manifest, resolver = served.model.package, served.manifest, served.resolver
+    sources = {"sources": resolver.describe()} if resolver is not None else {}
+    carried = [feature.to_json() for feature in package.schema.carried]
+    derived = [{"name": name, "is": text} for name, text in package.schema.derive]
+    example = {"instances": [package.example_record()]}
+    return {
+        "model": package.model,
+        "version": package.version,
+        "semantic_version": manifest.semantic_version,
+        "task": package.task,
+        "features": [feature.to_json() for feature in package.schema.features],
+        **({"carried": carried} if carried else {}),
+        **({"derived": derived} if derived else {}),
+        "labels": list(package.labels),
+        "threshold": package.threshold,
+        "metrics": dict(package.metrics),
+        "created": package.created,
+        "promoted_at": manifest.promoted_at,
+        "revision": manifest.revision,
+        "log": manifest.log,
+        "unknown_fields": manifest.unknown_fields,
+        "coerce": manifest.coerce,
+        **_experiment(served),
+        **sources,
+        "example": {"path": f"/models/{package.model}/predict", "body": example},
+    }
+
+
+def _experiment(served: Served) -> dict[str, object]:
+    """The experiment that runs, for people who ask about the model."""
+    if served.beside is None:
+        return {}
+    running = served.beside.experiment
+    names = ("id", "version", "share", "key", "until")
+    return {"experiment": {name: getattr(running, name) for name in names}}

@@ -1,0 +1,56 @@
+"""`POST /predict`: a record, a list of records, or `{"instances": [...], "parameters": {...}}`.
+
+    {"predictions": [{"score", "label", "prediction_id", "model_version", ...}], "model_version"}
+
+`parameters.output` asks for less: `label` (regression: the value) or `proba`. A refusal is
+`{"error": {"code", "message", ...}}` and says what was expected.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shared.serving.protocols.asked import (
+    ID_HEADER,
+    Asked,
+    Headers,
+    Refusal,
+    Written,
+    checked_records,
+    json_of,
+    output_of,
+)
+from shared.serving.protocols.outputs import values_of
+
+if TYPE_CHECKING:
+    from shared.serving.answers import Answer
+    from shared.serving.columns import Schema
+    from shared.serving.package import LoadedModel
+
+NAME = "native"
+_EXPECTED = 'send a record, a non-empty list of records, or {"instances": [...]}'
+
+
+def read(body: bytes, headers: Headers, schema: Schema) -> Asked:  # noqa: ARG001 - as all do
+    found = json_of(body, headers)
+    if not isinstance(found, dict):
+        return Asked(checked_records(found, _EXPECTED), "full", headers.get(ID_HEADER))
+    instances = found.get("instances")
+    if not isinstance(instances, list):  # a feature may have that name
+        return Asked([found], "full", headers.get(ID_HEADER))
+    records = checked_records(instances, _EXPECTED)
+    return Asked(records, output_of(found.get("parameters")), headers.get(ID_HEADER))
+
+
+def write(answer: Answer, asked: Asked, model: LoadedModel) -> Written:
+    body = {
+        "predictions": values_of(answer, asked.output, model),
+        "model_version": answer.version,
+    }
+    if answer.unknown is not None and answer.unknown.meant:
+        body["warnings"] = answer.unknown.warnings()
+    return Written(body)
+
+
+def refuse(refusal: Refusal) -> dict[str, Any]:
+    return {"error": {"code": refusal.code, "message": str(refusal), **refusal.more}}

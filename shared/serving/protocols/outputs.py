@@ -1,0 +1,31 @@
+"""What of each answer is handed back: all of it, labels or values, or probabilities."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from shared.serving.protocols.asked import Output, Refusal
+
+if TYPE_CHECKING:
+    from shared.serving.answers import Answer
+    from shared.serving.package import LoadedModel
+
+
+def values_of(answer: Answer, output: Output, model: LoadedModel) -> list[Any]:
+    """One value a row. Raises Refusal for probabilities of a regression."""
+    rows = answer.predictions
+    if output == "full":
+        return rows
+    if output == "label":
+        return [row["score"] if row["label"] is None else row["label"] for row in rows]
+    if model.task == "regression":
+        message = "a regression has values, no probabilities: leave out the parameter output"
+        raise Refusal(400, "unknown_output", message)
+    return [shares_of(row) for row in rows]
+
+
+def shares_of(row: dict[str, Any]) -> list[float]:
+    """The probability of each label, in the order of the model's labels."""
+    if "probabilities" in row:
+        return list(row["probabilities"].values())
+    return [1.0 - row["score"], row["score"]]

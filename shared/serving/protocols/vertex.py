@@ -1,0 +1,47 @@
+"""Vertex AI's contract for custom containers: `{"instances", "parameters"}` in, `{"predictions"}`
+out, on the port and routes that the platform's variables name, with a package that it points at.
+
+`AIP_STORAGE_URI` set means: serve the package in that folder, there is no manifest. Vertex hands
+errors of the container through as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shared.serving.protocols.asked import Asked, Written
+from shared.serving.protocols.native import read, refuse
+from shared.serving.protocols.outputs import values_of
+
+if TYPE_CHECKING:
+    from shared.serving.answers import Answer
+    from shared.serving.package import LoadedModel
+
+__all__ = ["NAME", "Contract", "read", "refuse", "write"]
+
+NAME = "vertex"
+
+
+def write(answer: Answer, asked: Asked, model: LoadedModel) -> Written:
+    body = {"predictions": values_of(answer, asked.output, model)}
+    return Written(body, {"X-Model-Version": answer.version})
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What the platform asks of the container; empty texts where it asks nothing."""
+
+    health: str = ""
+    predict: str = ""
+    storage_uri: str = ""
+
+    @classmethod
+    def of(cls, env: Mapping[str, str]) -> Contract:
+        """From the variables that Vertex AI sets; its port is read by the server's settings."""
+        return cls(
+            health=env.get("AIP_HEALTH_ROUTE", ""),
+            predict=env.get("AIP_PREDICT_ROUTE", ""),
+            storage_uri=env.get("AIP_STORAGE_URI", ""),
+        )
