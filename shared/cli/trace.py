@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from shared import documents, paths
+from shared import documents, paths, runs
 from shared.cli import contexts
 from shared.cli.console import json_option, say, show_json
 from shared.cli.known import unknown
 from shared.cli.trace_told import tell
-from shared.cli.tracing import ancestors, learned_by, run_facts
+from shared.cli.tracing import ancestors, learned_by, run_facts, trained_under
 from shared.cli.tracing_answers import RECENT_DAYS, batch_answer, online_answer, search_log
 from shared.cli.why import find_runs
 from shared.labelled import SUMMARY
@@ -109,7 +109,7 @@ def _of_run(model: str, run_id: str, lake: Bucket) -> dict[str, Any]:
     if is_stored(model, run_id, lake=lake):
         return {**found, "run": None, "versions": ancestors(model, run_id, lake)}
     run = run_facts(model, run_id, lake)
-    about = run["version"]
+    about = run["version"] or run["same_as"]
     if run["kind"] == "score":
         launched = documents.read(lake, paths.run_launch(model, run_id)).body
         about = launched.get("champion")
@@ -117,5 +117,9 @@ def _of_run(model: str, run_id: str, lake: Bucket) -> dict[str, Any]:
         summary = documents.read(lake, paths.run_stage(model, run_id, SUMMARY)).body
         run["labels"] = summary.get("object")
         run["learned_by"] = learned_by(model, str(summary.get("object")), lake)
-    versions = ancestors(model, about, lake) if about else []
+    if run["state"] == "spec_registered":
+        generation = runs.state(model, run_id, lake=lake).facts.get("generation")
+        run["trained_under"] = trained_under(model, int(generation or 0), lake)
+    stored = bool(about) and is_stored(model, str(about), lake=lake)
+    versions = ancestors(model, str(about), lake) if stored else []
     return {**found, "run": run, "versions": versions}

@@ -28,14 +28,15 @@ def tell(found: Mapping[str, Any]) -> Iterator[str]:
         yield ""
     if run:
         yield from _run(run, found["model"])
-        yield ""
+        if versions:
+            yield ""
+        elif "trained_under" not in run:
+            yield _without(run)
     for place, version in enumerate(versions):
         yield from _version(version, first=not place)
         if version["continues"]:
             yield ""
             yield "It continues the rows of"
-    if not versions:
-        yield "It led to no version." if run and run["kind"] == "train" else "No version had part."
 
 
 # --- a prediction --------------------------------------------------------------------------------
@@ -94,9 +95,20 @@ def _run(run: Mapping[str, Any], model: str) -> Iterator[str]:
     if run["kind"] == "compare":
         against = run["against"] or "no champion"
         yield _line("compared", f"{run['version']} with {against}")
+    if run["sentence"]:
+        yield _line("ended", run["sentence"])
+    if "trained_under" in run:
+        yield _line("trained", ", ".join(run["trained_under"]) or "no version yet")
     if "labels" in run:
         yield _line("recorded", run["labels"] or "nothing")
         yield _line("learned by", ", ".join(run["learned_by"]) or "no version yet")
+
+
+def _without(run: Mapping[str, Any]) -> str:
+    """Why the story ends with a run."""
+    if run["kind"] in ("score", "compare") and not run["ended"]:
+        return _line("version", "none has answered yet")
+    return _line("version", "none came of it")
 
 
 def _state(run: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from shared import approvals, claims, documents, paths, runs
+from shared.cli import words
 from shared.errors import ObjectNotFound
 from shared.manifests import read_manifest
 from shared.moves import Move, trail
@@ -74,6 +75,7 @@ def run_facts(model: str, run_id: str, lake: Bucket) -> dict[str, Any]:
     state = runs.fold(history)
     first = history[0]["facts"] if history else {}
     prefix = runs.REPLAYED_BY
+    last = next((event for event in reversed(history) if event["name"] in runs.TERMINAL), None)
     return {
         "run_id": run_id,
         "kind": request.kind if request else first.get("kind"),
@@ -89,8 +91,20 @@ def run_facts(model: str, run_id: str, lake: Bucket) -> dict[str, Any]:
         "against": request.against if request else None,
         "state": state.state,
         "ended": state.since if state.terminal else None,
+        "sentence": words.sentence(last) if last else None,
+        "same_as": state.facts.get("same_as"),
         "attempts": sum(event["name"].startswith("started-") for event in history),
     }
+
+
+def trained_under(model: str, generation: int, lake: Bucket) -> list[str]:
+    """Versions that were trained under a generation of the spec, oldest first."""
+    found = reversed(version_ids(model, lake=lake))
+    return [
+        version
+        for version in found
+        if read_version(model, version, lake=lake).get("spec_generation") == generation
+    ]
 
 
 def find_request(model: str, run_id: str, lake: Bucket) -> RunRequest | None:

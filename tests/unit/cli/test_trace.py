@@ -261,6 +261,34 @@ def test_who_approved_is_part_of_the_story(shell: Shell) -> None:
     assert "gs://inbox/_specs/m.yaml#" in carried(shell("trace", spec))
 
 
+def test_runs_that_made_no_version_say_why(shell: Shell) -> None:
+    """A file that came before leads to the version of the first; a refused one ends with the
+    reason; a spec names the versions that were trained under it."""
+    system = shell.system
+    system.drop("_specs/m.yaml", SPEC)
+    first = system.drop("m/train/a.csv", CSV)
+    shell.work()
+    version = str(system.claim(first)["run_id"])
+    again, bad = system.drop("m/train/b.csv", CSV), system.drop("m/train/c.csv", b"\0\1")
+    shell.work()
+    found = trace(shell, system.claim(again)["run_id"])
+    assert found["run"]["inputs"] == []
+    assert found["run"]["source"] == again
+    assert found["versions"][0]["version"] == version
+    text = carried(shell("trace", system.claim(bad)["run_id"]))
+    assert bad in text
+    assert text.index("rejected: the file has NUL bytes") < text.index("none came of it")
+    name = paths.version("m", version, "version.json")
+    body = documents.require(system.lake, name)
+    system.lake.write(name, documents.dumps({**body, "spec_generation": 1}))
+    (spec,) = [
+        run
+        for run in system.run_ids()
+        if "spec" in str(runs.history("m", run, lake=system.lake)[0])
+    ]
+    assert f"trained     {version}" in carried(shell("trace", spec))
+
+
 def _kind(shell: Shell, run_id: str) -> str:
     history = runs.history("m", run_id, lake=shell.system.lake)
     return str([event["facts"].get("kind") for event in history])

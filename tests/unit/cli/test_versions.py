@@ -75,6 +75,15 @@ def test_a_version_is_named_as_people_do(two: tuple[Shell, str, str], way: str) 
     assert shell.system.champion() == first
 
 
+def test_runs_are_named_by_what_they_made(two: tuple[Shell, str, str]) -> None:
+    """`why` takes a semantic version, the end of an id, and the model before either."""
+    shell, first, _ = two
+    for text in ("1.0.0", first[-6:], "m/1.0.0", f"m/{first}"):
+        assert json.loads(carried(shell("why", text, "--json")))["run_id"] == first
+    assert shell("why", "n/1.0.0").exit_code == 1
+    assert shell("why", "m/").exit_code == 1
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
