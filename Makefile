@@ -12,7 +12,7 @@ export PYTHON
 run := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test lint types format lock schema docs bench bundles clean
+.PHONY: help setup demo up down test lint types format lock schema docs bench quality bundles clean
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
@@ -45,6 +45,9 @@ types: setup ## mypy, strict
 
 bench: setup ## cold starts, drop to served, rows per second, memory (BENCH="validate" for one)
 	@for name in $(BENCH); do $(run) tests/bench/$$name.py $(ARGS) || exit 1; done
+
+quality: setup ## the shipped specs on real data, about half an hour (MILLRACE_DATA=folder; ARGS=adult_income)
+	@$(run) tests/bench/quality.py $(ARGS)
 
 bundles: setup ## import what is deployed, each in a .venv of its own lock
 	@$(run) -m infra.bundle_check $(ARGS)

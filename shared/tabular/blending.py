@@ -101,7 +101,6 @@ def weigh(task: str, target: Floats, answers: Sequence[Floats]) -> list[float]:
         return metrics.gain(task, metrics.primary(task, target, found), 0.0)
 
     counts = [0] * len(answers)
-    best: tuple[float, list[int]] | None = None
     for _ in range(STEPS):
         full = sum(count > 0 for count in counts) >= MAX_PARTS
         tried = []
@@ -109,12 +108,8 @@ def weigh(task: str, target: Floats, answers: Sequence[Floats]) -> list[float]:
             if counts[place] or not full:
                 more = [count + (place == other) for other, count in enumerate(counts)]
                 tried.append((score(more), more))
-        found = max(tried, key=lambda item: item[0])
-        counts = found[1]
-        if best is None or found[0] > best[0]:
-            best = found
-    chosen = best[1] if best else [1, *counts[1:]]
-    return [count / sum(chosen) for count in chosen]
+        counts = max(tried, key=lambda item: item[0])[1]
+    return [count / STEPS for count in counts]
 
 
 def average(answers: Sequence[Floats], weights: Sequence[float]) -> Floats:

@@ -1,9 +1,9 @@
 """A seeded search per candidate. Optuna lives here.
 
-Trials are judged fold after fold, and given up as soon as they are behind the median of those
-before them on the same folds. Which trial comes next depends on earlier trials of the same
-candidate alone, so the number of workers and the time that things take change nothing - until the
-time limit bites, which is recorded.
+Trials are judged fold after fold, and given up as soon as they are behind the median of those that
+were finished before them, on the same folds. Which trial comes next depends on earlier trials of
+the same candidate alone, so the number of workers and the time that things take change nothing -
+until the time limit bites, which is recorded.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from shared.tabular.inner import Folds
 from shared.tabular.metrics import Floats
 from shared.tabular.spaces import Params, Range
 
-# Trials that nothing is given up before, and that are drawn without looking at earlier ones.
-FREE_TRIALS = 3
+# Trials that are drawn without looking at earlier ones, after the hand-set one.
+BLIND_TRIALS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,8 @@ def search(
 
     Raises ValueError when the library cannot fit these rows.
     """
-    sample = folds.sample(task, seed)
+    # One trial is no search, and is judged on all rows anyway.
+    sample = folds.sample(task, seed) if budget.trials > 1 else folds
     data = Encoded(candidate, task, sample, features)
     study = _Study(task, sample.numbers, budget)
     best = study.run(
@@ -135,8 +136,8 @@ class _Study:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         study = optuna.create_study(
             direction="maximize" if self._task == "binary" else "minimize",
-            sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=FREE_TRIALS),
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=FREE_TRIALS),
+            sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=BLIND_TRIALS),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=1),
         )
         study.enqueue_trial(first)
 

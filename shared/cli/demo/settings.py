@@ -19,7 +19,7 @@ def shipped(model: str) -> Spec:
 
 def for_demo(spec: Spec) -> tuple[Spec, list[str]]:
     """The demo's spec and one line per setting that differs, with the reason."""
-    training = spec.training.model_copy(update={"trials": 2})
+    training = spec.training.model_copy(update={"trials": 1})
     promotion = spec.promotion.model_copy(update={"approval": "auto"})
     monitoring = spec.monitoring.model_copy(
         update={"grace": NO_TIME, "label_delay": NO_TIME, "persistence": (1, 1)}
@@ -35,7 +35,12 @@ def for_demo(spec: Spec) -> tuple[Spec, list[str]]:
     )
     old, new = spec, changed
     lines = [
-        _line("training.trials", old.training.trials, new.training.trials, "a short search"),
+        _line(
+            "training.trials",
+            old.training.trials,
+            new.training.trials,
+            "the hand-set recipes, no search",
+        ),
         _line(
             "promotion.approval",
             old.promotion.approval,

@@ -1,0 +1,363 @@
+"""How good the shipped specs are on real data: holdouts by fixed seeds that neither tuning nor
+fitting ever touches, with intervals.
+
+    MILLRACE_DATA=folder python tests/bench/quality.py             all four, about half an hour
+    python tests/bench/quality.py adult_income --data folder       one
+    python tests/bench/quality.py --write                          into infra/docs/quality.md, too
+
+Every figure is of the served package, trained by the ordinary code (`train_model`, memory cloud);
+only `training.seed` is changed, which moves the holdout. What is reported beside it (folds, blocks
+of the map, a longer search) says how it is made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from shared.spec.load import load_spec  # noqa: E402 - a script finds the repository first
+from shared.spec.model import Spec  # noqa: E402
+from shared.tabular import baseline, metrics  # noqa: E402
+from shared.tabular.gains import interval, paired_gain  # noqa: E402
+from shared.tabular.influence import Metric  # noqa: E402
+from shared.tabular.metrics import Floats  # noqa: E402
+from shared.tabular.splitting import folds  # noqa: E402
+from shared.tabular.threshold import rate_upper  # noqa: E402
+from tests.bench.published import against_published, table  # noqa: E402
+from tests.bench.trained import Trained, on_sides, ordinary  # noqa: E402
+
+SEEDS = (0, 1, 42)
+PAGE = ROOT / "infra" / "docs" / "quality.md"
+SPECS = ROOT / "infra" / "specs"
+# By model: the role of each file, its name in the training and the names it may have in the folder.
+FILES: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
+    "adult_income": {"": ("adult.csv", ("adult.data.gz", "adult.data"))},
+    "california_housing": {"": ("housing.csv", ("housing.csv.gz", "housing.csv"))},
+    "loan_default": {"": ("loans.csv", ("lending_club.csv.gz", "lending_club.csv"))},
+    "customer_response": {
+        "customers": ("customers.csv", ("retail/customers.csv", "customers.csv")),
+        "transactions": (
+            "transactions.jsonl",
+            ("retail/transactions.json.gz", "transactions.json.gz"),
+        ),
+    },
+}
+SOURCES = """\
+adult.data         UCI Machine Learning Repository, "Adult" (archive.ics.uci.edu/dataset/2/adult)
+housing.csv        A. Geron's California housing (github.com/ageron/data, housing)
+lending_club.csv   LendingClub's public loan statistics, as prepared for the textbook "Practical
+                   Statistics for Data Scientists" (github.com/gedeck, loan_data)
+customers.csv and transactions.json.gz   customers with a response and their transactions"""
+
+CAPPED = 500_001.0
+
+
+class NoData(Exception):
+    """A file is not in the folder."""
+
+
+def files_of(model: str, folder: Path | None) -> dict[str, tuple[str, bytes]]:
+    """Name and bytes by role. Raises NoData."""
+    found = {}
+    for role, (name, places) in FILES[model].items():
+        path = (
+            next((folder / p for p in places if (folder / p).is_file()), None) if folder else None
+        )
+        if path is None:
+            raise NoData(f"{model}: {places[-1]} is not in {folder or 'any folder'}")
+        data = path.read_bytes()
+        found[role] = (name, gzip.decompress(data) if path.suffix == ".gz" else data)
+    return found
+
+
+def spec_of(model: str, seed: int, **training: object) -> Spec:
+    """The shipped spec with another seed."""
+    spec = load_spec((SPECS / f"{model}.yaml").read_text(encoding="utf-8"), f"{model}.yaml")
+    changed = spec.training.model_copy(update={"seed": seed, **training})
+    return spec.model_copy(update={"training": changed})
+
+
+def trainings(model: str, folder: Path | None) -> list[Trained]:
+    """One for each seed."""
+    files = files_of(model, folder)
+    found = []
+    for seed in SEEDS:
+        found.append(ordinary(model, spec_of(model, seed), files))
+        told(f"{model}, seed {seed}: {recipe(found[-1])}, {found[-1].seconds:.0f} s")
+    return found
+
+
+# --- words ---------------------------------------------------------------------------------------
+
+
+def told(text: str) -> None:
+    print(text, flush=True)
+
+
+def recipe(made: Trained) -> str:
+    if len(made.fitted["parts"]) == 1:
+        return str(made.fitted["candidate"])
+    return " + ".join(f"{p['weight']:.1f} {p['candidate']}" for p in made.fitted["parts"])
+
+
+def with_interval(metric: Metric, target: Floats, answers: Floats, value: float) -> str:
+    low, high = interval(metric, target, answers)
+    return f"{value:.4f} ({low:.4f} to {high:.4f})"
+
+
+def measured(metric: Metric, target: Floats, answers: Floats) -> str:
+    """A metric with its two-sided 95 % interval."""
+    values: Mapping[str, Callable[[], float]] = {
+        "auroc": lambda: metrics.auroc(target, answers),
+        "log_loss": lambda: metrics.primary_loss("binary", target, answers),
+        "rmse": lambda: metrics.primary("regression", target, answers),
+        "r2": lambda: metrics.regression(target, answers)["r2"],
+        "ece": lambda: metrics.calibration_error(target, answers),
+    }
+    return with_interval(metric, target, answers, values[metric]())
+
+
+def by_seed(rows: Sequence[tuple[str, Sequence[str], str]]) -> str:
+    head = ["", *(f"seed {seed}" for seed in SEEDS), "target"]
+    return table(head, [[name, *cells, target] for name, cells, target in rows])
+
+
+def common(made: Sequence[Trained]) -> list[tuple[str, Sequence[str], str]]:
+    """What every case tells of its trainings."""
+    lengths = [[len(side) for side in one.prepared.sides()] for one in made]
+    return [
+        ("served", [recipe(one) for one in made], ""),
+        ("rows fitted / held out", [f"{fit:,} / {held:,}" for fit, held in lengths], ""),
+        (
+            "parity, reproducible",
+            [
+                f"{one.fitted['parity']['largest']:.0e}, "
+                f"{'yes' if one.fitted['reproducible'] else 'no'}"
+                for one in made
+            ],
+            "",
+        ),
+        ("seconds, two workers", [f"{one.seconds:.0f}" for one in made], ""),
+    ]
+
+
+# --- the four ------------------------------------------------------------------------------------
+
+
+def adult_income(folder: Path | None) -> str:
+    made = trainings("adult_income", folder)
+    answers = [one.answers() for one in made]
+    ceiling = made[0].run.spec.training.false_positive_ceiling or 1.0
+    return by_seed(
+        [
+            ("AUROC", [measured("auroc", *pair) for pair in answers], "at least 0.929"),
+            (
+                "false-positive rate, out of fold: upper bound",
+                [f"{one.fitted['choice']['false_positive_upper']:.4f}" for one in made],
+                f"at most {ceiling:g}",
+            ),
+            (
+                "false-positive rate, holdout (upper bound)",
+                [_false_positives(one, *pair) for one, pair in zip(made, answers, strict=True)],
+                f"about {ceiling:g}",
+            ),
+            ("log loss", [measured("log_loss", *pair) for pair in answers], ""),
+            *common(made),
+        ]
+    )
+
+
+def _false_positives(made: Trained, target: Floats, scores: Floats) -> str:
+    counts = metrics.confusion(target, scores, made.fitted["threshold"])
+    negatives = counts["false_positives"] + counts["true_negatives"]
+    upper = float(rate_upper(counts["false_positives"], negatives))
+    return f"{counts['false_positives'] / negatives:.4f} ({upper:.4f})"
+
+
+def california_housing(folder: Path | None) -> str:
+    made = trainings("california_housing", folder)
+    answers = [one.answers() for one in made]
+    uncapped = [
+        (t[t < _cap(one)], a[t < _cap(one)]) for one, (t, a) in zip(made, answers, strict=True)
+    ]
+    blocks = [on_sides(one, _blocks(one, seed)) for one, seed in zip(made, SEEDS, strict=True)]
+    apart = [one.answers() for one in blocks]
+    first = by_seed(
+        [
+            ("RMSE, 100,000 dollars", [measured("rmse", *p) for p in answers], "at most 0.435"),
+            ("R2", [measured("r2", *p) for p in answers], "at least 0.860"),
+            ("RMSE, uncapped rows", [measured("rmse", *p) for p in uncapped], "reported"),
+            ("R2, uncapped rows", [measured("r2", *p) for p in uncapped], "reported"),
+            ("RMSE, blocks of the map held out", [measured("rmse", *p) for p in apart], "reported"),
+            ("R2, blocks of the map held out", [measured("r2", *p) for p in apart], "reported"),
+            *common(made),
+        ]
+    )
+    return (
+        f"{first}\n\nBlocks of the map: squares of half a degree, a fifth of them held out; tuned, "
+        "fitted and compiled\nby the ordinary code on the rest. That is what to expect for a place "
+        f"that nobody has seen.\n\n{against_published(made)}"
+    )
+
+
+def _cap(made: Trained) -> float:
+    return CAPPED / made.prepared.outcome.scale
+
+
+def _blocks(made: Trained, seed: int) -> np.ndarray:
+    """Rows of a fifth of the map's squares."""
+    cells = made.prepared.dataset.cells
+    where = [np.floor(np.array(cells[n], float) * 2).astype(int) for n in ("longitude", "latitude")]
+    _, square = np.unique(np.column_stack(where), axis=0, return_inverse=True)
+    square = square.reshape(-1)
+    chosen = folds(int(square.max()) + 1, 5, seed) == 0
+    held: np.ndarray = chosen[square]
+    return held
+
+
+def loan_default(folder: Path | None) -> str:
+    made = trainings("loan_default", folder)
+    answers = [one.answers() for one in made]
+    base = [
+        metrics.primary_loss("binary", t, np.full(len(t), _base(one)))
+        for one, (t, _) in zip(made, answers, strict=True)
+    ]
+    last = spec_of("loan_default", SEEDS[-1])
+    longer = spec_of(
+        "loan_default",
+        SEEDS[-1],
+        trials=10 * last.training.trials,
+        time_limit=10 * last.training.time_limit,
+    )
+    ten = ordinary("loan_default", longer, files_of("loan_default", folder))
+    target, long = ten.answers()
+    gain = paired_gain("binary", target, answers[-1][1], long)
+    return (
+        by_seed(
+            [
+                ("AUROC", [measured("auroc", *pair) for pair in answers], "at least 0.702"),
+                (
+                    "expected calibration error, 15 equal bins",
+                    [measured("ece", *pair) for pair in answers],
+                    "at most 0.02",
+                ),
+                ("log loss", [measured("log_loss", *pair) for pair in answers], "below the next"),
+                ("log loss of the base rate", [f"{value:.4f}" for value in base], ""),
+                *common(made),
+            ]
+        )
+        + f"\n\nTen times the trials (seed {SEEDS[-1]}, {ten.seconds:.0f} s, {recipe(ten)}): AUROC "
+        f"{metrics.auroc(target, long):.4f};\nthe default search is at {gain.value:+.4f} of it "
+        f"(95 % lower bound {gain.lower:+.4f}; target: within 0.003)."
+    )
+
+
+def _base(made: Trained) -> float:
+    fit, _ = made.prepared.sides()
+    return float(fit.target.mean())
+
+
+def customer_response(folder: Path | None) -> str:
+    files = files_of("customer_response", folder)
+    rows: dict[str, list[str]] = {}
+    for seed in SEEDS:
+        whole = ordinary("customer_response", spec_of("customer_response", seed), files)
+        for name, cell in _pooled(whole, seed).items():
+            rows.setdefault(name, []).append(cell)
+        told(f"customer_response, seed {seed}: {rows['pooled AUROC'][-1]}")
+    targets = {"pooled AUROC": "at least 0.725", "gain over it (one-sided bound)": "bound above 0"}
+    return by_seed([(name, cells, targets.get(name, "")) for name, cells in rows.items()])
+
+
+def _pooled(whole: Trained, seed: int) -> dict[str, str]:
+    """Five trainings, each without a fifth of the customers, and their answers to it together."""
+    rows = whole.prepared.examples()
+    features = whole.prepared.schema.seen
+    fold = folds(len(rows), 5, seed, rows.target)
+    answers, served, seconds = np.empty(len(rows)), [], 0.0
+    singles: dict[str, Floats] = {}
+    for number in range(5):
+        held = fold == number
+        made = on_sides(whole, held)
+        answers[held] = made.answers()[1]
+        served.append(recipe(made))
+        seconds += made.seconds
+        alone = baseline.single_columns(
+            "binary",
+            rows.take(~held),
+            rows.take(held),
+            features,
+            len(whole.prepared.outcome.labels),
+        )
+        for name, found in alone.items():
+            singles.setdefault(name, np.empty(len(rows)))[held] = found
+    best = max(singles, key=lambda name: metrics.auroc(rows.target, singles[name]))
+    gain = paired_gain("binary", rows.target, answers, singles[best])
+    return {
+        "pooled AUROC": measured("auroc", rows.target, answers),
+        "best single column": f"{best}: {metrics.auroc(rows.target, singles[best]):.4f}",
+        "gain over it (one-sided bound)": f"{gain.value:.4f} ({gain.lower:.4f})",
+        "AUROC on the ordinary holdout": measured("auroc", *whole.answers()),
+        "expected calibration error, pooled": measured("ece", rows.target, answers),
+        "served": ", ".join(sorted(set(served))),
+        "seconds, five trainings": f"{seconds:.0f}",
+    }
+
+
+CASES: dict[str, Callable[[Path | None], str]] = {
+    "adult_income": adult_income,
+    "california_housing": california_housing,
+    "loan_default": loan_default,
+    "customer_response": customer_response,
+}
+
+
+def write(model: str, text: str) -> None:
+    """Replace the case's part of the page."""
+    page = PAGE.read_text(encoding="utf-8")
+    start, end = f"<!-- {model} -->", f"<!-- /{model} -->"
+    part = f"{start}\nMeasured {datetime.now(UTC):%B %Y}.\n\n{text}\n{end}"
+    PAGE.write_text(
+        re.sub(f"{start}.*?{end}", lambda _: part, page, flags=re.DOTALL), encoding="utf-8"
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("models", nargs="*", default=[], help=", ".join(CASES))
+    parser.add_argument("--data", type=Path, default=os.environ.get("MILLRACE_DATA") or None)
+    parser.add_argument("--write", action="store_true", help="into infra/docs/quality.md as well")
+    given = parser.parse_args()
+    folder = Path(given.data) if given.data else None
+    missing = []
+    for model in given.models or CASES:
+        try:
+            text = CASES[model](folder)
+        except NoData as error:
+            missing.append(str(error))
+            continue
+        told(f"\n## {model}\n\n{text}\n")
+        if given.write:
+            write(model, text)
+    for line in missing:
+        told(f"skipped {line}")
+    if missing:
+        told(f"\nPut the files into a folder and name it in MILLRACE_DATA:\n{SOURCES}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
