@@ -12,10 +12,12 @@ from shared import documents, paths
 from shared.cli import contexts
 from shared.cli.console import dry_run_option, json_option, nothing_done, show_rows
 from shared.cli.contexts import Context
+from shared.cli.known import unknown
 from shared.cli.named import resolve, shown
 from shared.cli.predict import request
 from shared.manifests import Manifest, read_manifest
 from shared.ports import Bucket
+from shared.spec.registry import find_spec
 from shared.versions import number_of
 
 reason_option = click.option("--reason", default="", help="Why; it is recorded.")
@@ -48,6 +50,9 @@ def _carry(
     context = contexts.load(context_name)
     lake = context.lake
     manifest = read_manifest(model, lake=lake)
+    if manifest is None and not version:
+        known = find_spec(model, lake=lake) is not None
+        raise click.ClickException(f"{model} has no champion" if known else unknown(model, lake))
     if action == "rollback":  # named, so that a repeat does not roll back further
         version = manifest.version if manifest else ""
     elif version:

@@ -16,6 +16,8 @@ from shared.spec.numbering import Number
 from shared.spec.registry import find_spec
 from shared.versions import is_stored, number_of, numbered, version_ids
 
+SHORTEST = 4  # of a beginning or end: `1` is meant as a number, not as the end of some id
+
 
 def resolve(model: str, text: str, lake: Bucket, *, also: Sequence[str] = ()) -> str:
     """The id of the version that `text` means; `also` are other names that stand for themselves.
@@ -48,7 +50,7 @@ def shown(model: str, version: str | None, lake: Bucket) -> str:
 
 
 def _fits(version: str, text: str) -> bool:
-    return bool(text) and (version.startswith(text) or version.endswith(text))
+    return len(text) >= SHORTEST and (version.startswith(text) or version.endswith(text))
 
 
 def _no_such(model: str, text: str, known: list[str], lake: Bucket) -> str:
@@ -57,7 +59,8 @@ def _no_such(model: str, text: str, known: list[str], lake: Bucket) -> str:
             return unknown(model, lake)
         return f"{model} has no versions yet; drop a training file first"
     numbers = {number: item for item in known if (number := number_of(model, item, lake=lake))}
-    close = difflib.get_close_matches(text, [*numbers, *known], 1)
+    begun = [number for number in numbers if text and number.startswith(text)]
+    close = begun or difflib.get_close_matches(text, [*numbers, *known], 1)
     name = close[0] if close else known[0]
     meant = f"{name} ({numbers[name]})" if name in numbers else shown(model, name, lake)
     hint = f"did you mean {meant}?" if close else f"the newest is {meant};"

@@ -10,6 +10,7 @@ from shared import documents, paths, runs
 from shared.cli import contexts, words
 from shared.cli.batching import waits_for
 from shared.cli.console import json_option, safe, say, show_json, shown_command
+from shared.cli.named import SHORTEST
 from shared.cli.quarantined import summary
 from shared.cli.status import run_ids
 from shared.ports import Bucket
@@ -72,7 +73,9 @@ def find_runs(text: str, lake: Bucket, *, model: str = "") -> list[tuple[str, st
     if not wanted:
         return []
     begun = [item for item in known if item[1].startswith(wanted)]
-    return begun or [item for item in known if item[1].endswith(wanted)]
+    if begun or len(wanted) < SHORTEST:
+        return begun
+    return [item for item in known if item[1].endswith(wanted)]
 
 
 def tell(model: str, run_id: str, lake: Bucket, context_name: str) -> dict[str, Any]:

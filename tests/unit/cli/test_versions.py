@@ -89,6 +89,7 @@ def test_runs_are_named_by_what_they_made(two: tuple[Shell, str, str]) -> None:
     [
         ("1.0.1", ("no version '1.0.1'", "did you mean 1.0.0 (2")),
         ("2026", ("fits 2 versions of m", "1.1.0 (2026", "1.0.0 (2026")),
+        ("1", ("no version '1'", "did you mean 1.")),
         ("zzz", ("no version 'zzz'", "the newest is 1.1.0 (2")),
     ],
 )
@@ -141,6 +142,15 @@ def test_a_rollback_says_what_it_does_and_holds_automation(two: tuple[Shell, str
     nowhere = shell("rollback", "m")
     assert nowhere.exit_code == 1
     assert "no previous version" in nowhere.output
+
+
+def test_without_a_champion_there_is_nothing_to_take_back(shell: Shell) -> None:
+    """Said before anything is asked; a typo is answered with the models there are."""
+    shell.system.drop("_specs/m.yaml", SPEC)
+    shell.work()
+    for action in ("rollback", "pin", "unpin"):
+        assert "m has no champion" in shell(action, "m", "--dry-run").output
+        assert "known: m" in shell(action, "n", "--dry-run").output
 
 
 def test_a_pin_outlives_a_promotion_by_hand(two: tuple[Shell, str, str]) -> None:
