@@ -69,6 +69,8 @@ def _is_needed(spec: Spec, name: str, intent: Intent) -> bool:
     column = spec.columns.get(name)
     if column is not None and name in spec.carried_names():
         return True
+    if name in (spec.training.group_column, spec.training.time_column):
+        return intent == "train" or (column is not None and column.feature)
     if column is None or column.exclude:  # a key that is not listed is needed for the join
         return False
     return intent == "train" or column.feature

@@ -212,6 +212,7 @@ def _data(card: Card) -> list[Row]:
     facts = record["facts"]
     kind = {
         "random": "a random share by a hash of the row, the same in every training",
+        "grouped": "whole groups by a hash, the same in every training",
         "time": "the newest by their time",
         "new_labels": "the newest labelled predictions",
     }[record["holdout_kind"]]

@@ -33,12 +33,15 @@ class Declared(CellRules):
 
     A model sees its `features` and what `derive` (name and expression) makes of its inputs, in that
     order: `seen`. Its inputs are the features and the `carried` columns, which it does not see
-    itself. Raises ExpressionError for a rule or an expression about anything but inputs."""
+    itself. `group` names the column that says which rows belong together, where the split goes by
+    one: predictions do not need it, their log keeps it. Raises ExpressionError for a rule or an
+    expression about anything but inputs."""
 
     features: tuple[Feature, ...]
     rules: tuple[tuple[str, str], ...] = ()
     carried: tuple[Feature, ...] = ()
     derive: tuple[tuple[str, str], ...] = ()
+    group: str = ""
     _rules: tuple[tuple[str, row_rules.Bound], ...] = field(init=False, repr=False, compare=False)
     _row: tuple[tuple[str, bool, Bounds | None], ...] = field(init=False, repr=False, compare=False)
     _made: tuple[tuple[str, row_rules.BoundValue], ...] = field(
@@ -79,6 +82,7 @@ class Declared(CellRules):
             features=tuple(map(feature, features)),
             carried=tuple(map(feature, carried)),
             derive=tuple(spec.derive.items()),
+            group=spec.training.group_column or "",
             rules=tuple(
                 (name, text)
                 for name, text in spec.rules.items()
@@ -98,6 +102,11 @@ class Declared(CellRules):
     def names(self) -> list[str]:
         """Of the inputs."""
         return [feature.name for feature in self.inputs]
+
+    @property
+    def logged(self) -> list[str]:
+        """What the log of predictions keeps of a record."""
+        return [*self.names, *([self.group] if self.group not in ("", *self.names) else [])]
 
     @property
     def seen(self) -> tuple[Feature, ...]:
@@ -173,7 +182,7 @@ class Declared(CellRules):
     # --- JSON ------------------------------------------------------------------------------------
 
     def to_json(self) -> dict[str, Any]:
-        # A model without rules, or derived columns, keeps the bytes that it always had.
+        # A model without rules, derived columns and groups keeps the bytes that it always had.
         rules = [{"name": name, "rule": text} for name, text in self.rules]
         carried = [feature.to_json() for feature in self.carried]
         derive = [{"name": name, "expression": text} for name, text in self.derive]
@@ -181,6 +190,7 @@ class Declared(CellRules):
             **({"rules": rules} if rules else {}),
             **({"carried": carried} if carried else {}),
             **({"derive": derive} if derive else {}),
+            **({"group": self.group} if self.group else {}),
             "features": [feature.to_json() for feature in self.features],
             "missing": list(self.missing),
             "strip": self.strip,
@@ -197,6 +207,7 @@ class Declared(CellRules):
             rules=tuple((item["name"], item["rule"]) for item in body.get("rules", ())),
             carried=tuple(Feature.from_json(item) for item in body.get("carried", ())),
             derive=tuple((item["name"], item["expression"]) for item in body.get("derive", ())),
+            group=body.get("group", ""),
         )
 
 

@@ -20,7 +20,7 @@ _PARTS = {
     "size": "size: the next run gets machines of that size.",
     "title": "title: stands on the next version's card.",
 }
-_UNTOLD = {"seed", "holdout", "split", "time_column"}
+_UNTOLD = {"seed", "holdout", "split", "group_column", "time_column"}
 _ASKED = "the next version is not comparable with it and a person is asked."
 
 
@@ -165,13 +165,24 @@ def _training(old: Spec, new: Spec) -> Iterator[str]:
             "training.holdout: the next training holds out that share; rows that the champion was "
             "fitted on are not compared on."
         )
-    if (before.split, before.time_column) != (after.split, after.time_column):
+    if _split(old) != _split(new):
         yield (
-            "training.split: the next training holds out other rows; those that the champion was "
-            "fitted on are not compared on."
+            f"training.split: what is asked of a version is another question ({_split(old)} -> "
+            f"{_split(new)}). The next training holds out other rows; those that the champion was "
+            "fitted on are not compared on, and where too few are left a person is asked."
         )
     if before.model_dump(exclude=_UNTOLD) != after.model_dump(exclude=_UNTOLD):
         yield "training: the next training goes by it."
+
+
+def _split(spec: Spec) -> str:
+    """How rows get their side, in a few words."""
+    training = spec.training
+    if training.split == "random":
+        return "random rows"
+    if training.split == "grouped":
+        return f"whole groups of {training.group_column}"
+    return f"the newest rows by {training.time_column}"
 
 
 def _needed(spec: Spec) -> list[str]:
@@ -181,7 +192,10 @@ def _needed(spec: Spec) -> list[str]:
     return [
         name
         for name in names
-        if name in used or name not in spec.columns or not spec.columns[name].exclude
+        if name in used
+        or name in (spec.training.group_column, spec.training.time_column)
+        or name not in spec.columns
+        or not spec.columns[name].exclude
     ]
 
 

@@ -296,6 +296,10 @@ def _rules(spec: Spec) -> Iterator[Problem]:
             yield Problem(at, f"does not fit: {error}")
 
 
+def _keys(spec: Spec) -> list[str]:
+    return [spec.sources[spec.primary].key] if spec.primary else []
+
+
 def _made(spec: Spec) -> Iterator[Problem]:
     """Row expressions."""
     known = spec.all_columns
@@ -341,6 +345,14 @@ def _not_usable(spec: Spec, parsed: Formula) -> Iterator[str]:
 
 
 def _training(spec: Spec) -> Iterator[Problem]:
+    group, known = spec.training.group_column, spec.all_columns
+    if group is not None and group == spec.target.column:
+        yield Problem(
+            ("training", "group_column"), f"{group!r} is the target; name what rows have in common"
+        )
+    elif group is not None and known and group not in {*known, *_keys(spec)}:
+        text = f"{group!r} is not among columns; {_nearest(group, known)}"
+        yield Problem(("training", "group_column"), text)
     name, at = spec.training.time_column, ("training", "time_column")
     if name is not None and name == spec.target.column:
         yield Problem(at, f"{name!r} is the target; name the column that says when")

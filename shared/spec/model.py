@@ -103,6 +103,14 @@ class Spec(Part):
         return next((name for name, source in self.sources.items() if source.primary), "")
 
     @property
+    def together(self) -> str | None:
+        """The column that says which rows belong together: that of `split: grouped`, else the key
+        of a model of several sources."""
+        training = self.training
+        key = self.sources[self.primary].key if self.primary else None
+        return training.group_column or (key if training.split == "random" else None)
+
+    @property
     def main_source(self) -> Source:
         """How the files are written whose rows are learned and predicted."""
         return self.sources[self.primary] if self.sources else self.source

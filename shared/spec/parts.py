@@ -184,7 +184,8 @@ class Checks(Part):
 class Training(Part):
     """`holdout` is the share kept for the comparison; `trials` is the tuning budget per candidate;
     `false_positive_ceiling` bounds the threshold (binary). `split: time` keeps the newest rows by
-    `time_column` for the comparison. `search` replaces ranges of what is searched, by candidate and
+    `time_column` for the comparison, `split: grouped` whole groups of `group_column`, of which no
+    model then sees a part. `search` replaces ranges of what is searched, by candidate and
     name (`shared.spec.search` has the limits); `blend` lets a weighted average of the candidates
     compete. `class_weight: balanced` (binary) lets both classes count the same; scores are then
     always recalibrated."""
@@ -194,7 +195,8 @@ class Training(Part):
     folds: int = Field(default=4, ge=2, le=20)
     holdout: float = Field(default=0.2, gt=0, lt=0.9)
     seed: int = 0
-    split: Literal["random", "time"] = "random"
+    split: Literal["random", "grouped", "time"] = "random"
+    group_column: str | None = None
     time_column: str | None = None
     threshold_metric: Literal["f1", "accuracy", "youden"] = "f1"
     false_positive_ceiling: float | None = Field(default=0.10, gt=0, le=1)
@@ -213,7 +215,12 @@ class Training(Part):
         return value
 
     @model_validator(mode="after")
-    def _time_split(self) -> Training:
+    def _split_by(self) -> Training:
+        if (self.split == "grouped") != (self.group_column is not None):
+            raise ValueError(
+                "split: grouped and group_column go together; write both, such as "
+                "{split: grouped, group_column: patient}, or neither"
+            )
         if (self.split == "time") != (self.time_column is not None):
             raise ValueError(
                 "split: time and time_column go together; write both, such as "

@@ -24,7 +24,7 @@ from shared.tabular.splitting import MIN_RARER, MIN_ROWS, MIN_UNITS, enough_evid
 from shared.tabular.threshold import rate_lower
 
 Evidence = Literal["sufficient", "insufficient_evidence", "not_comparable"]
-HoldoutKind = Literal["random", "time", "new_labels"]
+HoldoutKind = Literal["random", "grouped", "time", "new_labels"]
 
 NAMES = {
     "auroc": "AUROC (1 ranks perfectly, 0.5 guesses)",

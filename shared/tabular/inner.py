@@ -1,6 +1,8 @@
 """Folds inside the rows that fit: what recipes are searched, judged, weighed and calibrated on.
 
-Every row's answer comes from a model that never saw the row or its double. A search over many rows
+Every row's answer comes from a model that never saw the row, its double, or another row of its
+group. Where rows have a time, folds follow each other in time and a model learns from those before
+the one that it answers: what is found there holds for tomorrow. A search over many rows
 looks at a sample of them; what it finds is judged on all.
 """
 
@@ -16,7 +18,8 @@ from shared.errors import NotTrainable
 from shared.serving.features import Feature
 from shared.serving.package import Task
 from shared.tabular.dataset import Examples
-from shared.tabular.splitting import folds, row_keys
+from shared.tabular.folds import folds, group_folds, time_folds
+from shared.tabular.splitting import group_keys, row_keys
 
 # Of the search alone: beyond this, time grows and the order of recipes hardly changes.
 SAMPLE_ROWS = 15_000
@@ -26,11 +29,13 @@ _SAMPLE_SEED = 1_000_003
 @dataclass(frozen=True, slots=True)
 class Folds:
     """`fold` is each row's fold; `numbers` are the folds that can be judged: a class that only one
-    fold has cannot be learned from the others."""
+    fold has cannot be learned from the others, and where folds go `forward` in time nothing comes
+    before the first."""
 
     rows: Examples
     fold: NDArray[np.intp]
     numbers: tuple[int, ...]
+    forward: bool = False
 
     @property
     def judged(self) -> NDArray[np.bool_]:
@@ -40,7 +45,8 @@ class Folds:
 
     def split(self, number: int) -> tuple[Examples, Examples]:
         """The rows that fit and the rows that judge."""
-        return self.rows.take(self.fold != number), self.rows.take(self.fold == number)
+        learned = _learned(self.fold, number, forward=self.forward)
+        return self.rows.take(learned), self.rows.take(self.fold == number)
 
     def sample(self, task: Task, seed: int, most: int = SAMPLE_ROWS) -> Folds:
         """About `most` of the rows, every class by its share, or all where they are few."""
@@ -50,36 +56,65 @@ class Folds:
         classes = _classes(task, self.rows)
         kept = folds(len(self.rows), parts, seed + _SAMPLE_SEED, classes) == 0
         rows, fold = self.rows.take(kept), self.fold[kept]
-        same = _numbers(task, rows, fold) == self.numbers
-        return Folds(rows, fold, self.numbers) if same else self
+        same = _numbers(task, rows, fold, forward=self.forward) == self.numbers
+        return Folds(rows, fold, self.numbers, self.forward) if same else self
 
 
 def fold_rows(
-    rows: Examples, task: Task, count: int, seed: int, features: Sequence[Feature]
+    rows: Examples,
+    task: Task,
+    count: int,
+    seed: int,
+    features: Sequence[Feature],
+    *,
+    groups: Sequence[str] | None = None,
+    times: NDArray[np.float64] | None = None,
 ) -> Folds:
-    """Rows in folds, equal rows in one. Raises NotTrainable where equal rows leave a side of every
-    fold without a class."""
-    keys = row_keys(rows.columns, features)
-    fold = folds(len(rows), count, seed, _classes(task, rows), keys)
-    numbers = _numbers(task, rows, fold)
+    """Rows in folds, equal rows in one, or those of a group. With `times` there is one fold more,
+    the oldest, which is only learned from. Raises NotTrainable where a side of every fold is left
+    without a class."""
+    forward = times is not None
+    if times is not None:
+        fold = time_folds(times, count + 1)
+    else:
+        keys = row_keys(rows.columns, features)
+        if groups is not None:
+            fold = group_folds(group_keys(groups, keys), count, seed)
+        else:
+            fold = folds(len(rows), count, seed, _classes(task, rows), keys)
+    numbers = _numbers(task, rows, fold, forward=forward)
+    if not numbers and (forward or groups is not None):
+        what = "no stretch of time" if forward else "no part of the groups"
+        raise NotTrainable(
+            f"{what} has what it takes to judge a model that learned from the rest: a class stands "
+            "on one side only, or there is too little of it"
+        )
     if not numbers:
         raise NotTrainable(
             "too many rows are equal in all features: a class has no two different rows to learn "
             "from and to judge by"
         )
-    return Folds(rows, fold, numbers)
+    return Folds(rows, fold, numbers, forward)
 
 
 def _classes(task: Task, rows: Examples) -> NDArray[np.float64] | None:
     return None if task == "regression" else rows.target
 
 
-def _numbers(task: Task, rows: Examples, fold: NDArray[np.intp]) -> tuple[int, ...]:
+def _learned(fold: NDArray[np.intp], number: int, *, forward: bool) -> NDArray[np.bool_]:
+    """The rows that whoever answers for this fold may learn from."""
+    return fold < number if forward else fold != number
+
+
+def _numbers(
+    task: Task, rows: Examples, fold: NDArray[np.intp], *, forward: bool
+) -> tuple[int, ...]:
     """Folds of which both sides have what it takes."""
     every = len(np.unique(rows.target))
 
     def usable(number: int) -> bool:
-        train, judge = rows.target[fold != number], rows.target[fold == number]
+        train = rows.target[_learned(fold, number, forward=forward)]
+        judge = rows.target[fold == number]
         if task == "regression":
             return min(len(train), len(judge)) > 0
         there = len(np.unique(train)), len(np.unique(judge))

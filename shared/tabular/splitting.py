@@ -1,17 +1,19 @@
 """Which rows fit and which compare, by rules that later trainings keep. Pure.
 
-A random holdout is a hash of what a model sees of the row (its canonical feature values) with a
-salt that is frozen at the model's first training: equal rows are always on one side, today and in
-the next file. With `split: time` the newest rows are the holdout. That of a retraining is the
-newest labelled rows (design 7.4).
+A random holdout is a hash of who a row is about (the key of a model of several sources), else of
+the features in its file, with a salt that is frozen at the model's first training: equal rows are
+always on one side, today and in the next file. With `split: grouped` it is a hash of the group,
+with `split: time` the newest rows are the holdout. That of a retraining is the newest labelled rows
+(design 7.4).
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -25,12 +27,62 @@ from shared.serving.times import text_of
 from shared.tabular.dataset import Side
 from shared.tabular.validating.distinct import Distinct
 
+By = Literal["features", "key", "group", "time"]
+Kind = Literal["random", "grouped", "time"]
+_KINDS: dict[By, Kind] = {
+    "features": "random",
+    "key": "random",
+    "group": "grouped",
+    "time": "time",
+}
 NEW_LABELS_SHARE = 0.3
 MIN_ROWS = 150
 MIN_RARER = 50
 MIN_UNITS = 8
-# With fewer different rows a table is a list of combinations, and equal rows are draws, not copies.
-MIN_GROUPS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """How rows get their side. `column` says which rows belong together (`key`, `group`) or when
+    they were; rows from `cut` on (seconds since 1970) are held out."""
+
+    by: By
+    salt: str
+    share: float
+    column: str | None = None
+    cut: float | None = None
+
+    @property
+    def kind(self) -> Kind:
+        return _KINDS[self.by]
+
+    @property
+    def mark(self) -> str | None:
+        """What a dataset keeps of each row beside its cells, of `dataset.MARKS`."""
+        return {"key": "group", "group": "group", "time": "time"}.get(self.by)
+
+    def sides(
+        self,
+        keys: Sequence[bytes],
+        *,
+        groups: Sequence[str] | None = None,
+        times: NDArray[np.float64] | None = None,
+    ) -> list[Side]:
+        """Of rows with these keys (by their features), groups and times."""
+        if self.cut is not None and times is not None:
+            return time_sides(times, self.cut)
+        together = keys if groups is None else group_keys(groups, keys)
+        return random_sides(together, self.salt, self.share)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"by": self.by, "column": self.column}
+
+
+def group_keys(groups: Sequence[str], keys: Sequence[bytes]) -> list[bytes]:
+    """A key for each group; that of its features for a row of which none is known."""
+    known = {group: hashlib.blake2b(group.encode(), digest_size=16).digest() for group in {*groups}}
+    known.pop("", None)
+    return [known.get(group, key) for group, key in zip(groups, keys, strict=True)]
 
 
 def row_keys(columns: Columns, features: Sequence[Feature]) -> list[bytes]:
@@ -90,12 +142,14 @@ def time_sides(times: NDArray[np.float64], cut: float) -> list[Side]:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A labelled prediction: its place in time and what a model sees of it."""
+    """A labelled prediction: its place in time, and a key of its group or, where it has none, of
+    what a model sees of it. `row` is a key of both."""
 
     time: str
     record: int
     prediction_id: str
     key: bytes
+    row: bytes = b""
 
     @property
     def order(self) -> tuple[str, int, str]:
@@ -106,25 +160,53 @@ def labelled_sides(
     rows: Sequence[Labelled],
     used: Mapping[bytes, Side],
     share: float = NEW_LABELS_SHARE,
+    *,
+    held: Collection[bytes] | None = None,
 ) -> list[Side]:
     """Sides of new labelled rows, in their order: the newest `share` of them is the holdout.
 
     A row equal to one that was `used` before keeps that row's side, and one equal to an older new
     row goes with it: whatever is in the holdout is in no fit.
+
+    Where rows have groups, `held` are those that were kept out of all fits before: their new rows
+    compare. Of new groups, those that began last are held out as a whole.
     """
+
+    def known_side(row: Labelled) -> Side | None:
+        if held is not None and row.key in held:
+            return "reserved" if row.row in used else "holdout"
+        return _kept(used[row.key]) if row.key in used else None
+
+    known = [known_side(row) for row in rows]
     fresh = sorted(
-        (position for position, row in enumerate(rows) if row.key not in used),
+        (position for position, side in enumerate(known) if side is None),
         key=lambda position: rows[position].order,
     )
+    if held is not None:
+        newest = _newest_groups([rows[position].key for position in fresh], share)
+        late: dict[int, Side] = {
+            position: "holdout" if rows[position].key in newest else "fit" for position in fresh
+        }
+        return [side or late[position] for position, side in enumerate(known)]
     first_held = len(fresh) - int(len(fresh) * share)
     sides: dict[int, Side] = dict.fromkeys(fresh[:first_held], "fit")
     fitted = {rows[position].key for position in fresh[:first_held]}
     for position in fresh[first_held:]:
         sides[position] = "fit" if rows[position].key in fitted else "holdout"
-    return [
-        sides[position] if position in sides else _kept(used[row.key])
-        for position, row in enumerate(rows)
-    ]
+    return [side or sides[position] for position, side in enumerate(known)]
+
+
+def _newest_groups(keys: Sequence[bytes], share: float) -> set[bytes]:
+    """The groups whose first row comes last, so many that they have about `share` of the rows at
+    most. `keys` are in the order of time."""
+    sizes, left = Counter(keys), int(len(keys) * share)
+    found: set[bytes] = set()
+    for key in reversed(list(sizes)):
+        left -= sizes[key]
+        if left < 0:
+            break
+        found.add(key)
+    return found
 
 
 def overlap(holdout: Sequence[bytes], fitted: Collection[bytes]) -> list[bool]:
@@ -141,30 +223,6 @@ def enough_evidence(rows: int, rarer: int | None, units: float | None = None) ->
         and (rarer is None or rarer >= MIN_RARER)
         and (units is None or units >= MIN_UNITS)
     )
-
-
-def folds(
-    rows: int,
-    count: int,
-    seed: int,
-    classes: np.ndarray | None = None,
-    keys: Sequence[bytes] | None = None,
-) -> np.ndarray:
-    """Fold numbers [rows], shuffled; with `classes` each fold has its share of every class. Rows of
-    one key are in one fold: a model that saw a row's double has seen the row."""
-    groups = {key: number for number, key in enumerate(dict.fromkeys(keys or ()))}
-    if keys is not None and len(groups) >= MIN_GROUPS:
-        group = np.array([groups[key] for key in keys], np.intp)
-        first = np.unique(group, return_index=True)[1]
-        different = folds(len(groups), count, seed, None if classes is None else classes[first])
-        return different[group]
-    random = np.random.default_rng(seed)
-    order = random.permutation(rows)
-    if classes is not None:
-        order = order[np.argsort(classes[order], kind="stable")]
-    found = np.empty(rows, np.intp)
-    found[order] = np.arange(rows) % count
-    return found
 
 
 def _kept(side: Side) -> Side:

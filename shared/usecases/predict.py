@@ -142,7 +142,7 @@ def _lines(
 ) -> Iterator[dict[str, Any]]:
     """The lines of the inference log: what was asked, in the words of the caller, and answered.
     Columns that joined sources added are there with their values, and so are the keys."""
-    names: Sequence[str] = served.model.schema.names
+    names: Sequence[str] = served.model.schema.logged
     if served.resolver is not None:
         names = served.resolver.logged
     for record, answer in zip(records, predictions, strict=True):

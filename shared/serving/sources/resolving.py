@@ -54,7 +54,7 @@ class Resolver:
         keys = [source.key for source in sources]
         cutoffs = [source.as_of_column for source in sources if source.as_of_column]
         # What the inference log keeps of a record: who it is about, as of when, and its features.
-        self.logged = tuple(dict.fromkeys([*keys, *cutoffs, *schema.names]))
+        self.logged = tuple(dict.fromkeys([*keys, *cutoffs, *schema.logged]))
         # What a record may have for the sources: keys, moments, columns, rows.
         rows = [source.name for source in sources]
         self.fields = frozenset([*keys, *cutoffs, *rows, *self._derived])

@@ -22,8 +22,8 @@ from shared.tabular import metrics
 from shared.tabular.checks.checks import ranks
 from shared.tabular.checks.findings import Finding, Level, spec_line
 from shared.tabular.dataset import Examples
+from shared.tabular.folds import folds
 from shared.tabular.metrics import Floats
-from shared.tabular.splitting import folds
 
 # Chosen between columns that are what they say (UCI Mushroom's `odor` 0.9876, Iris' petal length
 # 0.984, breast cancer's worst perimeter 0.94, Adult's relationship 0.78) and targets under another

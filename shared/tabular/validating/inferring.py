@@ -64,6 +64,9 @@ class Inference:
         found = dict(spec.derived)
         if spec.training.time_column is not None:
             found[spec.training.time_column] = Column(type="time")
+        if spec.training.group_column is not None:
+            # Who somebody is holds for nobody else, and the others are asked about.
+            found[spec.training.group_column] = Column(exclude=True)
         kind = "number" if spec.task == "regression" else "category"
         return {**found, spec.target.column: Column.model_validate({"type": kind})}
 

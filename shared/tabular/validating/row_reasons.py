@@ -25,6 +25,7 @@ ROW_REASONS: dict[str, str] = {
     "target_label": "The target is not one of the model's labels.",
     "target_size": "The target is too large a number to learn from.",
     "no_time": "The time that the split goes by is missing.",
+    "no_group": "The group that the split goes by is missing.",
     "key": "The key that joins the sources is missing.",
     "no_partner": "An inner join found no row of another source with this key.",
 }

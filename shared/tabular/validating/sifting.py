@@ -13,6 +13,7 @@ import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -39,7 +40,8 @@ Mask = NDArray[np.bool_]
 class Sifted:
     """A block, sifted. The features in `columns` and the `target` have all its rows (missing where
     a cell is bad), `good` says which are kept; `cells` are those rows' texts as they are kept,
-    features then target. `times` is what a split by time goes by. `bad` is in record order."""
+    features then target. `times` and `groups` (texts, "" for unknown) are
+    what a split goes by. `bad` is in record order."""
 
     source: str
     record: NDArray[np.int64]
@@ -47,6 +49,7 @@ class Sifted:
     columns: dict[str, Distinct]
     target: NDArray[np.float64]
     times: NDArray[np.float64] | None
+    groups: NDArray[Any] | None
     cells: dict[str, pa.Array]
     bad: list[BadRow]
 
@@ -69,6 +72,7 @@ class Sieve:
         names: The columns that there are.
         shown: The columns of a bad row's cells: those of the file.
         arrived: Seconds since 1970; `max_age` is counted from there.
+        group: The column that says which rows belong together, if the split asks for one.
         files: False for rows that were predictions once: features and target only.
 
     Raises BadSpec for rules that do not fit the columns.
@@ -83,12 +87,14 @@ class Sieve:
         names: Collection[str],
         shown: Sequence[str],
         arrived: float = math.nan,
+        group: str | None = None,
         files: bool = True,
     ) -> None:
         self._schema, self._outcome, self._shown = schema, outcome, tuple(shown)
         self._target, self._arrived = spec.target.column, arrived
         self._rules = _bound_rules(spec, schema, names) if files else _feature_rules(schema)
         self._time = spec.training.time_column if files else None
+        self._group, self._grouped = group, spec.training.split == "grouped"
         self._watched = _watched(spec, names, self._rules) if files else []
         features = set(schema.names)
         self._others = [column for column in self._watched if column.name not in features]
@@ -107,6 +113,7 @@ class Sieve:
             reasons.add_cells(name, found)
         self._check_ages(judged, reasons)
         self._check_time(judged, reasons)
+        groups = self._check_groups(block, reasons)
         values = {name: found.rows() for name, found in judged.items()}
         self._check_rules(values, block, reasons)
         target, kept_target = self._check_target(block.cells[self._target], reasons)
@@ -122,6 +129,7 @@ class Sieve:
             columns={name: judged[name] for name in self._schema.names},
             target=target,
             times=values[self._time] if self._time else None,
+            groups=groups,
             cells={name: column.filter(keep) for name, column in kept.items()},
             bad=list(_bad_rows(source, block, self._shown, reasons)),
         )
@@ -150,6 +158,18 @@ class Sieve:
         gone = np.isnan(found.rows()) & ~found.broken()
         for row in np.flatnonzero(gone).tolist():
             reasons.add(row, self._time, found.at(row)[0], rule)
+
+    def _check_groups(self, block: Block, reasons: _Reasons) -> NDArray[Any] | None:
+        """Which group each row is of; without one it has no place in a split by groups."""
+        if self._group is None:
+            return None
+        found = judge(block.cells[self._group], Feature(self._group, "category"), self._schema)
+        groups = found.rows()
+        if self._grouped:
+            rule = Rule("must be present: the split goes by it", "no_group")
+            for row in np.flatnonzero(groups == "").tolist():
+                reasons.add(row, self._group, found.at(row)[0], rule)
+        return groups
 
     def _check_rules(self, values: Columns, block: Block, reasons: _Reasons) -> None:
         for name, bound in self._rules:

@@ -22,9 +22,10 @@ from shared.tabular import baseline, comparison, metrics
 from shared.tabular.comparison import Alike, Judgement
 from shared.tabular.dataset import Cells, Dataset, Examples, columns_of, side_mask
 from shared.tabular.gains import paired_gain
+from shared.tabular.identity import common, fitted_before, prove
 from shared.tabular.measuring import Answered
 from shared.tabular.metrics import Floats
-from shared.tabular.splitting import overlap, row_keys
+from shared.tabular.splitting import row_keys
 from shared.usecases.training import looks
 from shared.usecases.training.measured import measurements, time_rows
 from shared.usecases.training.prepared import STAGE, Prepared, load_prepared
@@ -72,6 +73,7 @@ def compare(
     answers = answers_of(model, prepared, held)
     free = rival.free if rival.free is not None else np.ones(len(holdout), bool)
     rows = holdout.take(free)
+    proof = prove(prepared.dataset, prepared.schema, prepared.split_by)
     identity = looks.holdout_identity(row_keys(holdout.columns, prepared.schema.telling))
     judged = _judge(
         version,
@@ -82,13 +84,16 @@ def compare(
         rival=rival,
         fitted=fitted,
         removed=int((~free).sum()),
-        alike=comparison.ALONE.take(free),
+        alike=Alike(prepared.holdout_order(), prepared.holdout_groups()).take(free),
+        overlap=proof.overlap,
     )
     task = prepared.outcome.task
     mine = Answered(task, rows.target, answers[free], fitted["threshold"])
     before = looks.looks_before(run.model, run.version, identity, lake=run.lake)
+    body = replace(judged, looks=before).to_json()
     return {
-        **replace(judged, looks=before).to_json(),
+        **body,
+        "holdout": {**body["holdout"], **proof.to_json()},
         **measurements(
             run, version, prepared, rows, mine=mine, champion=rival.answered(rows, task)
         ),
@@ -125,6 +130,7 @@ def _judge(
     fitted: dict[str, Any],
     removed: int,
     alike: Alike,
+    overlap: int,
 ) -> Judgement:
     task, classes = prepared.outcome.task, len(prepared.outcome.labels)
     rows = comparison.holdout_of(
@@ -132,7 +138,7 @@ def _judge(
         holdout.target,
         prepared.holdout_kind,
         classes=classes,
-        overlap=prepared.record["overlap"],
+        overlap=overlap,
         removed=removed,
         alike=alike,
     )
@@ -199,13 +205,12 @@ def _rival(
     if why:
         return _Rival(manifest.version, why_not=why)
     try:
-        used = _fitted_cells(run.model, manifest.version, run.lake)
+        learned = _learned(run.model, manifest.version, run.lake)
     except ObjectNotFound:
         return _Rival(manifest.version, why_not="the rows it was fitted on are no longer there")
-    features = champion.schema.telling
-    keys = row_keys(columns_of(held, champion.schema), features)
-    known = row_keys(columns_of(used, champion.schema), features)
-    free = ~np.array(overlap(keys, known), bool)
+    by = common(prepared.split_by, learned.split_by)
+    used = fitted_before(prepared.dataset, learned.dataset, champion.schema, by)
+    free = ~np.array(used, bool)
     answers = answers_of(champion, prepared, held)
     return _Rival(manifest.version, answers, free, champion.package.threshold, model=champion)
 
@@ -243,13 +248,11 @@ def _labels(model: LoadedModel) -> tuple[str, ...]:
     return tuple(map(model.schema.category_of, model.package.labels))
 
 
-def _fitted_cells(model: str, version: str, lake: Bucket) -> Cells:
-    """Cells of the rows that a version was fitted on. Raises ObjectNotFound."""
+def _learned(model: str, version: str, lake: Bucket) -> Prepared:
+    """The rows that a version was made from. Raises ObjectNotFound."""
     record = documents.require(lake, paths.run_stage(model, version, _RECORD))
-    dataset = load_prepared(model, version, record, lake=lake).dataset
-    return _side_cells(dataset, "fit")
+    return load_prepared(model, version, record, lake=lake)
 
 
 def _side_cells(dataset: Dataset, side: Any) -> Cells:
-    rows = np.flatnonzero(side_mask(dataset, side)).tolist()
-    return {name: [column[row] for row in rows] for name, column in dataset.cells.items()}
+    return dataset.take(np.flatnonzero(side_mask(dataset, side)).tolist()).cells

@@ -12,57 +12,31 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from shared import documents, paths
-from shared.errors import BadSpec, NotTrainable, PackageInvalid
-from shared.ports import Bucket
+from shared.errors import BadSpec, NotTrainable
 from shared.rules.expressions import ExpressionError
 from shared.serving.columns import Schema
 from shared.tabular.comparison import HoldoutKind
-from shared.tabular.dataset import Dataset, Examples, Side, examples_of, pack, side_mask, unpack
-from shared.tabular.splitting import overlap
+from shared.tabular.dataset import Dataset, Side, examples_of, pack, side_mask
+from shared.tabular.splitting import By, Split, overlap
 from shared.tabular.targets import Outcome, check_enough, check_holdout, outcome_of
 from shared.tabular.validating.surveying import Survey
-from shared.usecases.training import room
 from shared.usecases.training.checked import run_checks
 from shared.usecases.training.corrections import replayed
+from shared.usecases.training.loaded import Prepared, load_prepared
 from shared.usecases.training.rows import Rows, open_rows
 from shared.usecases.training.stages import Training
-from shared.usecases.training.written import DATA, SIDES, Split, Totals, write_rows
+from shared.usecases.training.written import DATA, SIDES, Totals, write_rows
+
+__all__ = ["STAGE", "Prepared", "load_prepared", "prepare_files", "schema_of", "store_dataset"]
 
 STAGE = "prepared"
 RECORD = f"{STAGE}.json"
-_KINDS: dict[str, HoldoutKind] = {"new_labels": "new_labels", "time": "time"}
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A dataset with what its cells mean."""
-
-    dataset: Dataset
-    schema: Schema
-    outcome: Outcome
-    target: str
-    record: dict[str, Any]
-
-    def examples(self) -> Examples:
-        return examples_of(self.dataset, self.schema, self.target, self.outcome)
-
-    @property
-    def holdout_kind(self) -> HoldoutKind:
-        return _KINDS.get(self.record["holdout_kind"], "random")
-
-    def sides(self) -> tuple[Examples, Examples]:
-        """The rows that fit and the rows that compare."""
-        rows = self.examples()
-        return (
-            rows.take(side_mask(self.dataset, "fit")),
-            rows.take(side_mask(self.dataset, "holdout")),
-        )
 
 
 def prepare_files(run: Training) -> dict[str, Any]:
@@ -87,7 +61,10 @@ def prepare_files(run: Training) -> dict[str, Any]:
         outcome,
         run.spec.target.column,
         holdout_kind=split.kind,
-        overlap=totals.overlap,
+        split=split.to_json(),
+        marks=[split.mark] if split.mark else [],
+        overlap=0,  # as sides are given: by hash, or on either side of the cut
+        doubles=totals.doubles,
         sides=totals.sides,
         quarantined=totals.summary.bad,
     )
@@ -136,6 +113,7 @@ def store_dataset(
     keys: Sequence[bytes],
     quarantined: int,
     labels_used: Sequence[str] = (),
+    split: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write a dataset that is in memory, and give its record. Raises NotTrainable."""
     target = run.spec.target.column
@@ -155,35 +133,14 @@ def store_dataset(
         outcome,
         target,
         holdout_kind=holdout_kind,
+        split=split or {"by": "features", "column": None},
+        marks=list(dataset.marks),
         overlap=sum(overlap(kept, used)),
+        doubles=0,
         sides={side: dataset.count(side) for side in SIDES},
         quarantined=quarantined,
         labels_used=labels_used,
     )
-
-
-def load_prepared(
-    model: str, version: str, record: dict[str, Any], *, lake: Bucket, size: str | None = None
-) -> Prepared:
-    """The dataset behind a record. Raises PackageInvalid when the stored file is another one, and
-    NotTrainable when its rows need more memory than there is (asked where `size` is given)."""
-    schema = Schema.from_json(record["schema"])
-    if size is not None:
-        rows = int(record["facts"]["rows"])
-        room.check_room(rows, len(schema.names) + len(schema.derive) + 1, size, room.memory_limit())
-    data = lake.read(record["dataset"]).data
-    if hashlib.sha256(data).hexdigest() != record["sha256"]:
-        raise PackageInvalid(f"{record['dataset']} of {model} {version} has changed")
-    outcome = Outcome(
-        record["task"],
-        tuple(record["labels"]),
-        record["scale"],
-        schema,
-        spelled=tuple(record.get("spelled", record["labels"])),
-        low=record.get("low"),
-        high=record.get("high"),
-    )
-    return Prepared(unpack(data), schema, outcome, record["target"], record)
 
 
 def _record(
@@ -193,7 +150,10 @@ def _record(
     target: str,
     *,
     holdout_kind: HoldoutKind,
+    split: Mapping[str, Any],
+    marks: Sequence[str],
     overlap: int,
+    doubles: int,
     sides: Mapping[Side, int],
     quarantined: int,
     labels_used: Sequence[str] = (),
@@ -212,7 +172,10 @@ def _record(
         "low": outcome.low,
         "high": outcome.high,
         "holdout_kind": holdout_kind,
+        "split": dict(split),
+        "marks": list(marks),
         "overlap": overlap,
+        "doubles": doubles,
         "labels_used": list(labels_used),
         "quarantined": quarantined,
         "facts": {"rows": rows, **sides, "quarantined": quarantined},
@@ -226,6 +189,8 @@ def _first_training(run: Training, outcome: Outcome) -> dict[str, Any]:
         "salt": paths.digest(f"holdout|{run.model}|{run.spec.training.seed}", 32),
         "labels": list(outcome.labels),
         "run_id": run.version,
+        # Models that began before keys counted go on with their features.
+        "key": run.spec.together if run.spec.training.split == "random" else None,
     }
 
 
@@ -237,7 +202,17 @@ def _split(run: Training, cut: float | None, frozen: dict[str, Any]) -> Split:
         if before.get("cut") is not None:
             cut = float(before["cut"])
             break
-    return Split(frozen["salt"], run.spec.training.holdout, cut)
+    training = run.spec.training
+    by: By
+    if cut is not None:
+        by, column = "time", training.time_column
+    elif training.group_column is not None:
+        by, column = "group", training.group_column
+    elif run.spec.together is not None and run.spec.together == frozen.get("key"):
+        by, column = "key", run.spec.together
+    else:
+        by, column = "features", None
+    return Split(by, frozen["salt"], training.holdout, column, cut)
 
 
 def _classes(values: np.ndarray[Any, np.dtype[np.float64]], outcome: Outcome) -> list[int]:

@@ -120,7 +120,7 @@ def check_columns(names: Sequence[str], spec: Spec) -> None:
 
 def _asked(spec: Spec) -> Iterator[str]:
     """Columns that every row is asked for, whether a model sees them or not."""
-    if spec.training.time_column is not None:
-        yield spec.training.time_column
+    asked = spec.training.time_column, spec.training.group_column
+    yield from (name for name in asked if name is not None)
     nothing = Require()
     yield from (name for name, column in spec.columns.items() if column.require != nothing)

@@ -66,8 +66,15 @@ def folds_of(run: Training, prepared: Prepared) -> Folds:
     """The folds of the rows that fit, the same in every attempt."""
     training = run.spec.training
     fit, _ = prepared.sides()
+    marks = prepared.marks("fit")
     return inner.fold_rows(
-        fit, prepared.outcome.task, training.folds, training.seed, prepared.schema.telling
+        fit,
+        prepared.outcome.task,
+        training.folds,
+        training.seed,
+        prepared.schema.telling,
+        groups=marks.groups,
+        times=marks.times,
     )
 
 

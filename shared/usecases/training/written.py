@@ -3,8 +3,8 @@
     blocks -> sieve -> bad: quarantine (parts)
                     -> good: keys -> sides -> data.csv.gz (parts), a sample of them for the checks
 
-Memory does not grow with the file, but for 8 bytes for each row where the split goes by time and 16
-for each value that must be unique.
+Memory does not grow with the file, but for 8 bytes for each row where the split does not go by the
+features and 16 for each value that must be unique.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shared import paths
-from shared.errors import Rejected
+from shared.errors import NotTrainable, Rejected
 from shared.parts import Parts, Written
 from shared.serving.columns import Schema
+from shared.serving.times import text_of
 from shared.tabular.checks.repeats import Repeated, Repeats
-from shared.tabular.comparison import HoldoutKind
 from shared.tabular.dataset import Dataset, Packer, Side
 from shared.tabular.joins.report import joined_rows
-from shared.tabular.splitting import distinct_keys, random_sides, time_sides
+from shared.tabular.splitting import Split, distinct_keys
 from shared.tabular.targets import Outcome, check_enough, check_holdout
 from shared.tabular.validating.sifting import Sieve, Sifted
 from shared.tabular.validating.summarising import Summary
@@ -36,37 +36,20 @@ from shared.usecases.training.stages import Training
 DATA = "data.csv.gz"
 SIDES: tuple[Side, ...] = ("fit", "holdout", "reserved")
 SAMPLE_ROWS = 50_000
+COUNTED_GROUPS = 1_000  # with more, what is wrong is not that there are few
 SAMPLE_CELLS = 4_000_000  # each is a text in memory; of very wide rows fewer
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
-    """How rows get their side: by `cut` (seconds since 1970) where there is one, else by the salted
-    hash of their features."""
-
-    salt: str
-    share: float
-    cut: float | None = None
-
-    @property
-    def kind(self) -> HoldoutKind:
-        return "random" if self.cut is None else "time"
-
-    def sides(self, keys: Sequence[bytes], times: NDArray[np.float64] | None) -> list[Side]:
-        if self.cut is None or times is None:
-            return random_sides(keys, self.salt, self.share)
-        return time_sides(times, self.cut)
-
-
-@dataclass(frozen=True, slots=True)
 class Totals:
-    """What is known of the rows that were written. `overlap` counts holdout rows that stand among
-    the rows to fit on as well: none where sides go by the rows' hash, draws of other times else."""
+    """What is known of the rows that were written. `doubles` counts holdout rows that a row to fit
+    on is equal to in all features: none where sides go by those, draws of other times, or other
+    people, else."""
 
     data: Written
     summary: Summary
     sides: dict[Side, int]
-    overlap: int
+    doubles: int
     sample: Dataset
     repeated: Repeated
 
@@ -93,6 +76,7 @@ def write_rows(run: Training, rows: Rows, schema: Schema, outcome: Outcome, spli
         names=rows.names,
         shown=rows.file_names,
         arrived=arrived(run),
+        group=split.column if split.mark == "group" else None,
     )
     quarantine = Quarantine(run, rows.file_names)
     summary = Summary(outcome, rows.file_names)
@@ -126,13 +110,14 @@ class _Target:
             paths.dataset(run.model, run.version, "parts/"),
             content_type="application/gzip",
         )
-        self._packer = Packer()
+        self._packer = Packer([split.mark] if split.mark else [])
         self.parts.write(self._packer.header(names))
         self._sample = _Sample(names, min(SAMPLE_ROWS, SAMPLE_CELLS // len(names)))
         self._repeats = Repeats()
         self._sides = dict.fromkeys(SIDES, 0)
         self._targets = {side: _Values(len(outcome.labels)) for side in SIDES}
         self._keys: dict[Side, list[NDArray[np.uint64]]] = {side: [] for side in SIDES}
+        self._groups: dict[Side, set[str]] = {side: set() for side in SIDES}
 
     def add(self, sifted: Sifted) -> None:
         good = np.flatnonzero(sifted.good)
@@ -140,11 +125,14 @@ class _Target:
             return
         keys = distinct_keys(sifted.columns, self._schema.telling, good)
         times = None if sifted.times is None else sifted.times[good]
-        sides = self._split.sides(keys, times)
+        groups = None if sifted.groups is None else sifted.groups[good].tolist()
+        sides = self._split.sides(keys, groups=groups, times=times)
         record = sifted.record[good]
-        empty = [""] * len(good)
+        empty, marks = [""] * len(good), {"group": groups or [], "time": _texts(times)}
         self.parts.write(
-            self._packer.rows(record, ["file"] * len(good), empty, sides, sifted.cells.values())
+            self._packer.rows(
+                record, ["file"] * len(good), empty, sides, sifted.cells.values(), marks=marks
+            )
         )
         found, target = np.array(sides), sifted.target[good]
         self._repeats.add(keys, target)
@@ -152,31 +140,58 @@ class _Target:
             mine = found == side
             self._sides[side] += int(mine.sum())
             self._targets[side].add(target[mine])
-            if self._split.cut is not None:
+            if self._split.mark is not None:
                 short = np.frombuffer(b"".join(key[:8] for key in keys), np.uint64)
                 self._keys[side].append(short[mine])
+            if groups is not None and len(self._groups[side]) < COUNTED_GROUPS:
+                self._groups[side].update(np.array(groups, object)[mine].tolist())
         self._sample.add(record, sides, sifted.cells)
 
     def check(self) -> None:
         """Raises NotTrainable when there is too little to fit on, or to compare on."""
+        try:
+            self._check()
+        except NotTrainable as error:
+            held = len(self._groups["holdout"])
+            every = held + len(self._groups["fit"])
+            if self._split.by != "group" or every >= COUNTED_GROUPS:
+                raise
+            raise NotTrainable(
+                f"{error}. The split keeps {held} of {every} "
+                f"group{'' if every == 1 else 's'} of {self._split.column} for the comparison, by "
+                f"a hash; it takes some dozen of them"
+            ) from error
+
+    def _check(self) -> None:
         outcome = self._outcome
         self._targets["fit"].check_enough(outcome, "rows to fit on")
+        if self._split.mark is not None and len(np.unique(np.concatenate(self._keys["fit"]))) < 2:
+            raise NotTrainable("all rows to fit on are equal in all features")
         check_holdout(self._sides["holdout"], self._targets["holdout"].classes.tolist(), outcome)
 
     def close(self, summary: Summary) -> Totals:
         self.parts.write(self._packer.end())
-        overlap = 0
-        if self._split.cut is not None:
+        doubles = 0
+        if self._split.mark is not None:
             held, fitted = (np.concatenate(self._keys[side]) for side in ("holdout", "fit"))
-            overlap = int(np.isin(held, fitted).sum())
+            doubles = int(np.isin(held, fitted).sum())
         return Totals(
             self.parts.close(),
             summary,
             dict(self._sides),
-            overlap,
+            doubles,
             self._sample.dataset(),
             self._repeats.result(),
         )
+
+
+def _texts(times: NDArray[np.float64] | None) -> list[str]:
+    """Moments as they stand in a dataset."""
+    if times is None:
+        return []
+    moments, at = np.unique(times, return_inverse=True)
+    texts = [text_of(moment) for moment in moments.tolist()]
+    return [texts[place] for place in at.tolist()]
 
 
 @dataclass(slots=True)

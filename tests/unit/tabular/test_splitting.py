@@ -6,10 +6,10 @@ import numpy as np
 
 from shared.serving.features import Feature
 from shared.tabular.dataset import Side
+from shared.tabular.folds import folds
 from shared.tabular.splitting import (
     Labelled,
     enough_evidence,
-    folds,
     labelled_sides,
     overlap,
     random_sides,

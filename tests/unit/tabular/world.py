@@ -132,9 +132,11 @@ class World:
             clock=self.clock,
         )
 
-    def scored(self, run_id: str, data: list[list[str]]) -> None:
+    def scored(
+        self, run_id: str, data: list[list[str]], names: Sequence[str] = tuple(COLUMNS)[:-1]
+    ) -> None:
         """What a scoring run leaves behind (the target column is not in it)."""
-        header = [*list(COLUMNS)[:-1], "score", "label", "model_version", "prediction_id", "error"]
+        header = [*names, "score", "label", "model_version", "prediction_id", "error"]
         lines = [
             [*row[:-1], "0.5", "no", RUN, f"{run_id}-{number}", ""]
             for number, row in enumerate(data, start=1)

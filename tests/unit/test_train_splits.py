@@ -1,0 +1,222 @@
+"""Splits by group, key and time: who is on which side, what folds know, and what is proved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shared import documents, paths
+from shared.errors import HeaderMismatch, NotTrainable
+from shared.runs import read_request
+from shared.tabular.identity import prove
+from shared.usecases.training.loaded import Prepared, load_prepared
+from shared.usecases.training.stages import Training
+from shared.usecases.training.tuned import folds_of
+from tests.unit.tabular.world import COLUMNS, MODEL, RUN, World, csv_bytes, rows, spec_of
+
+SECOND = "20260106T090000-0a1b2c3d"
+SCORED = "20260106T100000-00000001"
+AGAIN = "20260107T090000-00000002"
+LINEAR = {"candidates": ["linear"], "trials": 1, "false_positive_ceiling": 0.5}
+GROUPED = {
+    "columns": {"patient": {"exclude": True}, **COLUMNS},
+    "training": {**LINEAR, "split": "grouped", "group_column": "patient"},
+}
+TIMED = {
+    "columns": {"day": {"type": "time"}, **COLUMNS},
+    "training": {**LINEAR, "split": "time", "time_column": "day", "folds": 3},
+}
+HEADER = ["patient", *COLUMNS]
+
+
+def _grouped(count: int = 400, seed: int = 0, first: int = 0) -> list[list[str]]:
+    """Five rows of each patient, in no order."""
+    order = np.random.default_rng(seed + 9).permutation(count)
+    data = rows(count, seed)
+    return [[f"p{first + int(n) // 5}", *data[n]] for n in order]
+
+
+def _prepared(world: World, run_id: str = RUN) -> Prepared:
+    record = documents.require(world.lake, paths.run_stage(MODEL, run_id, "prepared.json"))
+    return load_prepared(MODEL, run_id, record, lake=world.lake)
+
+
+def _trained(world: World, data: list[list[str]], header: Sequence[str], run_id: str = RUN) -> None:
+    world.ask(csv_bytes(data, list(header)), run_id)
+    world.train(run_id)
+
+
+def _run(world: World) -> Training:
+    request = read_request(MODEL, RUN, lake=world.lake)
+    return Training(request, world.spec, world.lake, world.clock)
+
+
+def _comparison(world: World, run_id: str = RUN) -> dict[str, Any]:
+    return documents.require(world.lake, paths.version(MODEL, run_id, "comparison.json"))
+
+
+@pytest.fixture(scope="module")
+def grouped() -> World:
+    world = World(spec_of(**GROUPED))
+    _trained(world, _grouped(), HEADER)
+    return world
+
+
+def _groups(prepared: Prepared, side: str) -> set[str]:
+    pairs = zip(prepared.dataset.marks["group"], prepared.dataset.side, strict=True)
+    return {group for group, found in pairs if found == side}
+
+
+def test_all_rows_of_a_group_are_on_one_side(grouped: World) -> None:
+    """About the share that was asked for; the comparison says by what, and that nothing is on both
+    sides; the group is no feature and stands in the dataset."""
+    prepared = _prepared(grouped)
+    fit, held = _groups(prepared, "fit"), _groups(prepared, "holdout")
+    assert not fit & held
+    assert len(fit | held) == 80
+    assert 8 <= len(held) <= 26
+    groups = prepared.holdout_groups()
+    assert groups is not None
+    assert set(groups.tolist()) == held
+    assert len(groups) == prepared.record["facts"]["holdout"]
+    assert prepared.holdout_order() is None
+    assert "patient" not in prepared.schema.names
+    found = _comparison(grouped)["holdout"]
+    assert (found["kind"], found["by"], found["column"]) == ("grouped", "group", "patient")
+    assert found["overlap"] == 0
+    assert prove(prepared.dataset, prepared.schema, prepared.split_by).overlap == 0
+
+
+def test_folds_keep_groups_together(grouped: World) -> None:
+    """What tunes, calibrates and sets the threshold never saw another row of the group."""
+    prepared = _prepared(grouped)
+    folds = folds_of(_run(grouped), prepared)
+    groups = prepared.marks("fit").groups
+    assert groups is not None
+    of_group: dict[str, set[int]] = {}
+    for group, fold in zip(groups, folds.fold.tolist(), strict=True):
+        of_group.setdefault(group, set()).add(fold)
+    assert {len(found) for found in of_group.values()} == {1}
+    sizes = np.bincount(folds.fold)
+    assert sizes.max() - sizes.min() <= 5
+
+
+def test_a_group_keeps_its_side_in_the_next_file(grouped: World) -> None:
+    """Other rows of known groups, and new groups: nobody who was fitted on is compared on."""
+    grouped.promote(RUN)
+    _trained(grouped, _grouped(600, seed=3), HEADER, SECOND)
+    before, after = _prepared(grouped), _prepared(grouped, SECOND)
+    assert _groups(before, "fit") <= _groups(after, "fit")
+    assert _groups(before, "holdout") <= _groups(after, "holdout")
+    found = _comparison(grouped, SECOND)
+    assert found["against"] == RUN
+    assert (found["holdout"]["removed"], found["holdout"]["overlap"]) == (0, 0)
+
+
+def test_rows_without_a_group_have_no_place_in_the_split() -> None:
+    """They go to quarantine; a file without the column is refused."""
+    world = World(spec_of(**GROUPED, max_bad_rows=0.5))
+    data = _grouped()
+    for row in data[:3]:
+        row[0] = "?"
+    _trained(world, data, HEADER)
+    assert _prepared(world).record["quarantined"] == 3
+    other = World(spec_of(**GROUPED))
+    other.ask(csv_bytes(rows(300)))
+    with pytest.raises(HeaderMismatch, match="patient"):
+        other.train()
+
+
+def test_one_group_is_no_split() -> None:
+    """The refusal names the column and how many groups there are."""
+    world = World(spec_of(**GROUPED))
+    world.ask(csv_bytes([["p1", *row] for row in rows(300)], HEADER))
+    with pytest.raises(NotTrainable, match="1 group of patient"):
+        world.train()
+
+
+def _labels(world: World, data: list[list[str]]) -> str:
+    """Score these rows, with their patients, and label them all."""
+    world.scored(SCORED, data, HEADER[:-1])
+    found = [(f"{SCORED}-{n}", row[-1], SCORED, 0) for n, row in enumerate(data, start=1)]
+    return world.labelled("20260107T080000-0000000f", found)
+
+
+def test_labelled_rows_go_with_their_group() -> None:
+    """A new row of a fitted group fits, one of a group that was held out compares, a row that was
+    in the old holdout does neither; of new groups those that began last compare, each whole."""
+    world = World(spec_of(**GROUPED))
+    data = _grouped()
+    _trained(world, data, HEADER)
+    world.promote(RUN)
+    world.clock.advance(timedelta(days=2))
+    old = _prepared(world)
+    fit, held = _groups(old, "fit"), _groups(old, "holdout")
+    again = [row for row in data if row[0] in held][:10]
+    fresh = [*_grouped(400, seed=5), *_grouped(300, seed=6, first=1000), *again]
+    world.ask_again(RUN, [_labels(world, fresh)], AGAIN)
+    world.train(AGAIN)
+    new = _prepared(world, AGAIN)
+    side_of: dict[str, set[str]] = {}
+    pairs = zip(new.dataset.origin, new.dataset.marks["group"], new.dataset.side, strict=True)
+    for origin, group, side in pairs:
+        if origin == "labels":
+            side_of.setdefault(group, set()).add(side)
+    assert all(side_of[group] == {"fit"} for group in fit)
+    assert all(side_of[group] <= {"holdout", "reserved"} for group in held)
+    assert sum("reserved" in sides for sides in side_of.values()) > 0
+    assert not _groups(new, "fit") & _groups(new, "holdout")
+    fresh_groups = {row[0] for row in fresh} - fit - held
+    assert {frozenset(side_of[group]) for group in fresh_groups} == {
+        frozenset({"fit"}),
+        frozenset({"holdout"}),
+    }
+    found = _comparison(world, AGAIN)["holdout"]
+    assert (found["kind"], found["by"], found["overlap"]) == ("new_labels", "group", 0)
+
+
+def test_a_split_by_time_knows_when_each_holdout_row_was() -> None:
+    """The order survives loading, and folds inside the fit rows go forward in time: every judged
+    row is later than all that its model learned from."""
+    world = World(spec_of(**TIMED))
+    order = np.random.default_rng(3).permutation(400).tolist()
+    data = rows(400)
+    timed = [[f"2026-01-{1 + n // 20:02d}T0{n % 10}:00", *data[n]] for n in order]
+    _trained(world, timed, ["day", *COLUMNS])
+    prepared = _prepared(world)
+    times = prepared.holdout_order()
+    fit_times = prepared.marks("fit").times
+    assert times is not None
+    assert fit_times is not None
+    assert len(times) == prepared.record["facts"]["holdout"]
+    assert times.min() > fit_times.max()
+    assert prepared.holdout_groups() is None
+    folds = folds_of(_run(world), prepared)
+    assert folds.numbers == (1, 2, 3)
+    for number in folds.numbers:
+        assert fit_times[folds.fold < number].max() < fit_times[folds.fold == number].min()
+        train, judge = folds.split(number)
+        assert len(train) == int((folds.fold < number).sum())
+        assert len(judge) == int((folds.fold == number).sum())
+    found = _comparison(world)["holdout"]
+    assert (found["kind"], found["by"], found["overlap"]) == ("time", "time", 0)
+    assert found["doubles"] == prepared.record["doubles"]
+
+
+def test_datasets_of_before_are_read_as_they_were() -> None:
+    """Records without split and marks: rows are told apart by their features."""
+    world = World()
+    world.ask(csv_bytes(rows(300)))
+    world.train()
+    record = documents.require(world.lake, paths.run_stage(MODEL, RUN, "prepared.json"))
+    for key in ("split", "marks", "doubles", "low", "high"):
+        record.pop(key)
+    found = load_prepared(MODEL, RUN, {**record, "holdout_kind": "time"}, lake=world.lake)
+    assert found.split_by == ("features", None)
+    assert found.holdout_order() is None
+    assert found.holdout_groups() is None
+    assert len(found.examples()) == 300
