@@ -50,7 +50,7 @@ class Served:
     @cached_property
     def fields(self) -> frozenset[str]:
         """Everything that a record may have."""
-        found = {ID_FIELD, *self.model.schema.names}
+        found = {ID_FIELD, *self.model.schema.logged}
         if self.resolver is not None:
             found |= self.resolver.fields
         if self.beside is not None:
