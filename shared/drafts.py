@@ -294,11 +294,21 @@ def _labels_recorded(event: LabelsRecorded, where: Where) -> Draft:
 
 def _automation_noted(event: AutomationNoted, where: Where) -> Draft:
     about = f"{event.model}: " if event.model else ""
+    commands = [where.command("status")] if event.asks != "know" else []
+    title = f"{about}a note from {event.source}"
+    if event.source == "experiment":
+        title = f"{about}a note on its experiment"
+        commands = [where.command("experiment", "status", event.model)]
+        if event.asks == "decide":
+            commands += [
+                where.command("experiment", "stop", event.model, who, "--reason", '"..."')
+                for who in ("--keep", "--promote")
+            ]
     return Draft(
         asks=event.asks if event.asks in LEADS else "know",
-        title=f"{about}a note from {event.source}",
+        title=title,
         sentence=event.sentence,
-        commands=[where.command("status")] if event.asks != "know" else [],
+        commands=commands,
         footer=[event.subject],
     )
 

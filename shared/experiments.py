@@ -16,7 +16,6 @@ from typing import Any
 
 from shared import documents, paths
 from shared.errors import PreconditionFailed
-from shared.events import parse_time
 from shared.ports import Bucket
 
 PREDICTION_ID = "prediction_id"
@@ -64,7 +63,7 @@ class Experiment:
 
     def over(self, now: datetime) -> bool:
         """True from the planned end on."""
-        return self.until is not None and now >= parse_time(self.until)
+        return self.until is not None and now >= datetime.fromisoformat(self.until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +101,11 @@ def find(model: str, experiment_id: str, *, lake: Bucket) -> Record | None:
     return _parse(found.body, found.generation) if found.exists else None
 
 
-def every(model: str, *, lake: Bucket) -> Iterator[Record]:
-    """All experiments of a model, oldest first: ids begin with their time."""
-    for info in lake.list(paths.experiment(model)):
-        found = documents.read(lake, info.name)
+def latest(model: str, *, lake: Bucket) -> Iterator[Record]:
+    """All experiments of a model, newest first: ids begin with their time."""
+    names = [info.name for info in lake.list(paths.experiment(model))]
+    for name in sorted(names, reverse=True):
+        found = documents.read(lake, name)
         yield _parse(found.body, found.generation)
 
 

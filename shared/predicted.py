@@ -63,6 +63,12 @@ class OnlineLine:
     error: str | None
     experiment: dict[str, Any] | None = None
 
+    @property
+    def by_challenger(self) -> bool:
+        """True when it was the second version of an experiment that answered."""
+        mark = self.experiment
+        return bool(mark and mark["arm"] == "challenger" and mark["left_out"] is None)
+
 
 def find_batch_run(model: str, run_id: str, *, lake: Bucket) -> BatchRun | None:
     """None when there is no such run, or not yet."""

@@ -11,7 +11,15 @@ import click
 
 from shared import documents, experiments, paths
 from shared.cli import contexts
-from shared.cli.console import dry_run_option, json_option, nothing_done, say, show_json, show_rows
+from shared.cli.console import (
+    dry_run_option,
+    json_option,
+    nothing_done,
+    say,
+    show_json,
+    show_rows,
+    shown_command,
+)
 from shared.cli.contexts import Context
 from shared.cli.decide import decide, reason_option
 from shared.cli.named import resolve, shown
@@ -74,13 +82,15 @@ def start_experiment(
 ) -> None:
     """Let CHALLENGER answer a fixed share of MODEL's predictions, dealt by a key."""
     context = contexts.load(context_name)
-    challenger = resolve(model, challenger, context.lake)
     facts: dict[str, Any] = {"share": share, "key": key}
     if until:
         facts["until"] = documents.timestamp(parse_end(until))
+    challenger = resolve(model, challenger, context.lake)
     context.announce(f"experiment start {model} {shown(model, challenger, context.lake)}")
     if not dry_run:
         say(decide(context, "experiment-start", model, challenger, reason, facts=facts))
+        command = shown_command("experiment", "status", model, context=context.name)
+        say(f"To judge it: {command}", err=True)
         return
     now = context.clock.now()
     planned = plan(
@@ -149,8 +159,7 @@ def show_experiment(context_name: str, model: str, experiment_id: str, as_json: 
         ended = asdict(record.ended) if record.ended else None
         show_json({"model": model, "experiment": running, "ended": ended, **seen.to_json()})
         return
-    told = ended_sentence(record) if record.ended else started_sentence(model, record.experiment)
-    say(told)
+    say(ended_sentence(record))
     show(context, record, seen)
 
 
@@ -158,11 +167,11 @@ def chosen(context: Context, model: str, experiment_id: str = "") -> Record:
     """The experiment of that id, else the one that runs, else the latest. Raises ClickException."""
     manifest = read_manifest(model, lake=context.lake)
     running = manifest.experiment if manifest else None
-    records = list(experiments.every(model, lake=context.lake))
+    records = list(experiments.latest(model, lake=context.lake))
     if running is not None and running.id not in [item.experiment.id for item in records]:
-        records.append(Record(model, running, None, 0))  # its start died before the record
+        records.insert(0, Record(model, running, None, 0))  # its start died before the record
     wanted = experiment_id or (running.id if running else "")
-    for record in reversed(records):
+    for record in records:
         if wanted in ("", record.experiment.id):
             return record
     known = ", ".join(record.experiment.id for record in records) or "none"
@@ -209,7 +218,7 @@ def show(context: Context, record: Record, seen: Seen) -> None:
 def _looks(context: Context, record: Record, seen: Seen) -> str:
     """Which rule the bounds follow."""
     delay = read_spec(record.model, lake=context.lake).spec.monitoring.label_delay
-    counted = f"Predictions up to {documents.timestamp(seen.counted_until)} count"
+    counted = f"Predictions up to {seen.counted_until:%Y-%m-%d %H:%M:%S} UTC count"
     if delay:
         counted += f" (labels are waited for {format_duration(delay)})"
     if seen.look.final:
@@ -217,7 +226,7 @@ def _looks(context: Context, record: Record, seen: Seen) -> str:
     rest = "so intervals are wide enough for any number of looks"
     if record.experiment.until is None:
         return f"{counted}. There is no planned end, {rest}."
-    return f"{counted}. The planned end is {record.experiment.until}; until then {rest[3:]}."
+    return f"{counted}. Before the planned end one may look at any time, {rest}."
 
 
 # --- stop ----------------------------------------------------------------------------------------
@@ -241,7 +250,8 @@ def stop_experiment(
     if ended is not None and not unfinished:
         raise click.ClickException(f"no experiment of {model} runs. {ended_sentence(record)}")
     verdict = dict(ended.verdict or {}) if ended else _verdict(context, record)
-    then = f"promote {running.version}" if promote else f"keep {running.against}"
+    left = shown(model, running.version if promote else running.against, context.lake)
+    then = f"promote {left}" if promote else f"keep {left}"
     context.announce(f"experiment stop {model} {running.id}, then {then}")
     if dry_run:
         nothing_done()
@@ -250,8 +260,8 @@ def stop_experiment(
     facts = {"how": how, "verdict": verdict}
     say(decide(context, "experiment-stop", model, running.id, reason, facts=facts))
     if promote and manifest is not None and manifest.version == running.against:
-        why = f"{verdict.get('sentence') or 'Nobody judged it.'} {reason}".strip()
-        why = f"experiment {running.id}: {why}"
+        judged = verdict.get("sentence") or "Nobody judged it."
+        why = f"experiment {running.id}: {reason or 'no reason given'}. {judged}".rstrip(".")
         say(decide(context, "promote", model, running.version, why))
 
 

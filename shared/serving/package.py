@@ -213,7 +213,7 @@ class LoadedModel:
         Raises PackageInvalid."""
         self.package = package
         self.model, self.version, self.task = package.model, package.version, package.task
-        self.schema = package.schema
+        self.schema, self.names = package.schema, tuple(package.schema.names)
         self._encoder, self._engine = package.encoder, package.engine
         self._watch = Watch(package.encoder.codes, package.schema.features)
         width = len(package.encoder.names)

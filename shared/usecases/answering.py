@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.ports import Clock
 from shared.serving.manifest import Served
@@ -12,22 +11,21 @@ from shared.serving.package import Predictions
 from shared.serving.watching import Odd
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
+class Scored(NamedTuple):  # made per request: cheaper than a frozen class
     """`records` are as the version read them: with the columns of joined sources, whose look-ups
     `notes` tell about; `odd` counts what is unusual in them."""
 
     records: Sequence[Any]
     result: Predictions
-    notes: Sequence[dict[str, Any]] = ()
-    odd: Odd = field(default_factory=dict)
+    notes: Sequence[dict[str, Any]]
+    odd: Odd
 
 
 def score(served: Served, records: Sequence[Any], clock: Clock) -> Scored:
     """Raises InvalidInstances, FeaturesTooOld."""
     odd: Odd = {}
     if served.resolver is None:
-        return Scored(records, served.model.predict_records(records, odd), odd=odd)
+        return Scored(records, served.model.predict_records(records, odd), (), odd)
     resolved = served.resolver.resolve(records, clock.now())
     result = served.model.predict_records(resolved.records, odd)
     return Scored(resolved.records, result, resolved.notes, odd)
@@ -48,6 +46,7 @@ def rows_of(served: Served, scored: Scored, ids: Sequence[str]) -> list[dict[str
     if result.probabilities is not None:
         for row, shares in zip(rows, result.probabilities.tolist(), strict=True):
             row["probabilities"] = dict(zip(labels, shares, strict=True))
-    for row, note in zip(rows, scored.notes, strict=False):
-        row.update(note)
+    if scored.notes:
+        for row, note in zip(rows, scored.notes, strict=True):
+            row.update(note)
     return rows

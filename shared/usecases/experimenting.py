@@ -88,6 +88,7 @@ def start(
     running = manifest.experiment
     planned = plan(model, challenger, facts, by=by, reason=reason, now=now, lake=ports.lake)
     if running is None:
+        end_moved(model, manifest, ports)
         _swap(manifest, planned, by, reason, ports)
         running = planned
     elif not running.is_same_question(planned):
@@ -141,13 +142,16 @@ def stop(
 
 
 def end_moved(model: str, manifest: Manifest | None, ports: Promote) -> int:
-    """Record the end of experiments that a move of the champion ended, and say so; how many. Said
+    """Record the end of an experiment that a move of the champion ended, and say so; how many. Said
     first: whoever finds the end recorded knows that people were told."""
     running, count = manifest.experiment if manifest else None, 0
-    for record in experiments.every(model, lake=ports.lake):
+    for record in experiments.latest(model, lake=ports.lake):
+        if running is not None and running.id == record.experiment.id:
+            continue
+        if record.ended is not None:
+            break  # none before it is open: a start closes what it finds
         move = _first_after(record.experiment, manifest)
-        is_over = running is None or running.id != record.experiment.id
-        if record.ended is None and move is not None and is_over:
+        if move is not None:
             ended = _ended_by(move)
             _say_ended(replace(record, ended=ended), ports)
             experiments.end(record, ended, lake=ports.lake)
@@ -191,22 +195,27 @@ def keep_running(manifest: Manifest | None, ports: Promote) -> None:
 # --- words ---------------------------------------------------------------------------------------
 
 
-def started_sentence(model: str, running: Experiment) -> str:
+def running_sentence(model: str, running: Experiment) -> str:
+    """What an experiment does, for people."""
     unit = "predictions" if running.key == PREDICTION_ID else f"values of {running.key}"
-    until = f" until {running.until}" if running.until else ""
+    until = f" until {_when(running.until)}" if running.until else ""
     return (
-        f"Experiment {running.id} of {model} runs since {running.started_at}: {running.version} "
-        f"answers {running.share:.0%} of the {unit}{until}, the champion {running.against} the "
-        f"rest. By {running.by}: {running.reason or 'no reason given'}. While it runs no version "
-        f"is promoted without a person. To judge it: millrace experiment status {model}"
+        f"Experiment {running.id} of {model}: since {_when(running.started_at)} {running.version} "
+        f"answers {running.share:.0%} of the {unit}{until}, and the champion {running.against} the "
+        f"rest. Started by {running.by}: {running.reason or 'no reason given'}."
     )
+
+
+def started_sentence(model: str, running: Experiment) -> str:
+    held = "While it runs no version is promoted without a person."
+    return f"{running_sentence(model, running)} {held}"
 
 
 def ended_sentence(record: Record) -> str:
     running, ended = record.experiment, record.ended
     if ended is None:
-        return f"Experiment {running.id} of {record.model} runs."
-    start = f"Experiment {running.id} of {record.model} ended at {ended.at} by {ended.by}"
+        return running_sentence(record.model, running)
+    start = f"Experiment {running.id} of {record.model} ended {_when(ended.at)} by {ended.by}"
     if ended.how == "moved":
         return f"{start}: {ended.reason}. The champion of now answers everything."
     judged = str((ended.verdict or {}).get("sentence") or "Nobody judged it.")
@@ -220,18 +229,21 @@ def ended_sentence(record: Record) -> str:
 
 def _due_sentence(model: str, running: Experiment) -> str:
     return (
-        f"Experiment {running.id} of {model} reached its planned end, {running.until}, and its "
-        f"labels are old enough to count. {running.against} answers everything since then. To "
-        f"judge it, then to end it: millrace experiment status {model}; millrace experiment stop "
-        f"{model} --keep (or --promote)"
+        f"Experiment {running.id} of {model} reached its planned end, {_when(running.until)}, and "
+        f"its labels are old enough to count. {running.against} answers everything since then. "
+        "Look at it, then stop it with --keep or with --promote."
     )
+
+
+def _when(time: str | None) -> str:
+    return f"{parse_time(str(time)):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _say(model: str, running: Experiment, what: str, sentence: str, ports: Promote) -> None:
     ports.say(
         AutomationNoted(
             model=model,
-            source="promote",
+            source="experiment",
             subject=f"experiment-{running.id}-{what}",
             sentence=sentence,
             asks="decide" if what == "due" else "know",

@@ -7,7 +7,7 @@ online: lines of the inference log whose time is in the window
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -61,12 +61,14 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class VersionFacts:
-    """What a version was trained to expect; `reference` is None when it has none."""
+    """What a version was trained to expect; `reference` is None when it has none. `challenger`: its
+    rows were dealt to it by an experiment."""
 
     schema: Schema
     task: str
     reference: dict[str, Any] | None
     labels: tuple[str, ...] = ()
+    challenger: bool = False
 
     @property
     def positive(self) -> str | None:
@@ -146,6 +148,8 @@ def read_window(
         lines = online_lines(window.model, window.start, window.end, lake=lake)
         for line in lines:
             facts, rows = gathering.of(line.version)
+            if line.by_challenger:
+                gathering.challengers.add(line.version)
             values = [line.instance.get(name) for name in facts.schema.names]
             score = None if line.error else line.score
             rows.add(line.prediction_id, values, score, line.label)
@@ -158,6 +162,7 @@ class _Gatherings:
     def __init__(self, model: str, truths: Mapping[str, str], lake: Bucket) -> None:
         self._model, self._truths, self._lake = model, truths, lake
         self._found: dict[str, tuple[VersionFacts, Gathering]] = {}
+        self.challengers: set[str] = set()
 
     def of(self, version: str) -> tuple[VersionFacts, Gathering]:
         if version not in self._found:
@@ -169,7 +174,10 @@ class _Gatherings:
         return self._found[version]
 
     def done(self) -> list[tuple[VersionFacts, WindowRows]]:
-        found = [(facts, rows.done()) for facts, rows in self._found.values()]
+        found = [
+            (replace(facts, challenger=version in self.challengers), rows.done())
+            for version, (facts, rows) in self._found.items()
+        ]
         return sorted(found, key=lambda pair: (-pair[1].rows, pair[1].version))
 
 

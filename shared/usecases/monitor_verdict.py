@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.documents import timestamp
 from shared.spec.model import Spec
@@ -100,6 +100,8 @@ def judge_version(
     )
     if not labels.mature:
         performance = _immature(performance, labels)
+    elif facts.challenger and performance.breach is not None:
+        performance = _unjudged(performance)
     return VersionJudged(facts, rows, drift, quality, performance)
 
 
@@ -152,9 +154,14 @@ def _performance_lines(found: Performance) -> list[str]:
     return [*lines, numbers]
 
 
-def _immature(found: Performance, labels: Labels) -> Performance:
-    from dataclasses import replace
+def _unjudged(found: Performance) -> Performance:
+    """A challenger that does badly is what its experiment is there to show: nobody should roll back
+    or train again because of it."""
+    sentence = f"{found.sentence}; no alarm: it is the challenger of an experiment"
+    return replace(found, breach=None, sentence=sentence)
 
+
+def _immature(found: Performance, labels: Labels) -> Performance:
     when = timestamp(labels.count_from)
     sentence = f"no judgement on performance: labels of this window count from {when} on"
     return replace(found, breach=None, sentence=sentence)

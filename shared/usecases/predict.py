@@ -22,7 +22,6 @@ from shared.serving.problems import Problem
 from shared.serving.strictness import strict_problems
 from shared.serving.unknown import UnknownFields, unknown_fields, unknown_problems
 from shared.usecases.answering import rows_of, score
-from shared.usecases.predict_split import deal
 
 LOG_TOPIC = "predictions"
 _ID_LENGTH = 128
@@ -57,10 +56,12 @@ def predict(
     unknown = _unknown(served, records)
     if given_id is None and len(records) > 1:
         given_id = uuid7()
-    ids = prediction_ids(records, model.schema.names, given_id)
+    ids = prediction_ids(records, model.names, given_id)
     predictions = rows_of(served, scored, ids)
     dealt = None
     if served.beside is not None:
+        from shared.usecases.predict_split import deal  # cold start: few models have experiments
+
         dealt = deal(served.beside, records, ids, clock)
     answer = Answer(model.version, predictions, 0, None, dealt, given_id, scored.odd, unknown)
     if dealt is None and served.manifest.log != "sync":
@@ -80,7 +81,7 @@ def _unknown(served: Served, records: Sequence[Any]) -> UnknownFields | None:
     policy = served.manifest.unknown_fields
     if policy == "ignore":
         return None
-    features = served.model.schema.names
+    features = served.model.names
     if policy == "refuse":
         _refuse(unknown_problems(records, served.fields, features))
         return None

@@ -52,7 +52,7 @@ def running(system: System) -> Experiment | None:
 
 
 def records(system: System) -> list[Record]:
-    return list(experiments.every("m", lake=system.lake))
+    return list(experiments.latest("m", lake=system.lake))
 
 
 def told(system: System) -> list[str]:

@@ -29,6 +29,7 @@ COLUMNS: dict[str, Any] = {
     "town": {},
     "y": {},
 }
+MIXED = {"age": 0.5, "town=x": 1.0}
 MINUTE = timedelta(minutes=1)
 
 
@@ -37,11 +38,17 @@ def trial_spec(**monitoring: Any) -> Spec:
 
 
 class Trial(World):
-    """`age` and `town` are what the champion's score is made of; only `age` tells the truth, and
-    the challenger knows `knows` of that."""
+    """Only `age` tells the truth; the champion's score is made of `age` and `town`, if nothing else
+    is said, and the challenger's of what it `knows`."""
 
-    def __init__(self, knows: dict[str, float], spec: Spec | None = None, seed: int = 0) -> None:
-        self.coefficients = {VERSION: {"age": 0.5, "town=x": 1.0}, CHALLENGER: knows}
+    def __init__(
+        self,
+        knows: dict[str, float],
+        spec: Spec | None = None,
+        seed: int = 0,
+        champion: dict[str, float] = MIXED,
+    ) -> None:
+        self.coefficients = {VERSION: champion, CHALLENGER: knows}
         self.rng = np.random.default_rng(seed)
         self.truths: dict[str, str] = {}
         super().__init__(spec or trial_spec())
@@ -102,7 +109,7 @@ class Trial(World):
         return self.record()
 
     def record(self) -> Record:
-        return list(experiments.every(MODEL, lake=self.lake))[-1]
+        return next(experiments.latest(MODEL, lake=self.lake))
 
     def look(self) -> Seen:
         return look_at(self.record(), self.spec, now=self.clock.now(), lake=self.lake)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from shared.documents import timestamp
+from shared.events import PerformanceDropped
 from shared.manifests import read_manifest
 from shared.usecases.experiment_look import Seen
-from tests.unit.experiment_world import CHALLENGER, Trial, trial_spec
-from tests.unit.monitoring.world import MODEL, VERSION
+from shared.usecases.monitor import judge_window
+from tests.unit.experiment_world import CHALLENGER, MIXED, Trial, trial_spec
+from tests.unit.monitoring.world import HOUR, MODEL, VERSION, window
 
 BETTER = {"age": 1.5}
-EQUAL = {"age": 0.5, "town=x": 1.0}
+EQUAL = MIXED
 
 
 def judged(trial: Trial, rows: int = 2000) -> Seen:
@@ -160,3 +163,21 @@ def test_the_end_is_recorded_with_what_was_found() -> None:
     again = trial.look()
     assert again.look.champion.rows == found.look.champion.rows
     assert again.look.verdict == "challenger_better"
+
+
+def test_a_losing_challenger_raises_no_alarm() -> None:
+    """Monitoring shows its performance and says why nobody is called; a champion that does as badly
+    calls people."""
+    for champion, alarms in (({"age": 1.5}, 0), ({"town=x": 1.0}, 1)):
+        trial = Trial({"town=x": 1.0}, champion=champion)
+        start = trial.clock.now()
+        trial.start()
+        judged(trial, 1200)
+        trial.clock.advance_to(start + HOUR)
+        event = window(start, channel="online")
+        judge_window(event, replace(trial.ports, draw=lambda *_, **__: None))
+        assert len(trial.events(PerformanceDropped)) == alarms
+        versions = {
+            item["version"]: item for item in trial.report(event, "report-r0.json")["versions"]
+        }
+        assert "no alarm" in versions[CHALLENGER]["performance"]["sentence"]

@@ -57,6 +57,13 @@ DRIFT = alert(
     "workclass: PSI 0.2 (threshold 0.1), share of '<Private>' 69.4% -> 41.0%",
     "so since 2026-01-04T00:00:00Z",
 )
+EXPERIMENT_DUE = events.AutomationNoted(
+    model="adult_income",
+    source="experiment",
+    subject="experiment-20260105T090000-0a1b2c3d-due",
+    sentence="Experiment 20260105T090000-0a1b2c3d of adult_income reached its planned end.",
+    asks="decide",
+)
 SPEC_WAITS = events.ApprovalRequested(
     model="adult_income",
     run_id="spec-3",
@@ -154,10 +161,13 @@ EXAMPLES: list[Event] = [
         sentence="0 new labelled rows (500 needed); drift asks a person. Nothing to retrain on "
         "yet: drop labels into gs://inbox/adult_income/labels/.",
     ),
+    EXPERIMENT_DUE,
 ]
 
 
 def golden(event: Event) -> Path:
+    if event is EXPERIMENT_DUE:
+        return GOLDEN / "ExperimentDue.json"
     return GOLDEN / ("SpecApprovalRequested.json" if event is SPEC_WAITS else f"{event.type}.json")
 
 

@@ -279,6 +279,8 @@ class World:
         """What was published, in order; each id once, however often it was published."""
         found: dict[str, Event] = {}
         for item in self.cloud.publisher.published:
+            if item.topic == "predictions":  # lines of the log, no event of ours
+                continue
             event = events.decode(json.loads(item.data))
             if cls is None or isinstance(event, cls):
                 found.setdefault(event.id, event)
