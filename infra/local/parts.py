@@ -21,6 +21,7 @@ from infra import bundle as bundles
 from infra.local import assemble, pubsub_server, run_server, storage_server
 from infra.local.addresses import Addresses, client_env, job_env
 from infra.local.children import Children
+from infra.local.code_version import code_version
 from infra.local.dispatch import Dispatcher, push_to_url
 from infra.local.export import Exporter, Write
 from infra.local.gateway import Gateway
@@ -91,6 +92,8 @@ class Parts:
         self.env = client_env(
             self.addresses, topology, project=options.project, context=options.context
         )
+        told = options.environ.get("MILLRACE_CODE_VERSION", "")
+        self.env["MILLRACE_CODE_VERSION"] = told or code_version(bundles.REPOSITORY)
         self.publisher: Publisher = MemoryPublisher(engine.pubsub, options.project)
 
     def _choose_ports(self) -> dict[str, int]:

@@ -73,8 +73,9 @@ class ServedModel:
 
         if isinstance(model_input, pd.DataFrame):
             known = model_input.astype(object).where(model_input.notna(), None)
-            # A frame of which no column is known still has its rows, each of which is refused.
-            model_input = known.to_dict("records") or [{} for _ in known.index]
+            # MLflow leaves out columns that it does not know, and with all of them the rows: that
+            # is refused like a record without any known field, not answered with nothing.
+            model_input = known.to_dict("records") or ([] if len(known.columns) else [{}])
         records = list(model_input)
         if self._resolver is not None:
             records = self._resolver.resolve(records, datetime.now(UTC)).records

@@ -29,6 +29,8 @@ _TAG = "millrace.run_id"
 _PARENT = "mlflow.parentRunId"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _DIGEST_LETTERS = 36  # MLflow refuses longer ones; the whole hash is a tag
+# Which of its two faces MLflow shows: without it, the one for prompts and traces.
+_EXPERIMENT = {"mlflow.experimentKind": "custom_model_development"}
 _KEY_PACKAGES = ("numpy", "scikit-learn", "xgboost", "xgboost-cpu", "optuna", "skl2onnx")
 # MLflow's own seven retries with doubling pauses would hold a finished training for minutes.
 _LIMITS = {
@@ -56,7 +58,7 @@ class MlflowTracker:
         with _answering():
             experiment = self._experiment(training.model)
             run = self._find(experiment, training.version) or self._begin(
-                experiment, training.version, training.metrics, self._tags(training)
+                experiment, _run_name(training), training.metrics, self._tags(training)
             )
             run_id = str(run.info.run_id)
             if run.info.status == "FINISHED":
@@ -79,7 +81,7 @@ class MlflowTracker:
         if found is not None:
             return str(found.experiment_id)
         try:
-            return str(self._client.create_experiment(name))
+            return str(self._client.create_experiment(name, tags=_EXPERIMENT))
         except MlflowException:  # somebody was faster, or it really failed
             found = self._client.get_experiment_by_name(name)
             if found is None:
@@ -155,6 +157,12 @@ class MlflowTracker:
             metrics=[Metric(_key(name), float(value), now, 0) for name, value in metrics.items()],
             params=[Param(_key(name), str(value)) for name, value in params.items()],
         )
+
+
+def _run_name(training: TrackedTraining) -> str:
+    """Short where lists are narrow: the number that people use first."""
+    number = training.tags.get("millrace.semantic_version")
+    return f"{number} {training.version}" if number else training.version
 
 
 def _versions() -> dict[str, str]:

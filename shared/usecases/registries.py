@@ -6,11 +6,12 @@ Shared by the train job, which registers what it stored, and mirror, which regis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from shared import documents, paths
 from shared.errors import TrackingUnavailable
-from shared.manifests import read_manifest
+from shared.manifests import Move, read_manifest
 from shared.ports import Bucket, Registry, TrackedVersion, VersionFacts
 
 
@@ -33,7 +34,6 @@ def facts_of(model: str, version: str, *, lake: Bucket) -> VersionFacts:
         "task": about.get("task"),
         "candidate": about.get("candidate"),
         "spec_generation": about.get("spec_generation"),
-        "dataset_sha256": about.get("dataset_sha256"),
         "package_sha256": about["package"]["sha256"],
         "reproducible": about.get("reproducible"),
     }
@@ -51,18 +51,20 @@ def _describe(model: str, version: str, number: str | None, lake: Bucket) -> str
     moved = manifest.move_to(version) if manifest else None
     decision = documents.read(lake, paths.version(model, version, "decision.json")).body
     comparison = documents.read(lake, paths.version(model, version, "comparison.json")).body
-    words = {"not_promoted": "Not promoted", "superseded": "Superseded", "expired": "Expired"}
-    found = [f"{number}, {version}" if number else version]
-    if moved:
-        found.append(f"Promoted {moved.at[:10]} by {moved.by}.")
+    sentence = f"{number or version}: {_decided(moved, decision)}"
+    facts = [str(comparison.get("sentence", "")), f"How it came about: `millrace why {version}`"]
+    return "\n\n".join(filter(None, [sentence, *facts]))
+
+
+def _decided(moved: Move | None, decision: Mapping[str, Any]) -> str:
+    words = {"not_promoted": "not promoted", "superseded": "superseded", "expired": "expired"}
+    found = [f"promoted {moved.at[:10]} by {moved.by}."] if moved else []
     if decision.get("action") in words:
-        before = "Before that: " if moved else ""
+        before = "Before that " if moved else ""
         found.append(f"{before}{words[decision['action']]}: {decision['sentence']}")
     elif decision:
         found.append(str(decision["sentence"]))
-    elif not moved:
-        found.append(f"Not decided yet. {comparison.get('sentence', '')}".rstrip())
-    return "\n\n".join([*found, f"How it came about: `millrace why {version}`"])
+    return " ".join(found) or "not decided yet."
 
 
 def with_each(registries: Sequence[Registry], do: Callable[[Registry], object]) -> None:

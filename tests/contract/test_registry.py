@@ -17,9 +17,13 @@ import urllib3
 
 from shared.adapters.memory import MemoryRegistry
 from shared.adapters.mlflow_registry import MlflowRegistry
+from shared.adapters.mlflow_tracking import MlflowTracker
+from shared.config import Config
 from shared.errors import TrackingUnavailable
-from shared.ports import Registry, VersionFacts
+from shared.ports import Registry, TrackedTraining, VersionFacts
+from shared.serving.package import LoadedModel, write
 from tests.contract.stores import config
+from tests.unit.serving.models import binary_package
 
 ONE, TWO = "20260101T000000-aaaaaaaa", "20260102T000000-bbbbbbbb"
 
@@ -57,6 +61,7 @@ def test_memory_registry() -> None:
 
 
 @pytest.mark.stack
+@pytest.mark.filterwarnings("ignore:.*Any type hint is inferred")  # MLflow's own, at import
 def test_mlflow_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """MLflow's registry keeps the contract: the version points at the run's artifacts, or at the
     lake for a run the server does not know; a server that is gone is a fault that may pass."""
@@ -78,8 +83,35 @@ def test_mlflow_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         assert unknown.tracking_run_id == ""
         source = client.get_model_version("fresh", unknown.registry_version).source
         assert str(source).rstrip("/") == f"gs://lake/models/fresh/{ONE}"
+        _load_the_champion(settings, registry, tmp_path, monkeypatch)
     with pytest.raises(TrackingUnavailable):
         registry.find("adult", ONE)
+
+
+def _load_the_champion(
+    settings: Config, registry: MlflowRegistry, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a training logs and registers answers through MLflow as the predictor would, with the
+    example that travels with it, and says where it comes from."""
+    import mlflow.pyfunc
+    from mlflow.models import get_model_info
+
+    package = binary_package()
+    files = folder / "files"
+    write(package, files / "package")
+    training = TrackedTraining("loaded", ONE, {"millrace.model": "loaded"}, {}, {"auroc": 0.9})
+    run_id = MlflowTracker(settings).log(training, files)
+    version = registry.register("loaded", ONE, VersionFacts(run_id, "what it is"))
+    registry.set_alias("loaded", "champion", version)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", settings.tracking_uri)
+    where = "models:/loaded@champion"
+    info = get_model_info(where)
+    assert (info.run_id, info.metadata["millrace.run_id"]) == (run_id, package.version)
+    model = mlflow.pyfunc.load_model(where)
+    found = model.predict(model.input_example)
+    wanted = LoadedModel(package).predict_records([package.example_record()])
+    assert found["score"].tolist() == wanted.score.tolist()
+    assert found["label"].tolist() == wanted.label
 
 
 @contextmanager

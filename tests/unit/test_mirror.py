@@ -157,12 +157,11 @@ def test_versions_tell_their_decision_in_the_registry() -> None:
     """What people read there is the comparison at first, then how it was decided and by whom."""
     system, first, second = _two(ALWAYS)
     told = system.cloud.registry.descriptions
-    assert "Promoted 2026-01-05 by ada." in told["m", "1"]
-    assert "Approved:" in told["m", "1"]
-    assert "Not decided yet. AUROC 0.9 on 1,000 holdout rows." in told["m", "2"]
+    assert "promoted 2026-01-05 by ada. Approved:" in told["m", "1"]
+    assert "not decided yet.\n\nAUROC 0.9 on 1,000 holdout rows." in told["m", "2"]
     system.decide(model="m", version=second, action="decline", reason="leak")
     system.drain()
-    assert "Not promoted: Declined: leak." in told["m", "2"]
+    assert "not promoted: Declined: leak." in told["m", "2"]
     assert f"millrace why {first}" in told["m", "1"]
 
 

@@ -122,7 +122,7 @@ def _training(run: Training, records: Records, tuned: list[dict[str, Any]]) -> T
             for record in tuned
         ],
         dataset=TrackedDataset(
-            name=f"{run.model} {run.version}",
+            name=run.model,
             digest=prepared["sha256"],
             source=f"gs://{run.lake.name}/{prepared['dataset']}",
             counts=prepared["facts"],
