@@ -11,7 +11,8 @@ from typing import Any
 
 from shared import documents, paths
 from shared.errors import TrackingUnavailable
-from shared.manifests import Move, read_manifest
+from shared.manifests import read_manifest
+from shared.moves import Move
 from shared.ports import Bucket, Registry, TrackedVersion, VersionFacts
 
 

@@ -121,7 +121,7 @@ def test_a_logged_version_says_what_it_takes(tmp_path: Path) -> None:
     assert info.signature.inputs.input_names() == package.schema.names
     assert not info.signature.inputs.required_input_names()
     assert info.signature.outputs.input_names() == ["score", "label"]
-    assert info.metadata["columns"] == {f.name: f.kind for f in package.schema.features}
+    assert (info.metadata or {})["columns"] == {f.name: f.kind for f in package.schema.features}
     model = mlflow.pyfunc.load_model(str(tmp_path))
     assert model.input_example.to_dict("records") == [package.example_record()]
     assert len(model.predict(model.input_example)) == 1
