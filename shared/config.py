@@ -9,6 +9,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+_INSTALLATION = ("MILLRACE_PROJECT", "MILLRACE_INBOX", "MILLRACE_LAKE")
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
@@ -41,6 +43,8 @@ class Config:
     def from_env(cls, env: Mapping[str, str] | None = None) -> Config:
         """Raises KeyError naming the variable that is missing."""
         env = os.environ if env is None else env
+        if env.get("AIP_STORAGE_URI"):  # a predictor on Vertex AI, which needs no installation
+            env = {**dict.fromkeys(_INSTALLATION, ""), **env}
         storage = env.get("STORAGE_EMULATOR_HOST", "")
         if storage and "://" not in storage:
             storage = f"http://{storage}"

@@ -272,9 +272,9 @@ def _add_routes(app: Flask, predictor: Predictor, contract: vertex.Contract) -> 
         ("/v2/models/<model>/infer", open_inference),
         ("/v2/models/<model>/versions/<version>/infer", open_inference),
     ]
-    for rule, protocol in asked:
+    for number, (rule, protocol) in enumerate(asked):
         answer = partial(predictor.answer, protocol)
-        app.add_url_rule(rule, f"POST {rule}", answer, methods=["POST"])
+        app.add_url_rule(rule, f"POST {number}", answer, methods=["POST"])
     told: list[tuple[str, Callable[..., Response]]] = [
         *([(contract.health, predictor.ready)] if contract.health else []),
         ("/models", predictor.list_models),

@@ -1,7 +1,8 @@
 """`serving.coerce: strict`: JSON values have to be of their column's type, as they stand.
 
 Lenient, a text that spells a number is one, and a number names a category. Missing (null, NaN and
-the declared markers) is missing in both. Texts of a CSV body have no type; they are read leniently.
+the declared markers) is missing in both. Cells of a CSV body have no type: its numbers are read as
+numbers before this looks.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from shared.serving.problems import Problem, problem_of
 
 _SHOWN = 10
+_PROBLEMS = 1000
 _LENGTH = 100
 # difflib's ratio: "hours_per_wek" and "hours_per_week" have 0.96, "gian" and "gain" 0.75.
 _CLOSE = 0.75
@@ -41,7 +42,7 @@ class UnknownFields:
     def header(self) -> str:
         """All names in one line of plain ASCII."""
         names = [
-            quote(name) + (f" (is it {quote(self.meant[name])}?)" if name in self.meant else "")
+            _quoted(name) + (f" (is it {_quoted(self.meant[name])}?)" if name in self.meant else "")
             for name in self.names
         ]
         return ", ".join(names)
@@ -71,8 +72,8 @@ def unknown_fields(
 def unknown_problems(
     records: Sequence[Mapping[str, Any]], known: frozenset[str], features: Collection[str]
 ) -> list[Problem]:
-    """The same as problems, for a model that refuses them."""
-    problems = []
+    """The same as problems, for a model that refuses them; enough of them to see what is wrong."""
+    problems: list[Problem] = []
     for row, record in enumerate(records):
         if known.issuperset(record):
             continue
@@ -83,6 +84,8 @@ def unknown_problems(
                 hint = f"; is it {close}?" if close else ""
                 rule = f"is no field of this model{hint}"
                 problems.append(problem_of(row, name[:_LENGTH], value, rule))
+                if len(problems) >= _PROBLEMS:
+                    return problems
     return problems
 
 
@@ -95,6 +98,10 @@ def _meant(name: str, absent: tuple[str, ...]) -> str | None:
     plain = {_plain(feature): feature for feature in absent}
     close = get_close_matches(_plain(name), plain, n=1, cutoff=_CLOSE)
     return plain[close[0]] if close else None
+
+
+def _quoted(name: str) -> str:
+    return quote(name, errors="replace")
 
 
 def _plain(name: str) -> str:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from typing import Protocol as Structure
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from shared.serving.answers import Answer
@@ -134,6 +135,12 @@ def output_of(parameters: object) -> Output:
         raise Refusal(400, "unknown_output", message)
     found: Output = wanted
     return found
+
+
+def header_text(value: str) -> str:
+    """A caller's text as a header may have it: percent-encoded unless plain."""
+    plain = value.isascii() and value.isprintable()
+    return value if plain else quote(value, errors="replace")
 
 
 def _reason(error: ValueError | RecursionError) -> str:

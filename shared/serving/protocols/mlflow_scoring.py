@@ -25,6 +25,7 @@ from shared.serving.protocols.asked import (
     check_count,
     check_encoding,
     checked_records,
+    header_text,
     json_of,
     mimetype_of,
     output_of,
@@ -76,7 +77,7 @@ def write(answer: Answer, asked: Asked, model: LoadedModel) -> Written:
     headers = {"X-Model-Version": answer.version}
     rows = answer.predictions
     if len(rows) == 1:
-        headers["X-Prediction-Id"] = rows[0]["prediction_id"]
+        headers["X-Prediction-Id"] = header_text(rows[0]["prediction_id"])
     elif asked.request_id is None and answer.request_id is not None:
         headers["X-Prediction-Id"] = answer.request_id
     return Written({"predictions": values_of(answer, asked.output, model)}, headers)
@@ -156,26 +157,25 @@ def _csv(body: bytes, headers: Headers, schema: Schema) -> list[object]:
         if len(row) != len(header):
             message = f"row {at} has {len(row)} cells, the header has {len(header)}"
             raise Refusal(400, "malformed_csv", message)
-    if schema.decimal != ".":
-        data = _with_points(header, data, schema)
-    return [dict(zip(header, row, strict=True)) for row in data]
-
-
-def _with_points(header: list[str], data: list[list[str]], schema: Schema) -> list[list[Any]]:
-    """Numbers as this protocol's writers spell them, for a model whose files have other marks."""
     numbers = {feature.name for feature in schema.inputs if feature.kind == "number"}
     wanted = [name in numbers for name in header]
     return [
-        [_number(cell) if number else cell for cell, number in zip(row, wanted, strict=True)]
+        {
+            name: _number(cell, schema) if number else cell
+            for name, cell, number in zip(header, row, wanted, strict=True)
+        }
         for row in data
     ]
 
 
-def _number(cell: str) -> float | str:
+def _number(cell: str, schema: Schema) -> float | str | None:
+    """The number of a cell as pandas writes it, or as the model's files do; None for missing. A
+    text that is none stays, for the schema to refuse."""
     try:
-        return float(cell) if "." in cell and "_" not in cell else cell
+        number = float(cell) if "." in cell and "_" not in cell else schema.number_of(cell)
     except ValueError:
         return cell
+    return None if number != number else number  # noqa: PLR0124 - NaN
 
 
 def _expected(what: str) -> str:
