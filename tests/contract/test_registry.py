@@ -109,7 +109,7 @@ def _load_the_champion(
     assert info.run_id == run_id
     assert (info.metadata or {})["millrace.run_id"] == package.version
     model = mlflow.pyfunc.load_model(where)
-    found = model.predict(model.input_example)
+    found = model.predict(model.input_example, params={"output": "full"})
     wanted = LoadedModel(package).predict_records([package.example_record()])
     assert found["score"].tolist() == wanted.score.tolist()
     assert found["label"].tolist() == wanted.label
