@@ -12,10 +12,10 @@ export PYTHON
 run := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test lint types format lock schema docs bench quality bundles clean
+.PHONY: help setup demo up down test lint types format lock schema docs bench quality simulate-gate bundles clean
 
 help: ## show this
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' $(MAKEFILE_LIST) | expand -t 15
 
 setup: ## make .venv (every other target does it when needed)
 	@infra/venv/ensure
@@ -48,6 +48,9 @@ bench: setup ## cold starts, drop to served, rows per second, memory (BENCH="val
 
 quality: setup ## the shipped specs on real data, about half an hour (MILLRACE_DATA=folder; ARGS=adult_income)
 	@$(run) tests/bench/quality.py $(ARGS)
+
+simulate-gate: setup ## how often the promotion gate lets an equal model through (about 10 minutes)
+	@$(run) tests/bench/simulate_gate.py $(ARGS)
 
 bundles: setup ## import what is deployed, each in a .venv of its own lock
 	@$(run) -m infra.bundle_check $(ARGS)

@@ -5,7 +5,7 @@
     interval(metric, target, answers)                     one model
 
 Both models of a pair are judged on the same rows, so that what is hard for both cancels out. How
-bounds come about stands in shared.tabular.estimates.
+bounds come about stands in shared.tabular.estimates; those of gains are cautious ones.
 """
 
 from __future__ import annotations
@@ -64,8 +64,9 @@ def paired_gain(
         groups: Which rows belong together [n].
     """
     metric = PRIMARY[task]
-    difference = influence(metric, target, first) - influence(metric, target, second)
-    return _gain(estimate(_better(metric, difference), order, groups), alpha)
+    one, other = (influence(metric, target, answers) for answers in (first, second))
+    difference = _of_roots(one, other) if metric == "rmse" else _better(metric, one - other)
+    return _gain(estimate(difference, order, groups), alpha)
 
 
 def unpaired_gain(task: str, first: Sample, second: Sample, *, alpha: float = ALPHA) -> Gain:
@@ -118,7 +119,7 @@ def rate_interval(
 
 
 def _gain(found: Estimate, alpha: float) -> Gain:
-    return Gain(found.value, found.lower(alpha), found.error, alpha, found.units)
+    return Gain(found.value, found.cautious().lower(alpha), found.error, alpha, found.units)
 
 
 def _better(metric: str, of_rows: Influence) -> Influence:
@@ -158,6 +159,16 @@ def _ranking(value: float, target: Floats, tail: float) -> tuple[float, float]:
 def _squared(of_rows: Influence) -> Influence:
     """The mean of squares behind a root of it."""
     return Influence(of_rows.value**2, of_rows.parts * (2 * of_rows.value), of_rows.weights)
+
+
+def _of_roots(first: Influence, second: Influence) -> Influence:
+    """How much smaller the first root is: the difference of the squares over the sum of the roots.
+    The sum is taken as known, so that the sign is as certain as that of the difference of squares,
+    in which errors that both models make cancel."""
+    squares = _squared(second) - _squared(first)
+    total = first.value + second.value
+    scale = 1 / total if total else 0.0
+    return Influence(second.value - first.value, squares.parts * scale, squares.weights)
 
 
 def _root(value: float) -> float:

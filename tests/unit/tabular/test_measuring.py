@@ -234,7 +234,7 @@ def test_an_unknown_bound_is_written_as_none() -> None:
         champion="v1",
         pinned=False,
     )
-    assert verdict.action == "decline"
+    assert verdict.action == "ask"
     alone, auto = {**body, "against": None}, Promotion(approval="auto")
     assert judge(alone, auto, champion=None, pinned=False).action == "ask"
 
