@@ -14,8 +14,9 @@ Row = tuple[str, str]
 def recipe_rows(task: str, request: RunRequest, records: Mapping[str, dict[str, Any]]) -> list[Row]:
     """The rows of the card's section on how the version was made."""
     fitted = records["fitted"]
+    fit = records["prepared"]["facts"]["fit"]
     tried = [
-        f"{record['candidate']} {record['score']:.4f}"
+        f"{record['candidate']} {record['score']:.4f}{_sample(record, fit)}"
         for name, record in records.items()
         if name.startswith("tuned-")
     ]
@@ -37,6 +38,11 @@ def recipe_rows(task: str, request: RunRequest, records: Mapping[str, dict[str, 
         ("package SHA-256", fitted["sha256"]),
         ("requested", f"{request.requested_at} by {request.requested_by}"),
     ]
+
+
+def _sample(record: Mapping[str, Any], fit: int) -> str:
+    rows = record.get("rows", fit)
+    return "" if rows == fit else f" (on {rows:,} rows)"
 
 
 def _values(params: Mapping[str, float]) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from shared.serving.features import Feature
@@ -40,7 +40,7 @@ class Trial:
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """The best parameters found for a candidate. `score` is the primary metric of `answers`, which
-    are out of fold on all rows; `cut` says that the time limit ended the search early."""
+    are out of fold; `cut` says that the time limit ended the search early."""
 
     candidate: Candidate
     params: Params
@@ -88,29 +88,48 @@ def search(
     seed: int,
     balanced: bool = False,
 ) -> Recipe:
-    """The best of the budget's recipes, the first of which is the hand-set one, judged on all rows.
+    """The best of the budget's recipes, the first of which is the hand-set one.
 
     Raises ValueError when the library cannot fit these rows.
     """
-    # One trial is no search, and is judged on all rows anyway.
-    sample = folds.sample(task, seed) if budget.trials > 1 else folds
-    data = Encoded(candidate, task, sample, features)
-    study = _Study(task, sample.numbers, budget)
+    data = Encoded(candidate, task, folds, features)
+    study = _Study(task, folds.numbers, budget)
     best = study.run(
         lambda params: Attempt(data, params, seed, balanced),
         space,
         spaces.first_of(candidate, space),
         seed,
     )
-    if sample is not folds:
-        whole = Encoded(candidate, task, folds, features, keep=False)
-        best = Attempt(whole, best.params, seed, balanced)
-        for number in folds.numbers:
-            best.judge(number)
-    answers = best.answers()
+    return replace(_recipe(best), trials=tuple(study.trials), cut=study.cut)
+
+
+def judge(
+    candidate: Candidate,
+    params: Params,
+    task: Task,
+    folds: Folds,
+    features: tuple[Feature, ...],
+    *,
+    seed: int,
+    balanced: bool = False,
+) -> Recipe:
+    """A recipe on folds that it was not found on; boosting finds its number of trees there.
+
+    Raises ValueError when the library cannot fit these rows.
+    """
+    data = Encoded(candidate, task, folds, features, keep=False)
+    made = Attempt(data, params, seed, balanced)
+    for number in folds.numbers:
+        made.judge(number)
+    return _recipe(made)
+
+
+def _recipe(made: Attempt) -> Recipe:
+    """What was judged on all folds."""
+    folds, answers = made.data.folds, made.answers()
     there = folds.judged
-    score = metrics.primary(task, folds.rows.target[there], answers[there])
-    return Recipe(candidate, best.params, score, answers, tuple(study.trials), study.cut)
+    score = metrics.primary(made.data.task, folds.rows.target[there], answers[there])
+    return Recipe(made.data.candidate, made.params, score, answers)
 
 
 class _Study:

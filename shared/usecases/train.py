@@ -1,7 +1,7 @@
 """Train: from an accepted file (or labels that came back) to a stored version with its comparison.
 
-    prepared -> tuned-* -> fitted -> compared -> numbered -> described -> tracked -> stored
-             -> registered -> TrainingCompleted
+    prepared -> tuned-* -> judged-* -> fitted -> compared -> numbered -> described -> tracked
+             -> stored -> registered -> TrainingCompleted
 
 Every stage is resumed where an earlier attempt stopped, so a crash between any two steps and a
 retry give one version and one outcome. A run that only compares ends with ComparisonCompleted.
@@ -22,6 +22,7 @@ from shared.spec.registry import read_generation
 from shared.usecases.training import (
     compared,
     fitting,
+    judged,
     looks,
     numbered,
     prepared,
@@ -65,7 +66,7 @@ def _train(run: Training, *, tracker: Tracker | None, registries: Sequence[Regis
     data = prepared.load_prepared(
         run.model, run.version, records["prepared"], lake=run.lake, size=run.request.size
     )
-    recipes = tuned.tune(run, data)
+    recipes = judged.judge_best(run, data, tuned.tune(run, data))
     records |= {tuned.stage_name(record["candidate"]): record for record in recipes}
     records["fitted"] = run.stage("fitted", lambda: fitting.fit_best(run, data, recipes))
     model = fitting.load_version(run, records["fitted"])

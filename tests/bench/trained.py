@@ -21,7 +21,7 @@ from shared.spec.registry import register
 from shared.tabular.dataset import Dataset
 from shared.tabular.metrics import Floats
 from shared.usecases.train import train_model
-from shared.usecases.training import fitting, tuned
+from shared.usecases.training import fitting, judged, tuned
 from shared.usecases.training.compared import answers_of
 from shared.usecases.training.prepared import Prepared, load_prepared
 from shared.usecases.training.stages import Training
@@ -71,7 +71,7 @@ def ordinary(model: str, spec: Spec, files: Mapping[str, tuple[str, bytes]]) -> 
     fitted = documents.require(run.lake, paths.run_stage(model, RUN, "fitted.json"))
     comparison = documents.require(run.lake, paths.version(model, RUN, "comparison.json"))
     found = fitting.load_version(run, fitted)
-    recipes = tuple(tuned.tune(run, prepared))
+    recipes = tuple(judged.judge_best(run, prepared, tuned.tune(run, prepared)))
     return Trained(run, prepared, recipes, fitted, found, seconds, comparison)
 
 
@@ -84,7 +84,7 @@ def on_sides(before: Trained, held: NDArray[np.bool_]) -> Trained:
     prepared = replace(before.prepared, dataset=dataset)
     _, run = _run(before.run.model, before.run.spec)
     started = time.monotonic()
-    recipes = tuned.tune(run, prepared)
+    recipes = judged.judge_best(run, prepared, tuned.tune(run, prepared))
     fitted = run.stage("fitted", lambda: fitting.fit_best(run, prepared, recipes))
     seconds = time.monotonic() - started
     model = fitting.load_version(run, fitted)

@@ -52,7 +52,7 @@ class Choices:
 def choices(
     run: Training, prepared: Prepared, folds: Folds, recipes: list[dict[str, Any]]
 ) -> Choices:
-    """What to try. Takes the records of `tuned` stages, best first."""
+    """What to try. Takes records that are judged on all rows, best first."""
     single = [
         Choice(record["candidate"], (record,), (1.0,), record["score"], read_answers(run, record))
         for record in recipes

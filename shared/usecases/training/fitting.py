@@ -8,8 +8,10 @@ best first: what does not pass is not eligible, and the next best is tried
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +33,11 @@ from shared.tabular.blending import Blended
 from shared.tabular.candidates import Fitted
 from shared.tabular.compiling import compile_estimator
 from shared.tabular.dataset import Examples
+from shared.tabular.inner import Folds
 from shared.tabular.metrics import Floats
 from shared.tabular.parity import Parity, Spread
-from shared.usecases.training.choosing import BLEND, Choice, Decided, choices, decide
+from shared.usecases.training.choosing import BLEND, Choice, Choices, Decided, choices, decide
+from shared.usecases.training.judged import is_judged, judge_late
 from shared.usecases.training.prepared import Prepared
 from shared.usecases.training.stages import Training
 from shared.usecases.training.tuned import folds_of
@@ -57,13 +61,14 @@ def fit_best(run: Training, prepared: Prepared, recipes: list[dict[str, Any]]) -
     refused: list[str] = []
     with tuning.one_thread_each():
         folds = folds_of(run, prepared)
-        found = choices(run, prepared, folds, recipes)
-        for choice in found.ordered:
+        found = choices(run, prepared, folds, [one for one in recipes if is_judged(one, folds)])
+        waiting = [one for one in recipes if not is_judged(one, folds)]
+        for name, choice in _in_turn(run, prepared, folds, found, waiting):
             try:
-                decided = decide(run, prepared, folds, choice)
-                record = _fit(run, prepared, choice, decided)
+                made = choice()
+                record = _fit(run, prepared, made, decide(run, prepared, folds, made))
             except (PackageInvalid, ValueError) as error:
-                refused.append(f"{choice.name}: {error}"[:500])
+                refused.append(f"{name}: {error}"[:500])
                 continue
             return {
                 **record,
@@ -76,6 +81,29 @@ def fit_best(run: Training, prepared: Prepared, recipes: list[dict[str, Any]]) -
         "no candidate gives a package that answers as it was trained: "
         + ("; ".join(refused) or "none could be fitted")
     )
+
+
+def _in_turn(
+    run: Training,
+    prepared: Prepared,
+    folds: Folds,
+    found: Choices,
+    waiting: list[dict[str, Any]],
+) -> Iterator[tuple[str, Callable[[], Choice]]]:
+    """Names with choices, best first; what waited is judged only when its turn comes."""
+    for choice in found.ordered:
+        yield choice.name, partial(_given, choice)
+    for record in waiting:
+        yield record["candidate"], partial(_late, run, prepared, folds, record)
+
+
+def _given(choice: Choice) -> Choice:
+    return choice
+
+
+def _late(run: Training, prepared: Prepared, folds: Folds, record: dict[str, Any]) -> Choice:
+    judged = judge_late(run, prepared, folds, record)
+    return choices(run, prepared, folds, [judged]).ordered[0]
 
 
 def _fit(run: Training, prepared: Prepared, choice: Choice, decided: Decided) -> dict[str, Any]:

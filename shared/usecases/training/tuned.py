@@ -2,6 +2,9 @@
 
 tuned-linear, tuned-xgboost, ...   side by side; answers are a file, then comes the record
 
+Many rows are searched on a sample of them, the same for all candidates; `rows` says how many were
+looked at (`shared.usecases.training.judged` goes on from there).
+
 The same data, spec and seed give the same recipes, however many run at once; a record that says
 `cut` (the time limit) is the exception.
 """
@@ -38,7 +41,7 @@ def tune(run: Training, prepared: Prepared) -> list[dict[str, Any]]:
     records = [run.stage(stage_name(name), dict) for name in done]
     todo = [name for name in wanted if name not in done]
     if todo:
-        folds = folds_of(run, prepared)
+        folds = searched_on(run, prepared, folds_of(run, prepared))
         limit = run.spec.training.time_limit.total_seconds()
         budget = Budget(run.spec.training.trials, time.monotonic() + limit)
         tuning.load_libraries()
@@ -47,10 +50,13 @@ def tune(run: Training, prepared: Prepared) -> list[dict[str, Any]]:
             for future in as_completed(futures):
                 record = future.result()
                 records.append(run.stage(stage_name(record["candidate"]), record.copy))
-    usable = [record for record in records if record["score"] is not None]
-    task = prepared.outcome.task
+    return best_first(prepared.outcome.task, records)
+
+
+def best_first(task: str, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Records with a score, in the order of ORDER where scores are equal."""
     return sorted(
-        usable,
+        (record for record in records if record["score"] is not None),
         key=lambda record: (
             -metrics.gain(task, record["score"], 0.0),
             ORDER.index(record["candidate"]),
@@ -76,6 +82,13 @@ def folds_of(run: Training, prepared: Prepared) -> Folds:
         groups=marks.groups,
         times=marks.times,
     )
+
+
+def searched_on(run: Training, prepared: Prepared, folds: Folds) -> Folds:
+    """The rows that a search looks at; one trial is no search, and sees all."""
+    if run.spec.training.trials == 1:
+        return folds
+    return folds.sample(prepared.outcome.task, run.spec.training.seed)
 
 
 def read_answers(run: Training, record: dict[str, Any]) -> Floats:
@@ -110,9 +123,7 @@ def _search(
     metric = metrics.PRIMARY[prepared.outcome.task]
     return {
         "candidate": candidate,
-        "params": recipe.params,
-        "score": recipe.score,
-        "answers": _write_answers(run, recipe),
+        **recorded(run, recipe),
         "trials": [asdict(trial) for trial in recipe.trials],
         "cut": recipe.cut,
         "seconds": round(time.monotonic() - started, 2),
@@ -120,11 +131,18 @@ def _search(
     }
 
 
-def _write_answers(run: Training, recipe: Recipe) -> dict[str, str]:
-    """numpy's own format: the exact floats, one row per row that fits."""
+def recorded(run: Training, recipe: Recipe) -> dict[str, Any]:
+    """A recipe as records have it. Its answers become a file in numpy's own format: the exact
+    floats, a row for each that fits."""
     stream = io.BytesIO()
     np.save(stream, recipe.answers, allow_pickle=False)
-    data = stream.getvalue()
-    name = paths.dataset(run.model, run.version, f"out-of-fold-{recipe.candidate}.npy")
+    data, count = stream.getvalue(), len(recipe.answers)
+    file = f"out-of-fold-{recipe.candidate}-{count}.npy"
+    name = paths.dataset(run.model, run.version, file)
     run.lake.write(name, data, content_type="application/octet-stream")
-    return {"object": name, "sha256": hashlib.sha256(data).hexdigest()}
+    return {
+        "params": recipe.params,
+        "score": recipe.score,
+        "answers": {"object": name, "sha256": hashlib.sha256(data).hexdigest()},
+        "rows": count,
+    }

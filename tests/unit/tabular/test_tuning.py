@@ -87,18 +87,24 @@ def test_the_default_ranges_are_within_what_a_spec_may_say(candidate: str) -> No
         assert limit.whole == item.whole
 
 
-def test_a_search_over_many_rows_looks_at_some_and_is_judged_on_all(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Trials see a sample in which every class has its share; the recipe's answers are complete."""
-    monkeypatch.setattr(inner.Folds.sample, "__defaults__", (150,))
+def test_a_sample_has_every_class_by_its_share() -> None:
+    """Rows keep their folds; few rows are their own sample."""
     folds = folds_of()
-    sample = folds.sample("binary", 1)
+    sample = folds.sample("binary", 1, 150)
     assert 100 <= len(sample.rows) <= 150
     assert sample.rows.target.mean() == pytest.approx(folds.rows.target.mean(), abs=0.01)
-    found = search("xgboost", folds, budget=Budget(2, LATER))
-    assert len(found.answers) == 400
-    assert not np.isnan(found.answers).any()
+    assert sample.numbers == folds.numbers
+    assert folds.sample("binary", 1) is folds
+
+
+def test_a_recipe_is_judged_on_rows_that_it_was_not_found_on() -> None:
+    """All rows get answers; the number of trees is found again, the rest stays."""
+    folds = folds_of()
+    found = search("xgboost", folds.sample("binary", 1, 150), budget=Budget(2, LATER))
+    judged = tuning.judge("xgboost", found.params, "binary", folds, FEATURES, seed=1)
+    assert len(judged.answers) == 400
+    assert not np.isnan(judged.answers).any()
+    assert {**judged.params, "n_estimators": 0} == {**found.params, "n_estimators": 0}
 
 
 def test_balanced_classes_count_the_same() -> None:
