@@ -240,11 +240,12 @@ class FalseAlarms:
 
 
 def false_positive_guardrail(
-    upper: float, ceiling: float, out_of_fold: int, held: FalseAlarms
+    point: float, upper: float, ceiling: float, out_of_fold: int, held: FalseAlarms
 ) -> dict[str, Any]:
-    """The ceiling holds out of fold (upper bound), and the holdout does not contradict it. Where
-    the world has changed so much that nobody keeps it there, a version that raises no more false
-    alarms than the champion passes: keeping the champion would not be safer."""
+    """The ceiling holds out of fold (`upper` bound of the `point`), and the holdout does not
+    contradict it. Where the world has changed so much that nobody keeps it there, a version that
+    raises no more false alarms than the champion passes: keeping the champion would not be
+    safer."""
     kept = upper <= ceiling and rate_lower(held.count, held.negatives) <= ceiling
     no_worse = held.champion is not None and held.count <= held.champion
     passed = kept or (upper <= ceiling and no_worse)
@@ -256,11 +257,13 @@ def false_positive_guardrail(
         "value": upper,
         "threshold": ceiling,
         "pass": passed,
+        "point": point,
+        "n": out_of_fold,
         "holdout": held.rate,
         "sentence": (
-            f"False alarms: with 95 % confidence at most {upper:.1%} of {out_of_fold:,} negative "
-            f"rows out of fold, and {held.rate:.1%} of {held.negatives:,} in the holdout (ceiling "
-            f"{ceiling:.0%}{verdict})."
+            f"False alarms: {point:.1%} of {out_of_fold:,} negative rows out of fold, with 95 % "
+            f"confidence at most {upper:.1%}, and {held.rate:.1%} of {held.negatives:,} in the "
+            f"holdout (ceiling {ceiling:.1%}{verdict})."
         ),
     }
 

@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT))
 
 from shared.spec.load import load_spec  # noqa: E402 - a script finds the repository first
 from shared.spec.model import Spec  # noqa: E402
-from shared.tabular import baseline, metrics  # noqa: E402
+from shared.tabular import baseline, candidates, metrics  # noqa: E402
 from shared.tabular.folds import folds  # noqa: E402
 from shared.tabular.gains import interval, paired_gain  # noqa: E402
 from shared.tabular.influence import Metric  # noqa: E402
@@ -159,9 +159,21 @@ def adult_income(folder: Path | None) -> str:
     made = trainings("adult_income", folder)
     answers = [one.answers() for one in made]
     ceiling = made[0].run.spec.training.false_positive_ceiling or 1.0
+    plain = [one_shot(one) for one in made]
+    gains = [paired_gain("binary", t, a, b) for (t, a), b in zip(answers, plain, strict=True)]
     return by_seed(
         [
             ("AUROC", [measured("auroc", *pair) for pair in answers], "at least 0.929"),
+            (
+                "AUROC of a hand-set XGBoost, same rows",
+                [f"{metrics.auroc(t, b):.4f}" for (t, _), b in zip(answers, plain, strict=True)],
+                "",
+            ),
+            (
+                "gain over it (one-sided bound)",
+                [f"{gain.value:+.4f} ({gain.lower:+.4f})" for gain in gains],
+                "",
+            ),
             (
                 "false-positive rate, out of fold: upper bound",
                 [f"{one.fitted['choice']['false_positive_upper']:.4f}" for one in made],
@@ -176,6 +188,23 @@ def adult_income(folder: Path | None) -> str:
             *common(made),
         ]
     )
+
+
+def one_shot(made: Trained) -> Floats:
+    """What somebody gets without Millrace's search on the same rows, at a first try: 600 trees of
+    depth 4, learning rate 0.05, nine tenths of the rows and four of the columns per tree."""
+    fit, holdout = made.prepared.sides()
+    params: dict[str, float] = {
+        "n_estimators": 600,
+        "max_depth": 4,
+        "learning_rate": 0.05,
+        "subsample": 0.9,
+        "colsample_bytree": 0.4,
+    }
+    fitted = candidates.fit(
+        "xgboost", params, "binary", fit, features=made.prepared.schema.seen, seed=0
+    )
+    return fitted.answer(holdout.columns)
 
 
 def _false_positives(made: Trained, target: Floats, scores: Floats) -> str:
@@ -203,8 +232,8 @@ def california_housing(folder: Path | None) -> str:
     )
     return (
         f"{first}\n\nA place that nobody has seen: squares of half a degree, a fifth of them held "
-        f"out (seed {SEEDS[-1]}), tuned,\nfitted and compiled by the ordinary code on the rest: RMSE "
-        f"{measured('rmse', *apart)}, R2\n{measured('r2', *apart)}. "
+        f"out (seed {SEEDS[-1]}), tuned,\nfitted and compiled by the ordinary code on the rest: "
+        f"RMSE {measured('rmse', *apart)}, R2\n{measured('r2', *apart)}. "
         f"The folds inside are as random as ever.\n\n{against_published(made)}"
     )
 

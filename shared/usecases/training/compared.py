@@ -189,7 +189,11 @@ def guardrails(
         )
         found.append(
             comparison.false_positive_guardrail(
-                choice["false_positive_upper"], choice["ceiling"], choice["negatives"], alarms
+                choice["false_positive_rate"],
+                choice["false_positive_upper"],
+                choice["ceiling"],
+                choice["negatives"],
+                alarms,
             )
         )
     return found

@@ -242,16 +242,20 @@ def test_an_unknown_bound_is_written_as_none() -> None:
 def test_the_ceiling_is_broken_when_the_holdout_says_so() -> None:
     """A bound kept out of fold does not help against clear evidence on the holdout; a little
     above the ceiling by chance does not break it."""
-    assert false_positive_guardrail(0.09, 0.1, 5000, FalseAlarms(101, 1000))["pass"]
-    assert not false_positive_guardrail(0.09, 0.1, 5000, FalseAlarms(150, 1000))["pass"]
-    assert not false_positive_guardrail(0.11, 0.1, 5000, FalseAlarms(50, 1000))["pass"]
+    assert false_positive_guardrail(0.08, 0.09, 0.1, 5000, FalseAlarms(101, 1000))["pass"]
+    assert not false_positive_guardrail(0.08, 0.09, 0.1, 5000, FalseAlarms(150, 1000))["pass"]
+    assert not false_positive_guardrail(0.1, 0.11, 0.1, 5000, FalseAlarms(50, 1000))["pass"]
 
 
 def test_a_ceiling_that_the_champion_breaks_as_well_stops_nobody_better() -> None:
     """In a world where the champion raises more false alarms, keeping it is no guard; a version
     that raises more than the champion, or breaks the ceiling out of fold, is stopped."""
-    better = false_positive_guardrail(0.09, 0.1, 5000, FalseAlarms(180, 1000, champion=250))
+    better = false_positive_guardrail(0.08, 0.09, 0.1, 5000, FalseAlarms(180, 1000, champion=250))
     assert better["pass"]
     assert "champion with 25.0%" in better["sentence"]
-    assert not false_positive_guardrail(0.09, 0.1, 5000, FalseAlarms(180, 1000, 170))["pass"]
-    assert not false_positive_guardrail(0.11, 0.1, 5000, FalseAlarms(180, 1000, 250))["pass"]
+    assert (
+        "8.0% of 5,000 negative rows out of fold, with 95 % confidence at most 9.0%"
+        in (better["sentence"])
+    )
+    assert not false_positive_guardrail(0.08, 0.09, 0.1, 5000, FalseAlarms(180, 1000, 170))["pass"]
+    assert not false_positive_guardrail(0.1, 0.11, 0.1, 5000, FalseAlarms(180, 1000, 250))["pass"]
