@@ -20,20 +20,20 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
-from typing import Protocol as Structure
 
 from flask import Flask, Response, request
 
-from shared.errors import InvalidInstances, MillraceError, NotServed
+from shared.errors import InvalidInstances, MillraceError
 from shared.ports import Bucket, Clock, Publisher
+from shared.serving.about import About
 from shared.serving.counting import count_answer, log_line
-from shared.serving.describing import VERSION, about_model, about_server
 from shared.serving.direct import DirectModel
 from shared.serving.load import Load
+from shared.serving.lookup import Lookup, Models
 from shared.serving.manifest import INTERVAL_SECONDS, Served, ServedModels
 from shared.serving.metrics import Metrics
 from shared.serving.protocols import mlflow_scoring, native, open_inference, vertex
-from shared.serving.protocols.asked import JSON, Protocol, Refusal
+from shared.serving.protocols.asked import JSON, Protocol
 from shared.serving.protocols.refusing import MAX_BODY_BYTES, REFUSALS, refusal_of
 from shared.usecases.predict import predict
 
@@ -42,27 +42,18 @@ _PRELOADED = 4
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
-class Models(Structure):
-    """Where versions come from: manifests, or one folder."""
-
-    @property
-    def pinned(self) -> str | None: ...
-
-    def names(self) -> list[str]: ...
-
-    def loaded(self) -> list[Served]: ...
-
-    def get(self, model: str) -> Served: ...
-
-
 class Predictor:
-    """The state of one predictor process and its views."""
+    """The state of one predictor process, and what answers its predictions."""
 
-    models: Models
+    lookup: Lookup
 
     def __init__(self, publisher: Callable[[], Publisher], clock: Callable[[], Clock]) -> None:
         self.metrics, self.load = Metrics(), Load()
         self._publisher, self._clock = publisher, clock
+
+    @property
+    def models(self) -> Models:
+        return self.lookup.models
 
     def preload(self) -> None:
         """Load models before the first request asks for them, where there are few."""
@@ -76,15 +67,14 @@ class Predictor:
         self.metrics.count("millrace_refresh_failures_total", model=model)
         log_line(model, error)
 
-    # --- predictions -----------------------------------------------------------------------------
-
     def answer(
         self, protocol: Protocol, model: str | None = None, version: str | None = None
     ) -> Response:
         """One request in one of the protocols."""
         started = time.perf_counter()
-        served = self._served(model or self._only(), version)
-        name, status = served.model.model, 500
+        name = model or self.lookup.only(request.args.get("model"))
+        served = self.lookup.served(name, version)
+        status = 500
         try:
             answered = self._answer(protocol, served)
             status = 200
@@ -107,7 +97,7 @@ class Predictor:
         body = request.get_data(cache=False)
         self.load.enter(body)
         try:
-            asked = protocol.read(body, request.environ, served.model.schema)
+            asked = protocol.read(body, request.environ, served.model)
             answer = predict(
                 served,
                 asked.records,
@@ -124,52 +114,6 @@ class Predictor:
             headers = {**(headers or {}), "X-Millrace-Unknown-Fields": answer.unknown.header()}
         return _json(written.body, 200, headers)
 
-    # --- about -----------------------------------------------------------------------------------
-
-    def list_models(self) -> Response:
-        return _json({"models": self._names()})
-
-    def describe(self, model: str | None = None) -> Response:
-        return _json(about_model(self._served(model or self._only())))
-
-    def healthz(self) -> Response:
-        return _json({"status": "ok"})
-
-    def ready(self) -> Response:
-        names, loaded = self._ready()
-        return _json({"status": "ready", "models": names, "loaded": loaded})
-
-    def ping(self) -> Response:
-        """MLflow's probe, whose body is a line end."""
-        self._ready()
-        return Response("\n", content_type=JSON)
-
-    def version(self) -> Response:
-        return Response(VERSION, mimetype="text/plain")
-
-    def show_metrics(self) -> Response:
-        loaded = [(item.model.model, item.model.version) for item in self.models.loaded()]
-        return Response(self.metrics.text(loaded), mimetype="text/plain; version=0.0.4")
-
-    def v2_server(self) -> Response:
-        return _json(about_server())
-
-    def v2_live(self) -> Response:
-        return _json({"live": True})
-
-    def v2_ready(self) -> Response:
-        self._ready()
-        return _json({"live": True, "ready": True})
-
-    def v2_model(self, model: str, version: str | None = None) -> Response:
-        return _json(open_inference.metadata_of(self._served(model, version).model))
-
-    def v2_model_ready(self, model: str, version: str | None = None) -> Response:
-        self._served(model, version)
-        return _json({"name": model, "ready": True})
-
-    # --- parts -----------------------------------------------------------------------------------
-
     def refused(self, error: Exception) -> Response:
         """A refusal in the shape that the route's protocol has."""
         refusal, path = refusal_of(error), request.path
@@ -179,50 +123,6 @@ class Predictor:
         elif path.endswith("/invocations"):
             protocol = mlflow_scoring
         return _json(protocol.refuse(refusal), refusal.status, refusal.headers)
-
-    def _only(self) -> str:
-        """The model of a route that names none."""
-        name = request.args.get("model")
-        if name is not None:
-            return name
-        names = self._names()
-        if len(names) != 1:
-            message = "name the model: POST /models/<model>/predict or /predict?model=<model>"
-            raise Refusal(400 if names else 404, "model_not_named", message, models=names)
-        return names[0]
-
-    def _served(self, model: str, version: str | None = None) -> Served:
-        try:
-            served = self.models.get(model)
-        except NotServed as error:
-            raise Refusal(404, "unknown_model", str(error), models=self._names()) from error
-        except MillraceError as error:  # told to `survived` when it happened
-            message = f"no version of {model!r} can be loaded at the moment; try again"
-            raise Refusal(503, "unavailable", message, {"Retry-After": "2"}) from error
-        if version is None:
-            return served
-        named = served.of_version(version)
-        if named is None:
-            has = served.model.version
-            message = f"version {version!r} of {model!r} is not served here, {has} is"
-            raise Refusal(404, "unknown_version", message, versions=[has])
-        return named
-
-    def _names(self) -> list[str]:
-        try:
-            return self.models.names()
-        except MillraceError as error:
-            message = "the list of models cannot be read at the moment; try again"
-            raise Refusal(503, "unavailable", message, {"Retry-After": "2"}) from error
-
-    def _ready(self) -> tuple[list[str], list[str]]:
-        """Models and those in memory. Ready when storage answers and, where one model is pinned,
-        that one is loaded. Raises Refusal."""
-        names = self._names()
-        loaded = [served.model.model for served in self.models.loaded()]
-        if self.models.pinned is not None and self.models.pinned not in loaded:
-            loaded = [self._served(self.models.pinned).model.model]
-        return names, loaded
 
 
 def create_app(
@@ -247,21 +147,23 @@ def create_app(
     times: dict[str, Any] = {"interval_seconds": interval_seconds, "monotonic": monotonic}
     if contract.storage_uri:
         where = bucket or (lambda _: lake())
-        predictor.models = DirectModel(
+        models: Models = DirectModel(
             contract.storage_uri, bucket=where, on_problem=predictor.survived, **times
         )
     else:
-        predictor.models = ServedModels(lake, pinned=pinned, on_problem=predictor.survived, **times)
+        models = ServedModels(lake, pinned=pinned, on_problem=predictor.survived, **times)
+    predictor.lookup = Lookup(models)
     app = Flask("millrace.predict", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.extensions["millrace"] = predictor
-    _add_routes(app, predictor, contract)
+    _add_predictions(app, predictor, contract)
+    _add_about(app, About(predictor.lookup, predictor.metrics), contract)
     for kind in REFUSALS:
         app.register_error_handler(kind, predictor.refused)
     return app
 
 
-def _add_routes(app: Flask, predictor: Predictor, contract: vertex.Contract) -> None:
+def _add_predictions(app: Flask, predictor: Predictor, contract: vertex.Contract) -> None:
     # What the platform names comes first: it may name one of ours.
     asked: list[tuple[str, Protocol]] = [
         *([(contract.predict, vertex)] if contract.predict else []),
@@ -275,24 +177,29 @@ def _add_routes(app: Flask, predictor: Predictor, contract: vertex.Contract) -> 
     for number, (rule, protocol) in enumerate(asked):
         answer = partial(predictor.answer, protocol)
         app.add_url_rule(rule, f"POST {number}", answer, methods=["POST"])
+
+
+def _add_about(app: Flask, about: About, contract: vertex.Contract) -> None:
     told: list[tuple[str, Callable[..., Response]]] = [
-        *([(contract.health, predictor.ready)] if contract.health else []),
-        ("/models", predictor.list_models),
-        ("/models/<model>", predictor.describe),
-        ("/models/<model>/info", predictor.describe),
-        ("/model/info", predictor.describe),
-        ("/healthz", predictor.healthz),
-        ("/ready", predictor.ready),
-        ("/metrics", predictor.show_metrics),
-        ("/ping", predictor.ping),
-        ("/health", predictor.ping),
-        ("/version", predictor.version),
-        ("/v2", predictor.v2_server),
-        ("/v2/health/live", predictor.v2_live),
-        ("/v2/health/ready", predictor.v2_ready),
+        *([(contract.health, about.ready)] if contract.health else []),
+        ("/models", about.list_models),
+        ("/models/<model>", about.describe),
+        ("/models/<model>/info", about.describe),
+        ("/model/info", about.describe),
+        *((f"{at}/openapi.json", about.openapi) for at in ("", "/models/<model>")),
+        *((f"{at}/docs", about.docs) for at in ("", "/models/<model>")),
+        ("/healthz", about.healthz),
+        ("/ready", about.ready),
+        ("/metrics", about.show_metrics),
+        ("/ping", about.ping),
+        ("/health", about.ping),
+        ("/version", about.version),
+        ("/v2", about.v2_server),
+        ("/v2/health/live", about.v2_live),
+        ("/v2/health/ready", about.v2_ready),
     ]
     for rule in ("/v2/models/<model>", "/v2/models/<model>/versions/<version>"):
-        told += [(rule, predictor.v2_model), (f"{rule}/ready", predictor.v2_model_ready)]
+        told += [(rule, about.v2_model), (f"{rule}/ready", about.v2_model_ready)]
     for number, (rule, view) in enumerate(told):
         app.add_url_rule(rule, f"GET {number}", view, methods=["GET"])
 

@@ -10,7 +10,6 @@ from urllib.parse import quote
 
 if TYPE_CHECKING:
     from shared.serving.answers import Answer
-    from shared.serving.columns import Schema
     from shared.serving.package import LoadedModel
 
 JSON = "application/json"
@@ -67,11 +66,10 @@ class Protocol(Structure):
     @property
     def NAME(self) -> str: ...  # noqa: N802 - a constant of a module
 
-    def read(self, body: bytes, headers: Headers, schema: Schema) -> Asked:
-        """Raises Refusal, InvalidInstances."""
+    def read(self, body: bytes, headers: Headers, model: LoadedModel) -> Asked:
+        """Raises Refusal, also for what the model has not to answer with; InvalidInstances."""
 
-    def write(self, answer: Answer, asked: Asked, model: LoadedModel) -> Written:
-        """Raises Refusal where the model has not what was asked for."""
+    def write(self, answer: Answer, asked: Asked, model: LoadedModel) -> Written: ...
 
     def refuse(self, refusal: Refusal) -> dict[str, Any]: ...
 
@@ -123,8 +121,9 @@ def check_count(count: int) -> None:
         raise Refusal(413, "too_many_records", f"{message}; send them in several, or score a file")
 
 
-def output_of(parameters: object) -> Output:
-    """The `output` among a request's parameters; others mean nothing here. Raises Refusal."""
+def output_of(parameters: object, model: LoadedModel) -> Output:
+    """The `output` among a request's parameters; others mean nothing here. Raises Refusal, also
+    for probabilities of a regression."""
     if parameters is None:
         return "full"
     if not isinstance(parameters, dict):
@@ -132,6 +131,9 @@ def output_of(parameters: object) -> Output:
     wanted = parameters.get("output", "full")
     if wanted not in ("full", "label", "proba"):  # a tuple: what is asked may not be hashable
         message = "the parameter output must be full, label or proba"
+        raise Refusal(400, "unknown_output", message)
+    if wanted == "proba" and model.task == "regression":
+        message = "a regression has values, no probabilities: leave out the parameter output"
         raise Refusal(400, "unknown_output", message)
     found: Output = wanted
     return found

@@ -50,7 +50,8 @@ _CODES = {
 }
 
 
-def read(body: bytes, headers: Headers, schema: Schema) -> Asked:
+def read(body: bytes, headers: Headers, model: LoadedModel) -> Asked:
+    schema = model.schema
     given = headers.get(ID_HEADER)
     if mimetype_of(headers) == CSV:
         check_encoding(headers)
@@ -61,7 +62,7 @@ def read(body: bytes, headers: Headers, schema: Schema) -> Asked:
     form = next(form for form in _FORMS if form in found)
     parameters = found.get("params")
     named = isinstance(parameters, dict) and "output" in parameters
-    output: Output = output_of(parameters) if named else "label"
+    output: Output = output_of(parameters, model) if named else "label"
     if parameters is not None and not isinstance(parameters, dict):
         raise _malformed("has params that are no object")
     if form == "dataframe_split":
@@ -73,14 +74,14 @@ def read(body: bytes, headers: Headers, schema: Schema) -> Asked:
     return Asked(checked_records(records, _expected("has no rows")), output, given)
 
 
-def write(answer: Answer, asked: Asked, model: LoadedModel) -> Written:
+def write(answer: Answer, asked: Asked, model: LoadedModel) -> Written:  # noqa: ARG001 - as all do
     headers = {"X-Model-Version": answer.version}
     rows = answer.predictions
     if len(rows) == 1:
         headers["X-Prediction-Id"] = header_text(rows[0]["prediction_id"])
     elif asked.request_id is None and answer.request_id is not None:
         headers["X-Prediction-Id"] = answer.request_id
-    return Written({"predictions": values_of(answer, asked.output, model)}, headers)
+    return Written({"predictions": values_of(answer, asked.output)}, headers)
 
 
 def refuse(refusal: Refusal) -> dict[str, Any]:

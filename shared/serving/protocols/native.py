@@ -24,14 +24,13 @@ from shared.serving.protocols.outputs import values_of
 
 if TYPE_CHECKING:
     from shared.serving.answers import Answer
-    from shared.serving.columns import Schema
     from shared.serving.package import LoadedModel
 
 NAME = "native"
 _EXPECTED = 'send a record, a non-empty list of records, or {"instances": [...]}'
 
 
-def read(body: bytes, headers: Headers, schema: Schema) -> Asked:  # noqa: ARG001 - as all do
+def read(body: bytes, headers: Headers, model: LoadedModel) -> Asked:
     found = json_of(body, headers)
     if not isinstance(found, dict):
         return Asked(checked_records(found, _EXPECTED), "full", headers.get(ID_HEADER))
@@ -39,12 +38,12 @@ def read(body: bytes, headers: Headers, schema: Schema) -> Asked:  # noqa: ARG00
     if not isinstance(instances, list):  # a feature may have that name
         return Asked([found], "full", headers.get(ID_HEADER))
     records = checked_records(instances, _EXPECTED)
-    return Asked(records, output_of(found.get("parameters")), headers.get(ID_HEADER))
+    return Asked(records, output_of(found.get("parameters"), model), headers.get(ID_HEADER))
 
 
-def write(answer: Answer, asked: Asked, model: LoadedModel) -> Written:
+def write(answer: Answer, asked: Asked, model: LoadedModel) -> Written:  # noqa: ARG001 - as all do
     body = {
-        "predictions": values_of(answer, asked.output, model),
+        "predictions": values_of(answer, asked.output),
         "model_version": answer.version,
     }
     if answer.unknown is not None and answer.unknown.meant:

@@ -47,7 +47,7 @@ _TYPES: dict[str, frozenset[type]] = {
 _BINARY = "tensors in binary are not read or written here; leave them in the JSON as data"
 
 
-def read(body: bytes, headers: Headers, schema: Schema) -> Asked:
+def read(body: bytes, headers: Headers, model: LoadedModel) -> Asked:
     octets = headers.get("CONTENT_TYPE", "").startswith("application/octet-stream")
     if octets or "HTTP_INFERENCE_HEADER_CONTENT_LENGTH" in headers:
         raise Refusal(415, "binary_tensors", _BINARY)
@@ -58,7 +58,7 @@ def read(body: bytes, headers: Headers, schema: Schema) -> Asked:
     name = found.get("id")
     if name is not None and type(name) is not str:
         raise _malformed("id must be a text")
-    columns = _inputs(found.get("inputs"), schema)
+    columns = _inputs(found.get("inputs"), model.schema)
     sizes = {column: len(values) for column, values in columns.items()}
     rows = next(iter(sizes.values()))
     if not rows:
@@ -69,16 +69,12 @@ def read(body: bytes, headers: Headers, schema: Schema) -> Asked:
     records: list[object] = [
         dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
     ]
-    wanted = _outputs(found.get("outputs"))
+    wanted = _outputs(found.get("outputs"), model)
     return Asked(records, "full", name or headers.get(ID_HEADER), wanted)
 
 
 def write(answer: Answer, asked: Asked, model: LoadedModel) -> Written:
     known = {item["name"]: item for item in outputs_of(model)}
-    for name in asked.outputs:
-        if name not in known:
-            has = ", ".join(known)
-            raise Refusal(400, "unknown_output", f"there is no output {name[:100]!r}, only {has}")
     rows = answer.predictions
     body = {
         "model_name": model.model,
@@ -109,6 +105,18 @@ def inputs_of(model: LoadedModel) -> list[dict[str, Any]]:
         }
         for feature in model.schema.inputs
     ]
+
+
+def example_of(model: LoadedModel) -> list[dict[str, Any]]:
+    """Tensors that can be sent as they stand."""
+    record = model.package.example_record()
+    found = []
+    for item in inputs_of(model):
+        value = record.get(item["name"])
+        if item["datatype"] == "BYTES" and value is not None:
+            value = str(value)
+        found.append({**item, "shape": [1], "data": [value]})
+    return found
 
 
 def outputs_of(model: LoadedModel) -> list[dict[str, Any]]:
@@ -210,7 +218,7 @@ def _names(tensor: dict[str, Any]) -> list[str]:
     return names
 
 
-def _outputs(outputs: object) -> tuple[str, ...]:
+def _outputs(outputs: object, model: LoadedModel) -> tuple[str, ...]:
     if outputs is None:
         return ()
     if not isinstance(outputs, list):
@@ -219,6 +227,10 @@ def _outputs(outputs: object) -> tuple[str, ...]:
         if not isinstance(output, dict) or type(output.get("name")) is not str:
             raise _malformed("an output must be an object with a name")
         _check_binary(output.get("parameters"))
+        known = [item["name"] for item in outputs_of(model)]
+        if output["name"] not in known:
+            name, has = output["name"][:100], ", ".join(known)
+            raise Refusal(400, "unknown_output", f"there is no output {name!r}, only {has}")
     return tuple(dict.fromkeys(output["name"] for output in outputs))
 
 

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shared.serving.protocols.asked import Output, Refusal
+from shared.serving.protocols.asked import Output
 
 if TYPE_CHECKING:
     from shared.serving.answers import Answer
-    from shared.serving.package import LoadedModel
 
 
-def values_of(answer: Answer, output: Output, model: LoadedModel) -> list[Any]:
-    """One value a row. Raises Refusal for probabilities of a regression."""
+def values_of(answer: Answer, output: Output) -> list[Any]:
+    """One value a row; probabilities only where the model has them."""
     rows = answer.predictions
     if output == "full":
         return rows
     if output == "label":
         return [row["score"] if row["label"] is None else row["label"] for row in rows]
-    if model.task == "regression":
-        message = "a regression has values, no probabilities: leave out the parameter output"
-        raise Refusal(400, "unknown_output", message)
     return [shares_of(row) for row in rows]
 
 

@@ -24,8 +24,8 @@ __all__ = ["NAME", "Contract", "read", "refuse", "write"]
 NAME = "vertex"
 
 
-def write(answer: Answer, asked: Asked, model: LoadedModel) -> Written:
-    body = {"predictions": values_of(answer, asked.output, model)}
+def write(answer: Answer, asked: Asked, model: LoadedModel) -> Written:  # noqa: ARG001 - as all do
+    body = {"predictions": values_of(answer, asked.output)}
     return Written(body, {"X-Model-Version": answer.version})
 
 

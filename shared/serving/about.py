@@ -1,0 +1,89 @@
+"""The views that predict nothing: what is served, how to ask, how the process is."""
+
+from __future__ import annotations
+
+import json
+
+from flask import Response, request
+
+from shared.serving.describing import VERSION, about_model, about_server
+from shared.serving.lookup import Lookup
+from shared.serving.manifest import Served
+from shared.serving.metrics import Metrics
+from shared.serving.protocols import open_inference
+from shared.serving.protocols.asked import JSON
+
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class About:
+    """Views over the models of a process and its counters."""
+
+    def __init__(self, lookup: Lookup, metrics: Metrics) -> None:
+        self._lookup, self._metrics = lookup, metrics
+
+    def list_models(self) -> Response:
+        return _json({"models": self._lookup.names()})
+
+    def describe(self, model: str | None = None) -> Response:
+        return _json(about_model(self._served(model)))
+
+    def openapi(self, model: str | None = None) -> Response:
+        from shared.serving.openapi import openapi  # cold start: few ask
+
+        names, served = self._lookup.shown(model)
+        return _json(openapi(served, only=len(names) == 1))
+
+    def docs(self, model: str | None = None) -> Response:
+        from shared.serving.docs_page import docs_page
+
+        _, served = self._lookup.shown(model)
+        page = docs_page(served, request.host_url.rstrip("/"))
+        return Response(page, mimetype="text/html", headers=_PAGE_HEADERS)
+
+    def healthz(self) -> Response:
+        return _json({"status": "ok"})
+
+    def ready(self) -> Response:
+        names, loaded = self._lookup.ready()
+        return _json({"status": "ready", "models": names, "loaded": loaded})
+
+    def ping(self) -> Response:
+        """MLflow's probe, whose body is a line end."""
+        self._lookup.ready()
+        return Response("\n", content_type=JSON)
+
+    def version(self) -> Response:
+        return Response(VERSION, mimetype="text/plain")
+
+    def show_metrics(self) -> Response:
+        loaded = [(item.model.model, item.model.version) for item in self._lookup.models.loaded()]
+        return Response(self._metrics.text(loaded), mimetype="text/plain; version=0.0.4")
+
+    def v2_server(self) -> Response:
+        return _json(about_server())
+
+    def v2_live(self) -> Response:
+        return _json({"live": True})
+
+    def v2_ready(self) -> Response:
+        self._lookup.ready()
+        return _json({"live": True, "ready": True})
+
+    def v2_model(self, model: str, version: str | None = None) -> Response:
+        return _json(open_inference.metadata_of(self._served(model, version).model))
+
+    def v2_model_ready(self, model: str, version: str | None = None) -> Response:
+        self._served(model, version)
+        return _json({"name": model, "ready": True})
+
+    def _served(self, model: str | None, version: str | None = None) -> Served:
+        name = model or self._lookup.only(request.args.get("model"))
+        return self._lookup.served(name, version)
+
+
+def _json(body: object) -> Response:
+    return Response(json.dumps(body, separators=(",", ":")), content_type=JSON)
