@@ -20,6 +20,7 @@ from shared.reporting.svg import (
 )
 from shared.tabular.importances import Importance
 from shared.tabular.metrics import PRIMARY, Floats, auroc, roc_points
+from shared.tabular.rates import rate_interval
 
 MAX_POINTS = 300
 CALIBRATION_BINS = 15
@@ -137,7 +138,7 @@ def calibration(target: Floats, scores: Floats, what: str) -> str:
     bins = [part for part in np.array_split(order, CALIBRATION_BINS) if len(part)]
     xs = [float(scores[part].mean()) for part in bins]
     ys = [float(target[part].mean()) for part in bins]
-    ends = [_wilson(y, len(part)) for y, part in zip(ys, bins, strict=True)]
+    ends = [rate_interval(float(target[part].sum()), len(part)) for part in bins]
     error = sum(len(part) * abs(x - y) for part, x, y in zip(bins, xs, ys, strict=True)) / len(
         scores
     )
@@ -209,7 +210,10 @@ def recall(target: NDArray[np.intp], chosen: NDArray[np.intp], labels: Sequence[
         names=[labels[at] for at in order],
         values=shares,
         label="share of the class that is found",
-        ends=[_wilson(share, int(counts[at])) for share, at in zip(shares, order, strict=True)],
+        ends=[
+            rate_interval(share * int(counts[at]), int(counts[at]))
+            for share, at in zip(shares, order, strict=True)
+        ],
         notes=[f"n {counts[at]:,}" for at in order],
     )
 
@@ -287,14 +291,6 @@ def _places(target: NDArray[np.intp], labels: Sequence[str]) -> tuple[list[str],
     place[order[: MAX_CLASSES - 1]] = np.arange(MAX_CLASSES - 1)
     others = len(labels) - MAX_CLASSES + 1
     return [*(labels[at] for at in order[: MAX_CLASSES - 1]), f"{others} others"], place
-
-
-def _wilson(share: float, rows: int) -> tuple[float, float]:
-    """The 95 % score interval of a share (Wilson 1927)."""
-    z = 1.96
-    middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
-    half = z * np.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows)) / (1 + z * z / rows)
-    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
 
 def _spread(count: int) -> NDArray[np.intp]:

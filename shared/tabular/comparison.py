@@ -20,8 +20,8 @@ from shared.tabular.estimates import Labels, independent_units
 from shared.tabular.gains import Gain
 from shared.tabular.metrics import PRIMARY, Floats
 from shared.tabular.parity import TOLERANCE
+from shared.tabular.rates import rate_lower
 from shared.tabular.splitting import MIN_RARER, MIN_ROWS, MIN_UNITS, enough_evidence
-from shared.tabular.threshold import rate_lower
 
 Evidence = Literal["sufficient", "insufficient_evidence", "not_comparable"]
 HoldoutKind = Literal["random", "grouped", "time", "new_labels"]

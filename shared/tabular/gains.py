@@ -17,8 +17,8 @@ import numpy as np
 from shared.tabular.estimates import Estimate, Labels, effective, estimate, student
 from shared.tabular.influence import RATES, Influence, Metric, influence
 from shared.tabular.metrics import PRIMARY, Floats
+from shared.tabular.rates import CONFIDENCE, rate_interval
 
-CONFIDENCE = 0.95
 ALPHA = 0.05
 _UPTO_ONE = (*RATES, "auroc", "auroc_ovr", "ece", "f1", "r2")
 
@@ -104,18 +104,6 @@ def interval(
         return _ranking(found.value, target, tail)
     low = found.lower(tail) if metric == "r2" else max(found.lower(tail), 0.0)
     return low, min(found.upper(tail), 1.0) if metric in _UPTO_ONE else found.upper(tail)
-
-
-def rate_interval(
-    events: float, rows: float, confidence: float = CONFIDENCE
-) -> tuple[float, float]:
-    """Two-sided interval of a rate (Clopper and Pearson 1934); 0 to 1 without rows."""
-    from scipy.special import betaincinv
-
-    tail = (1 - confidence) / 2
-    low = float(betaincinv(events, rows - events + 1, tail)) if events > 0 else 0.0
-    high = float(betaincinv(events + 1, rows - events, 1 - tail)) if events < rows else 1.0
-    return low, high
 
 
 def _gain(found: Estimate, alpha: float) -> Gain:

@@ -13,9 +13,9 @@ from typing import Any, Literal
 import numpy as np
 
 from shared.tabular.metrics import Floats
+from shared.tabular.rates import rate_upper
 
 ThresholdMetric = Literal["f1", "accuracy", "youden"]
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,27 +65,6 @@ def choose_threshold(
         negatives=int(negatives),
         ceiling=ceiling,
     )
-
-
-def rate_upper(events: Floats | int, rows: float) -> Floats:
-    """One-sided 95 % upper bound of a rate (Clopper and Pearson 1934); 1 without rows."""
-    from scipy.special import betaincinv
-
-    found = np.asarray(events, np.float64)
-    if not rows:
-        return np.ones_like(found)
-    inside = np.minimum(found, rows - 1)
-    bound: Floats = betaincinv(inside + 1, rows - inside, CONFIDENCE)
-    return np.where(found >= rows, 1.0, bound)
-
-
-def rate_lower(events: int, rows: int) -> float:
-    """One-sided 95 % lower bound of a rate; 0 without events."""
-    from scipy.special import betaincinv
-
-    if not events:
-        return 0.0
-    return float(betaincinv(events, rows - events + 1, 1 - CONFIDENCE))
 
 
 def _values(

@@ -33,7 +33,7 @@ from shared.tabular.folds import folds  # noqa: E402
 from shared.tabular.gains import interval, paired_gain  # noqa: E402
 from shared.tabular.influence import Metric  # noqa: E402
 from shared.tabular.metrics import Floats  # noqa: E402
-from shared.tabular.threshold import rate_upper  # noqa: E402
+from shared.tabular.rates import rate_upper  # noqa: E402
 from tests.bench.published import against_published, table  # noqa: E402
 from tests.bench.trained import Trained, on_sides, ordinary  # noqa: E402
 

@@ -65,6 +65,7 @@ def test_the_holdout_of_a_retraining_is_the_newest_labelled_rows(world: World) -
     assert comparison["holdout"]["rows"] == len(new["labels holdout"])
     assert comparison["holdout"]["overlap"] == 0
     assert comparison["evidence"] == "sufficient"
+    assert comparison["holdout"]["units"]["blocks of time"] == pytest.approx(10, abs=1)
     assert comparison["gain"] is not None
     about = world.document(paths.version(MODEL, AGAIN, "version.json"))
     assert len(about["labels_used"]) == 1

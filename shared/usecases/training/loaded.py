@@ -67,9 +67,13 @@ class Prepared:
         return Marks(groups, times)
 
     def holdout_order(self) -> NDArray[np.float64] | None:
-        """When each row of the holdout was (seconds since 1970), where the split goes by time.
-        None for datasets that were written before times were kept."""
-        return self.marks("holdout").times
+        """When each row of the holdout was (seconds since 1970), where the split goes by time; the
+        place of each among new labelled rows, which stand in the order of their predictions. None
+        for datasets that were written before times were kept."""
+        times = self.marks("holdout").times
+        if times is None and self.holdout_kind == "new_labels":
+            return np.arange(self.dataset.count("holdout"), dtype=np.float64)
+        return times
 
     def holdout_groups(self) -> NDArray[Any] | None:
         """Which group each row of the holdout is of, where the split goes by groups or a key."""

@@ -12,9 +12,10 @@ from sklearn import metrics as reference
 
 from shared.tabular import metrics
 from shared.tabular.estimates import blocks, estimate
-from shared.tabular.gains import Sample, interval, paired_gain, rate_interval, unpaired_gain
+from shared.tabular.gains import Sample, interval, paired_gain, unpaired_gain
 from shared.tabular.influence import Metric, influence
 from shared.tabular.metrics import Floats
+from shared.tabular.rates import rate_interval
 
 TASKS = ("binary", "multiclass", "regression")
 Pair = tuple[Floats, Floats, Floats]

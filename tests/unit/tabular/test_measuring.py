@@ -21,7 +21,8 @@ from shared.tabular.comparison import (
 from shared.tabular.dataset import Examples
 from shared.tabular.gains import Gain, paired_gain
 from shared.tabular.metrics import Floats
-from shared.tabular.threshold import choose_threshold, rate_lower, rate_upper
+from shared.tabular.rates import rate_lower, rate_upper
+from shared.tabular.threshold import choose_threshold
 
 
 def _scores(rows: int = 500, seed: int = 0, *, ties: bool = False) -> tuple[Floats, Floats]:
