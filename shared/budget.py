@@ -40,10 +40,11 @@ class Looks:
         """How often this holdout was used, for the card and whoever decides."""
         if not self.comparisons:
             return "This is the model's first comparison with a champion"
-        earlier = _times(self.comparisons, "comparison")
-        if not self.same_holdout:
-            return f"Of {earlier} before this one none used these holdout rows"
-        return f"Of {earlier} before this one {self.same_holdout} used the same holdout rows"
+        plural = "" if self.comparisons == 1 else "s"
+        return (
+            f"Before this one the model had {self.comparisons} comparison{plural}, "
+            f"{self.same_holdout or 'none'} on these holdout rows"
+        )
 
 
 def certainty(comparison: Mapping[str, Any]) -> str:
@@ -58,10 +59,6 @@ def certainty(comparison: Mapping[str, Any]) -> str:
         f"judged at {100 * (1 - alpha):.1f} %, because up to {looks} challengers share one error "
         f"budget of {100 * total:.0f} %"
     )
-
-
-def _times(count: int, word: str) -> str:
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def _number(count: int) -> str:

@@ -164,7 +164,7 @@ def _gain_rule(comparison: Mapping[str, Any], promotion: Promotion) -> Rule:
     wanted = "better than" if promotion.rule == "better" else "not worse than"
     so = "That is" if passed else "That is not certainly"
     sentence = (
-        f"On {comparison['holdout']['rows']} holdout rows the gain in {metric} is {gain:+.4f}, "
+        f"On {comparison['holdout']['rows']:,} holdout rows the gain in {metric} is {gain:+.4f}, "
         f"at least {lower:+.4f} (needed: above {floor:+.4f}; {certainty(comparison)}). "
         f"{so} {wanted} the champion."
     )

@@ -191,8 +191,8 @@ def test_sentences_say_what_was_found() -> None:
     equal = Judgement("v2", "binary", rows, 0.9, None, [], "v1", 0.9, gain, looks=looks)
     assert equal.sentence().endswith(
         "better by 0.0000, and certainly no more than 0.0000 worse (judged at 99.6 %, because up "
-        "to twelve challengers share one error budget of 5 %). Of 3 comparisons before this one 2 "
-        "used the same holdout rows."
+        "to twelve challengers share one error budget of 5 %). Before this one the model had 3 "
+        "comparisons, 2 on these holdout rows."
     )
     body = equal.to_json()
     assert (body["alpha"], body["budget"]["total"], body["budget"]["over"]) == (0.05 / 12, 0.05, 12)
