@@ -58,8 +58,19 @@ OF_SLICES = {
 }
 
 
+_WRITTEN = {
+    "auroc": "AUROC",
+    "auroc_ovr": "AUROC, one against the rest",
+    "brier": "Brier score",
+    "ece": "ECE",
+    "f1": "F1",
+    "mae": "MAE",
+    "n": "rows",
+    "r2": "R2",
+    "rmse": "RMSE",
+}
+
+
 def words(metric: str) -> str:
     """As people write it."""
-    return {"auroc": "AUROC", "rmse": "RMSE", "mae": "MAE", "r2": "R2", "ece": "ECE"}.get(
-        metric, metric.replace("_", " ")
-    )
+    return _WRITTEN.get(metric, metric.replace("_", " "))

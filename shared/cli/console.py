@@ -15,13 +15,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from shared.reporting.markup import STEERING
+
 # Columns that may wrap, so that the others (ids above all) are shown whole.
 LONG = frozenset({"why", "running", "waiting", "approvals", "name", "most_often", "replayed_by"})
 PLAIN_WIDTH = 200  # of tables that go into a pipe or file
-# Control characters, line and paragraph separators, marks that turn the direction, surrogates.
-STEERING = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
 TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(\.\d+)?Z")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from shared import paths
 from shared.cli import contexts
 from shared.cli.console import say, shown_command
 from shared.cli.contexts import Context
@@ -29,6 +30,7 @@ def get(context_name: str, name: str, output: str | None, force: bool) -> None:
 
     NAME is gs://BUCKET/OBJECT, an object's name in the lake, or a run id: then it is the
     predictions of a score run, the card of a trained version, or the bad rows of a rejected run.
+    RUN/FILE is another file of a run or version, such as RUN/data-card.html or RUN/data.csv.gz.
     """
     context = contexts.load(context_name)
     bucket, found, generation = find_object(context, name)
@@ -77,7 +79,10 @@ def find_object(context: Context, text: str) -> tuple[Bucket, str, int | None]:
     try:
         bucket.stat(name, generation=generation)
     except ObjectNotFound as error:
-        raise click.ClickException(f"{error}{_beneath(bucket, name)}") from error
+        of_run = None if address else _file_of_run(context, text)
+        if of_run is None:
+            raise click.ClickException(f"{error}{_beneath(bucket, name)}") from error
+        return bucket, of_run, None
     return bucket, name, generation
 
 
@@ -97,6 +102,20 @@ def _result_of_run(context: Context, text: str) -> str:
         look = shown_command("why", run_id, context=context.name)
         raise click.ClickException(f"run {run_id} left nothing to read (yet); see {look}")
     return name
+
+
+def _file_of_run(context: Context, text: str) -> str | None:
+    """The object behind RUN/FILE; None when nothing fits."""
+    start, _, name = text.partition("/")
+    try:
+        model, run_id = find_run(start, context.lake)
+    except click.ClickException:
+        return None
+    for place in (paths.version, paths.dataset, paths.predictions, paths.quarantine):
+        found = place(model, run_id, name)
+        if next(iter(context.lake.list(found)), None) is not None:
+            return found
+    return None
 
 
 def _beneath(bucket: Bucket, name: str) -> str:

@@ -137,6 +137,7 @@ def next_steps(
         return shown_command(*parts, context=context)
 
     version = str(facts.get("version") or run_id)
+    decided = f"How it was decided: {command('decision', 'show', version)}"
     promote = f"To serve it all the same: {command('versions', 'promote', model, version)}"
     look = [f"Look again: {command('why', run_id)}"]
     log = str(facts.get("execution") or "jobs")
@@ -146,9 +147,10 @@ def next_steps(
     ]
     scores = f"gs://{lake}/{facts.get('output', '')}"
     steps: dict[str, list[str]] = {
-        "promoted": [f"Ask it: {command('predict', model, '--example')}"],
-        "not_promoted": [f"What served before goes on. {promote}"],
+        "promoted": [f"Ask it: {command('predict', model, '--example')}", decided],
+        "not_promoted": [f"What served before goes on. {promote}", decided],
         "awaiting_approval": [
+            f"What the rules found: {command('decision', 'show', version)}",
             f"Say yes: {command('approvals', 'approve', model, version)}",
             f"or no:   {command('approvals', 'decline', model, version, '--reason', '...')}",
         ],

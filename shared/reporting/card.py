@@ -1,60 +1,33 @@
-"""The model card: what a version is, what it was made from, how good it is, where it ends.
+"""The model card: what a version is, how good it is and how sure that is, where it ends.
 
-One content, two forms: a self-contained HTML page and Markdown. All texts that come from data,
-specs or file names are escaped.
+It is written before anybody decides: how it was decided stands in decision.md beside it. What it
+was made from has a card of its own (`shared.reporting.data_card`).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from html import escape
+from dataclasses import dataclass, field
 from typing import Any
 
+from shared.metric_names import words
+from shared.reporting import card_quality as quality
+from shared.reporting.figures import measured, moment
+from shared.reporting.noticed import findings, joined
+from shared.reporting.page import Page, Pairs, Row, Section, Words, as_html, as_markdown
 from shared.reporting.plots import plots
 from shared.reporting.recipe import recipe_rows
 from shared.runs import RunRequest
-from shared.spec.model import Spec
+from shared.spec.model import Spec, format_duration
 from shared.tabular import metrics
 from shared.tabular.importances import Importance
-from shared.tabular.joins.report import rows_for_card
 from shared.tabular.metrics import Floats
-
-Row = tuple[str, str]
-
-MEANINGS = {
-    "auroc": "share of pairs ranked in the right order",
-    "log_loss": "mean surprise; lower is better",
-    "f1": "balance of precision and recall",
-    "precision": "share of positive answers that are right",
-    "recall": "share of positives that are found",
-    "false_positive_rate": "share of negatives that are called positive",
-    "accuracy": "share of right answers",
-    "base_rate": "share of positives in the holdout",
-    "auroc_ovr": "AUROC of one class against the rest, mean",
-    "rmse": "typical error, large ones count more",
-    "mae": "mean size of the error",
-    "r2": "share of the variance that is explained",
-    "n": "holdout rows",
-}
-_STYLE = """
-:root{color-scheme:light dark}
-body{font:15px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem}
-h1{font-size:1.6rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}
-.sub{opacity:.7;margin:.2rem 0 1.5rem}
-.lead{border-left:4px solid #0b6bcb;padding:.4rem 1rem;margin:1rem 0}
-table{border-collapse:collapse;width:100%}
-th,td{text-align:left;padding:.3rem .8rem .3rem 0;border-bottom:1px solid #8884;
-vertical-align:top;overflow-wrap:anywhere}
-th{font-weight:600;white-space:nowrap}
-svg{max-width:100%;height:auto;margin:.5rem 1rem .5rem 0}
-"""
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What the card is made of: the stages' records, and the holdout's targets and answers."""
+    """What both cards are made of: the stages' records, the holdout's targets and answers, the
+    reference profile; `quarantine` is summary.json, `frozen` what the first training fixed."""
 
     model: str
     version: str
@@ -65,15 +38,31 @@ class Card:
     target: Floats
     answers: Floats
     labels: Sequence[str]
+    reference: Mapping[str, Any]
     importances: Sequence[Importance] = ()
+    quarantine: Mapping[str, Any] = field(default_factory=dict)
+    frozen: Mapping[str, Any] = field(default_factory=dict)
+    targets: Mapping[str, Floats] = field(default_factory=dict)
 
     @property
     def comparison(self) -> dict[str, Any]:
         body: dict[str, Any] = self.records["compared"]["comparison"]
         return body
 
+    @property
+    def prepared(self) -> dict[str, Any]:
+        return self.records["prepared"]
+
+    @property
+    def semantic_version(self) -> str:
+        return str(self.records.get("numbered", {}).get("semantic_version") or "")
+
     def title(self) -> str:
         return self.spec.title or f"Model {self.model}"
+
+    def subtitle(self, kind: str) -> str:
+        number = f" ({self.semantic_version})" if self.semantic_version else ""
+        return f"{kind} of {self.model}, version {self.version}{number}"
 
     def purpose(self) -> str:
         target = self.spec.target
@@ -89,30 +78,11 @@ class Card:
 
 
 def html_card(card: Card) -> str:
-    """The card as a page without anything to load."""
-    figures = "".join(figures_of(card).values())
-    parts = [
-        f"<h1>{_code(card.title())}</h1>",
-        f'<p class="sub">{escape(card.model)} &middot; version {escape(card.version)}</p>',
-        f'<p class="lead">{_code(card.comparison["sentence"])}</p>',
-    ]
-    for heading, content in sections(card):
-        parts.append(f"<h2>{escape(heading)}</h2>")
-        if isinstance(content, str):
-            parts.append(f"<p>{_code(content)}</p>")
-        else:
-            rows = "".join(
-                f"<tr><th>{_code(name)}</th><td>{_code(value)}</td></tr>" for name, value in content
-            )
-            parts.append(f"<table>{rows}</table>")
-        if heading == "Quality on the holdout":
-            parts.append(f"<div>{figures}</div>")
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>{escape(card.title())} {escape(card.version)}</title>"
-        f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
-    )
+    return as_html(model_page(card))
+
+
+def markdown_card(card: Card) -> str:
+    return as_markdown(model_page(card))
 
 
 def figures_of(card: Card) -> dict[str, str]:
@@ -129,43 +99,55 @@ def figures_of(card: Card) -> dict[str, str]:
     )
 
 
-def markdown_card(card: Card) -> str:
-    """The card without plots."""
-    lines = [f"# {_plain(card.title())}", "", f"`{card.model}`, version `{card.version}`", ""]
-    lines += [f"> {_plain(card.comparison['sentence'])}", ""]
-    for heading, content in sections(card):
-        lines += [f"## {heading}", ""]
-        if isinstance(content, str):
-            lines += [_plain(content), ""]
-        else:
-            lines += ["| | |", "|---|---|"]
-            lines += [f"| {_plain(name)} | {_plain(value)} |" for name, value in content]
-            lines.append("")
-    return "\n".join(lines)
-
-
-def sections(card: Card) -> list[tuple[str, str | list[Row]]]:
-    """Headings with a sentence or rows of a table."""
-    found: list[tuple[str, str | list[Row]]] = [
-        ("Purpose", card.purpose()),
-        ("Quality on the holdout", _quality(card)),
+def model_page(card: Card) -> Page:
+    """The whole card."""
+    figures = figures_of(card)
+    found = [
+        Section("Purpose", [Words(card.purpose()), Words(_made(card))]),
+        *quality.sections(card.spec, card.comparison, card.metrics, figures),
     ]
     if card.spec.task == "binary":
-        found.append(("Threshold and mistakes", _mistakes(card)))
+        found.append(Section("Threshold and mistakes", [Pairs(_mistakes(card))]))
+    found += [
+        *quality.calibration(card.spec.task, card.target, card.answers, figures),
+        *quality.slices(card.spec, card.comparison),
+        *quality.importances(figures),
+        Section("Against the champion and simple rules", [Pairs(_comparison(card))]),
+        Section("Data", [Pairs(_data(card)), Words("More stands in the data card beside this.")]),
+        Section("Recipe", [Pairs(recipe_rows(card.spec.task, card.request, card.records))]),
+        Section("What is served", [Pairs(_served(card))]),
+        Section("What monitoring holds it against", [Pairs(_reference(card))]),
+        Section("Limits", [Words(_limits(card))]),
+        Section("Decision and approvals", [Pairs(_decision(card))]),
+    ]
+    return Page(
+        title=card.title(),
+        subtitle=card.subtitle("Model card"),
+        lead=str(card.comparison["sentence"]),
+        facts=_facts(card),
+        sections=found,
+    )
+
+
+def _facts(card: Card) -> list[Row]:
+    metric = metrics.PRIMARY[card.spec.task]
+    facts = card.prepared["facts"]
+    measure = card.comparison.get("measures", {}).get(metric)
     return [
-        *found,
-        ("Against the champion and simple rules", _comparison(card)),
-        ("Data", _data(card)),
-        ("Recipe", recipe_rows(card.spec.task, card.request, card.records)),
-        ("Limits", _limits(card)),
+        (words(metric), measured(measure) if measure else f"{card.metrics[metric]:.4f}"),
+        ("holdout rows", f"{card.comparison['holdout']['rows']:,}"),
+        ("rows learned from", f"{facts['fit']:,}"),
+        ("recipe", str(card.records["fitted"]["candidate"])),
+        ("spec generation", str(card.request.spec_generation)),
     ]
 
 
-def _quality(card: Card) -> list[Row]:
-    return [
-        (name, f"{int(value):,}" if name == "n" else f"{value:.4f} - {MEANINGS.get(name, '')}")
-        for name, value in card.metrics.items()
-    ]
+def _made(card: Card) -> str:
+    asked = f"Asked for by {card.request.requested_by} at {card.request.requested_at}"
+    why = card.request.retrain
+    if why:
+        asked += f", because of incident {why.incident_id} of version {why.champion}"
+    return f"{asked}. It answers by itself and replaces nobody's judgement of a single case."
 
 
 def _mistakes(card: Card) -> list[Row]:
@@ -196,6 +178,7 @@ def _comparison(card: Card) -> list[Row]:
         ("champion", str(body["sentence"])),
         ("baseline", str(body["baseline"]["sentence"])),
         *((item["name"], item["sentence"]) for item in body["guardrails"]),
+        *quality.declared(card.spec, body),
         (
             "same rows for both",
             (
@@ -208,80 +191,100 @@ def _comparison(card: Card) -> list[Row]:
 
 
 def _data(card: Card) -> list[Row]:
-    record = card.records["prepared"]
-    facts = record["facts"]
-    kind = {
-        "random": "a random share by a hash of the row, the same in every training",
-        "grouped": "whole groups by a hash, the same in every training",
-        "time": "the newest by their time",
-        "new_labels": "the newest labelled predictions",
-    }[record["holdout_kind"]]
-    rows = [
-        (
-            "rows",
-            f"{facts['rows']:,}: {facts['fit']:,} to fit, {facts['holdout']:,} to compare ({kind})"
-            + (f", {facts['reserved']:,} from earlier holdouts unused" if facts["reserved"] else "")
-            + f"; {facts['quarantined']:,} more in quarantine",
-        ),
+    record = card.prepared
+    return [
         *(("source", item.source) for item in card.request.inputs),
-        *(("labels", name) for name in record["labels_used"]),
+        *_window(record),
         ("dataset", record["dataset"]),
         ("dataset SHA-256", record["sha256"]),
-        *rows_for_card(record.get("join")),
-        *_snapshots(record),
-        ("spec generation", str(card.request.spec_generation)),
-        *_findings(card),
+        *joined(record),
+        *findings(card.spec, record),
     ]
-    if card.request.retrain:
-        rows.insert(1, ("continues", f"the rows of version {card.request.retrain.champion}"))
-    return rows
 
 
-def _snapshots(record: Mapping[str, Any]) -> list[Row]:
-    """Where the predictor looks keys up."""
-    kept = [(item["name"], item["snapshot"]) for item in record.get("sources", ())]
+def _window(record: Mapping[str, Any]) -> list[Row]:
+    window = record.get("window")
+    return [("time window", f"{moment(window[0])} to {moment(window[1])}")] if window else []
+
+
+def _served(card: Card) -> list[Row]:
+    fitted, parity = card.records["fitted"], card.records["fitted"]["parity"]
+    size = card.comparison.get("package_bytes")
+    timing = card.comparison.get("latency")
     return [
         (
-            f"snapshot of {name}",
-            "{keys:,} keys as of {features_as_of}: {object}, SHA-256 {sha256}".format(**ref)
-            if ref
-            else "none: this source was not there",
-        )
-        for name, ref in kept
+            "parity",
+            (
+                f"largest difference between what was trained and what is served: "
+                f"{parity['largest']:.1e} over {parity['rows']:,} holdout and "
+                f"{parity['hostile']:,} hostile rows; {parity['labels_differ']} labels differ"
+            ),
+        ),
+        ("package SHA-256", fitted["sha256"]),
+        *([("package size", f"{size:,} bytes")] if size is not None else []),
+        *(
+            [("one row takes", f"{timing['challenger_ms']:.2f} ms where it was trained")]
+            if timing
+            else []
+        ),
     ]
 
 
-def _findings(card: Card) -> list[Row]:
-    """What the checks said, and what the spec allows all the same."""
-    found = card.records["prepared"].get("checks")
-    allowed = [
-        (f"allowed: {name}", f"may nearly predict the target, because: {column.allow_leak}")
-        for name, column in card.spec.all_columns.items()
-        if column.allow_leak is not None
-    ]
+def _reference(card: Card) -> list[Row]:
+    """What the reference profile holds, in short."""
+    reference = card.reference
+    kinds = [item["kind"] for item in reference["features"]]
+    performance = reference["performance"]
+    target, score = reference["target"], reference["prediction"]["score"]
+    base = target.get("base_rate")
+    scores = f"mean {score['mean']:.4g}, deviation {score['std']:.4g}" if score["mean"] else "-"
     return [
-        *((f"check {one['name']}", f"{one['sentence']}. {one['advice']}") for one in found or ()),
-        *([("checks", "nothing to report")] if found == [] else []),
-        *allowed,
+        (
+            "columns",
+            (
+                f"{kinds.count('number')} numbers and {kinds.count('category')} categories, as "
+                f"they were in {reference['rows']:,} rows that were learned from"
+            ),
+        ),
+        ("answers", f"of {reference['prediction']['rows']:,} holdout rows: {scores}"),
+        *([("base rate", f"{base:.4f}")] if base is not None else []),
+        *(
+            [("performance", f"{performance['metric']} {performance['value']:.4f}")]
+            if performance
+            else []
+        ),
+        ("window", format_duration(card.spec.monitoring.window)),
     ]
 
 
 def _limits(card: Card) -> str:
+    examined = (
+        "Groups of people or things were looked at as far as the slices above go, and no further."
+        if card.comparison.get("slices")
+        else "Differences between groups of people were not examined."
+    )
     return (
-        f"It knows what {card.records['prepared']['facts']['fit']:,} rows taught it: rows unlike "
+        f"It knows what {card.prepared['facts']['fit']:,} rows taught it: rows unlike "
         f"them get an answer too, without a warning in the answer itself; monitoring watches for "
         f"that. Quality is measured on the holdout above and may differ elsewhere and later. "
-        f"Differences between groups of people were not examined. It shows what goes together, "
-        f"not what causes what."
+        f"{examined} It shows what goes together, not what causes what."
     )
 
 
-def _code(text: str) -> str:
-    """Escaped HTML; `words` become code."""
-    return re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(str(text)))
-
-
-def _plain(text: str) -> str:
-    """Markdown in which data can neither end a table cell nor become markup."""
-    found = str(text).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
-    return found.replace("<", "&lt;").replace("[", "\\[").replace("*", "\\*").replace("_", "\\_")
+def _decision(card: Card) -> list[Row]:
+    promotion = card.spec.promotion
+    who = {
+        "first": "a person for the first version, the rules alone for later ones",
+        "always": "a person for every version",
+        "auto": "the rules alone; a person where they cannot be certain",
+    }[promotion.approval]
+    show = f"./millrace decision show {card.model} {card.version}"
+    return [
+        ("who decides", who),
+        ("rule", promotion.rule.replace("_", " ")),
+        ("how it was decided", f"after this card was written: decision.md beside it, or `{show}`"),
+        (
+            "in MLflow",
+            f"the run and the registered version with tag millrace.run_id {card.version}",
+        ),
+    ]

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from shared.reporting.markup import plain
+
 OUTCOMES = {
     "promoted": "It was promoted and answers from then on.",
     "not_promoted": "It was not promoted. What served before goes on.",
@@ -77,11 +79,3 @@ def _rules(rules: Sequence[Mapping[str, Any]]) -> Iterable[str]:
         decided = " **This decided.**" if rule.get("decides") else ""
         yield f"| {plain(rule['name'])} | {mark(rule)} | {plain(rule['sentence'])}{decided} |"
     yield ""
-
-
-def plain(text: object) -> str:
-    """Markdown in which data can neither end a table cell nor become markup."""
-    found = " ".join(str(text).split()).replace("\\", "\\\\").replace("|", "\\|")
-    for sign in "`*_[]#":
-        found = found.replace(sign, f"\\{sign}")
-    return found.replace("&", "&amp;").replace("<", "&lt;")

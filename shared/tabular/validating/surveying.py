@@ -34,6 +34,8 @@ class Survey:
         self._inference = None if spec.columns else Inference(spec, names)
         self._times = Thinned(SAMPLED_TIMES)
         self.targets: Counter[str] = Counter()
+        # First and last moment of usable rows, in seconds since 1970, where the split goes by time.
+        self.window: tuple[float, float] | None = None
         self._rows = self._unusable = 0
         self._why = ""
 
@@ -48,7 +50,11 @@ class Survey:
         if self._inference is not None:
             self._inference.add(block)
         if self._spec.training.time_column is not None:
-            self._times.add(self._known_times(block, self._spec.training.time_column))
+            times = self._known_times(block, self._spec.training.time_column)
+            self._times.add(times)
+            if len(times):
+                first, last = self.window or (np.inf, -np.inf)
+                self.window = (min(first, float(times.min())), max(last, float(times.max())))
 
     def check_any(self) -> None:
         """Raises TooManyBadRows when no record at all had columns."""

@@ -75,6 +75,7 @@ def compare(
     rows = holdout.take(free)
     proof = prove(prepared.dataset, prepared.schema, prepared.split_by)
     identity = looks.holdout_identity(row_keys(holdout.columns, prepared.schema.telling))
+    alike = Alike(prepared.holdout_order(), prepared.holdout_groups()).take(free)
     judged = _judge(
         version,
         prepared,
@@ -84,11 +85,12 @@ def compare(
         rival=rival,
         fitted=fitted,
         removed=int((~free).sum()),
-        alike=Alike(prepared.holdout_order(), prepared.holdout_groups()).take(free),
+        alike=alike,
         overlap=proof.overlap,
     )
     task = prepared.outcome.task
-    mine = Answered(task, rows.target, answers[free], fitted["threshold"])
+    level = fitted["threshold"]
+    mine = Answered(task, rows.target, answers[free], level, alike.order, alike.groups)
     before = looks.looks_before(run.model, run.version, identity, lake=run.lake)
     body = replace(judged, looks=before).to_json()
     return {

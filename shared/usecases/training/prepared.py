@@ -75,6 +75,7 @@ def prepare_files(run: Training) -> dict[str, Any]:
     return {
         **record,
         "cut": split.cut,
+        "window": survey.window,
         "checks": [finding.to_json() for finding in findings],
         **added,
     }

@@ -11,6 +11,7 @@ from typing import Any
 from shared import documents, paths
 from shared.documents import timestamp
 from shared.reporting.card import Card, figures_of, html_card, markdown_card
+from shared.reporting.data_card import html_data_card, markdown_data_card
 from shared.serving.package import LoadedModel
 from shared.tabular import metrics
 from shared.tabular.importances import permutation_importances
@@ -19,7 +20,12 @@ from shared.usecases.training.compared import answers_of, answers_to
 from shared.usecases.training.prepared import Prepared
 from shared.usecases.training.stages import Training
 
-CARDS = {"card.html": "text/html; charset=utf-8", "card.md": "text/markdown; charset=utf-8"}
+CARDS = {
+    "card.html": "text/html; charset=utf-8",
+    "card.md": "text/markdown; charset=utf-8",
+    "data-card.html": "text/html; charset=utf-8",
+    "data-card.md": "text/markdown; charset=utf-8",
+}
 
 
 def describe(
@@ -66,9 +72,15 @@ def describe(
         target=holdout.target,
         answers=answers,
         labels=prepared.outcome.spelled,
+        reference=reference,
         importances=important.items if important else (),
+        quarantine=documents.read(
+            run.lake, paths.quarantine(run.model, run.version, "summary.json")
+        ).body,
+        frozen=documents.read(run.lake, paths.first_training(run.model)).body,
+        targets={"to learn from": fit.target, "to compare on": holdout.target},
     )
-    _write_cards(run, {"card.html": html_card(card), "card.md": markdown_card(card)})
+    _write_cards(run, card)
     drawn = _write_plots(run, figures_of(card))
     facts = {key: round(value, 5) for key, value in measured.items()}
     return {
@@ -85,8 +97,14 @@ def _canonical(labels: list[str] | None, prepared: Prepared) -> list[str] | None
     return labels and [prepared.schema.category_of(label) for label in labels]
 
 
-def _write_cards(run: Training, cards: Mapping[str, str]) -> None:
-    for name, text in cards.items():
+def _write_cards(run: Training, card: Card) -> None:
+    written = {
+        "card.html": html_card(card),
+        "card.md": markdown_card(card),
+        "data-card.html": html_data_card(card),
+        "data-card.md": markdown_data_card(card),
+    }
+    for name, text in written.items():
         where = paths.version(run.model, run.version, name)
         run.lake.write(where, text.encode(), content_type=CARDS[name])
 
@@ -130,6 +148,7 @@ def store(
         "dataset": prepared.record["dataset"],
         "dataset_sha256": prepared.record["sha256"],
         "reference": described["reference"],
+        "cards": [paths.version(run.model, run.version, name) for name in CARDS],
         "inputs": [item.source for item in run.request.inputs],
         "features": [
             {"source": item["name"], **item["snapshot"]}

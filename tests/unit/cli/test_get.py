@@ -92,3 +92,17 @@ def test_what_does_not_exist_is_a_sentence(
     assert result.exit_code == 1
     assert reason in result.stderr
     assert list(here.iterdir()) == []
+
+
+def test_any_file_of_a_run_is_named_by_run_and_file(shell: Shell, here: Path) -> None:
+    """Of a version, its data or its quarantine, without knowing where they lie."""
+    lake, trained = shell.system.lake, str(shell.system.champion())
+    lake.write(paths.version("m", trained, "data-card.html"), b"made of")
+    lake.write(paths.dataset("m", trained, "data.csv.gz"), b"rows")
+    assert shell("get", f"{trained}/data-card.html").exit_code == 0
+    assert (here / "data-card.html").read_bytes() == b"made of"
+    assert shell("get", f"{trained[:-2]}/data.csv.gz").exit_code == 0
+    assert (here / "data.csv.gz").read_bytes() == b"rows"
+    missing = shell("get", f"{trained}/nothing.txt")
+    assert missing.exit_code == 1
+    assert "nothing.txt" in missing.stderr
