@@ -54,7 +54,7 @@ def facts_of(model: str, version: str, lake: Bucket) -> dict[str, Any]:
             "sha256": about.get("dataset_sha256"),
             "inputs": about.get("inputs", []),
             "continues": _continues(model, version, lake),
-            "labels_used": about.get("labels_used", []),
+            "labels_used": [f"gs://{lake.name}/{name}" for name in about.get("labels_used", [])],
         },
         "holdout": comparison.get("holdout", {}),
         "judged": {

@@ -155,7 +155,8 @@ def _version(found: Mapping[str, Any], *, first: bool) -> Iterator[str]:
         yield _line("stored", "no: its training did not finish, or it was deleted")
     if found["change"]:
         change = Change(found["change"]["level"], tuple(found["change"]["because"]))
-        yield _line("number", f"{change.level} since {found['predecessor']}: {change}")
+        since = found["predecessor_semantic_version"] or found["predecessor"]
+        yield _line("number", f"{change.level} since {since}: {change}")
     yield from _asked(run)
     yield from _labels(found["labels_used"])
     yield from _made(found)
@@ -171,6 +172,12 @@ def _labels(files: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for file in files:
         yield _line("labels", f"{file['object']}, recorded by run {file['run_id']}")
         yield from _inputs(file["inputs"])
+        for scored in file["about"]:
+            yield _line("of", f"predictions of scoring run {scored['run_id']}")
+            yield from _inputs(scored["inputs"])
+        hours = file["online_hours"]
+        if hours:
+            yield _line("of", f"online predictions of {hours[0]} to {hours[-1]} (UTC hours)")
 
 
 def _made(found: Mapping[str, Any]) -> Iterator[str]:

@@ -15,12 +15,13 @@ from typing import Any
 from shared import approvals, claims, documents, paths, runs
 from shared.cli import words
 from shared.errors import ObjectNotFound
+from shared.labelled import SUMMARY
 from shared.manifests import read_manifest
 from shared.moves import Move, trail
 from shared.ports import Bucket
 from shared.runs import InputRef, RunRequest
 from shared.spec.registry import read_registered
-from shared.versions import read_version, version_ids
+from shared.versions import number_of, read_version, version_ids
 
 
 def ancestors(model: str, version: str, lake: Bucket) -> list[dict[str, Any]]:
@@ -51,6 +52,7 @@ def version_facts(model: str, version: str, turns: list[Move], lake: Bucket) -> 
         "stored": bool(about),
         "semantic_version": about.get("semantic_version"),
         "predecessor": about.get("predecessor"),
+        "predecessor_semantic_version": _number(model, about.get("predecessor"), lake),
         "change": about.get("change"),
         "created": about.get("created"),
         "candidate": about.get("candidate"),
@@ -82,7 +84,7 @@ def run_facts(model: str, run_id: str, lake: Bucket) -> dict[str, Any]:
         "requested_at": request.requested_at if request else None,
         "requested_by": request.requested_by if request else None,
         "spec_generation": request.spec_generation if request else None,
-        "inputs": [_input(item, lake) for item in request.inputs] if request else [],
+        "inputs": _inputs(model, run_id, lake),
         "source": first.get("source"),
         "replays": request.replays if request else None,
         "replayed_by": [e["facts"]["run_id"] for e in history if e["name"].startswith(prefix)],
@@ -132,13 +134,17 @@ def spec_facts(model: str, generation: int, lake: Bucket) -> dict[str, Any] | No
 
 
 def labels_facts(model: str, name: str, lake: Bucket) -> dict[str, Any]:
-    """A file of recorded labels, and the upload it was made of."""
+    """A file of recorded labels, the upload it was made of, and the predictions that it is about:
+    scored files, whose rows are learned with their labels, and hours of online answers."""
     run_id = name.rpartition("/")[2].removesuffix(".jsonl")
-    request = find_request(model, run_id, lake)
+    summary = documents.read(lake, paths.run_stage(model, run_id, SUMMARY)).body
+    scored = summary.get("score_runs", [])
     return {
         "object": address(name, lake),
         "run_id": run_id,
-        "inputs": [_input(item, lake) for item in request.inputs] if request else [],
+        "inputs": _inputs(model, run_id, lake),
+        "about": [{"run_id": item, "inputs": _inputs(model, item, lake)} for item in scored],
+        "online_hours": summary.get("online_hours", []),
     }
 
 
@@ -158,6 +164,15 @@ def address(name: str, lake: Bucket) -> str:
         return f"gs://{lake.name}/{name}#{lake.stat(name).generation}"
     except ObjectNotFound:
         return f"gs://{lake.name}/{name} (gone)"
+
+
+def _number(model: str, version: str | None, lake: Bucket) -> str | None:
+    return number_of(model, version, lake=lake) if version else None
+
+
+def _inputs(model: str, run_id: str, lake: Bucket) -> list[dict[str, Any]]:
+    request = find_request(model, run_id, lake)
+    return [_input(item, lake) for item in request.inputs] if request else []
 
 
 def _input(item: InputRef, lake: Bucket) -> dict[str, Any]:
@@ -183,7 +198,7 @@ def _retrain(request: RunRequest, lake: Bucket) -> dict[str, Any] | None:
         "kind": incident.get("kind"),
         "window_start": incident.get("window_start"),
         "window_end": incident.get("window_end"),
-        "report": incident.get("report"),
+        "report": address(incident["report"], lake) if incident.get("report") else None,
         "sentence": incident.get("decision", {}).get("sentence"),
     }
 

@@ -97,6 +97,9 @@ def test_a_version_leads_to_the_objects_that_came_in(traced: Shell, name: str) -
     (labels,) = newest["labels_used"]
     assert labels["object"].startswith(f"gs://lake/labels/m/dt=2026-01-07/{LABELS}.jsonl#")
     assert labels["inputs"][0]["source"] == "gs://inbox/m/labels/truth.csv#17"
+    (scored,) = labels["about"]
+    assert scored["run_id"] == SCORED
+    assert scored["inputs"][0]["source"] == "gs://inbox/m/score/today.csv#17"
     (item,) = oldest["run"]["inputs"]
     assert item["source"] == "gs://inbox/m/train/a.csv#1"
     assert item["copy"].startswith(f"gs://lake/inputs/m/train/{RUN}/a.csv#")
@@ -118,9 +121,11 @@ def test_a_version_is_told_as_a_story(traced: Shell) -> None:
         text.index(part)
         for part in (
             f"Version 1.0.1 ({AGAIN}) of m",
-            "patch since",
+            "patch since 1.0.0",
             "PerformanceDropped incident-1, window 2026-01-06 00:00:00Z",
             "gs://inbox/m/labels/truth.csv#17",
+            f"predictions of scoring run {SCORED}",
+            "gs://inbox/m/score/today.csv#17",
             "code        not recorded",
             "compared    with " + RUN,
             "It continues the rows of",
