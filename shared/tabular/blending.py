@@ -19,6 +19,7 @@ from shared.serving.columns import Columns
 from shared.serving.encoder import Encoder
 from shared.tabular import metrics
 from shared.tabular.candidates import Fitted
+from shared.tabular.comparison import ALONE, Alike
 from shared.tabular.compiling import compile_estimator
 from shared.tabular.gains import paired_gain
 from shared.tabular.metrics import Floats
@@ -69,12 +70,14 @@ def find_blend(
     target: Floats,
     answers: Mapping[str, Floats],
     fold: NDArray[np.intp],
+    alike: Alike = ALONE,
 ) -> Blend:
     """The blend of these candidates, which may be one alone.
 
     Args:
         answers: Out-of-fold answers by candidate, best first.
         fold: Each row's fold.
+        alike: Which rows are no evidence of their own.
     """
     names = list(answers)
     every = [answers[name] for name in names]
@@ -83,7 +86,7 @@ def find_blend(
         here = fold == number
         weights = weigh(task, target[~here], [one[~here] for one in every])
         crossed[here] = average([one[here] for one in every], weights)
-    gain = paired_gain(task, target, crossed, every[0])
+    gain = paired_gain(task, target, crossed, every[0], order=alike.order, groups=alike.groups)
     weights = weigh(task, target, every)
     return Blend(
         {name: weight for name, weight in zip(names, weights, strict=True) if weight},

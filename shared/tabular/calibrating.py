@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from shared.serving.engine import Calibrator, expit, sigmoid
 from shared.tabular import metrics
+from shared.tabular.comparison import ALONE, Alike
 from shared.tabular.estimates import estimate
 from shared.tabular.gains import ALPHA
 from shared.tabular.influence import influence
@@ -49,7 +50,9 @@ class Calibration:
         }
 
 
-def calibrate(target: Floats, answers: Floats, fold: NDArray[np.intp]) -> Calibration:
+def calibrate(
+    target: Floats, answers: Floats, fold: NDArray[np.intp], alike: Alike = ALONE
+) -> Calibration:
     """What a correction of these out-of-fold answers would bring."""
     crossed = np.empty_like(answers)
     for number in np.unique(fold):
@@ -59,7 +62,7 @@ def calibrate(target: Floats, answers: Floats, fold: NDArray[np.intp]) -> Calibr
     before = metrics.row_losses("binary", target, answers)
     after = metrics.row_losses("binary", target, crossed)
     gain = influence("log_loss", target, answers) - influence("log_loss", target, crossed)
-    lower = estimate(gain).lower(ALPHA)
+    lower = estimate(gain, alike.order, alike.groups).lower(ALPHA)
     whole = fit_sigmoid(target, answers)
     return Calibration(whole, float(before.mean()), float(after.mean()), lower)
 

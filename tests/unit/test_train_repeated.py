@@ -55,6 +55,7 @@ def test_the_same_training_gives_the_same_package(
     assert first["package"] == again["package"]
     assert first["reproducible"] is True
     assert first["candidate"] == {"linear": "linear", "blend": "blend"}.get(recipe, "xgboost")
+    assert sum(part["weight"] for part in first["parts"]) == pytest.approx(1)
     later = train(recipe, run_id=LATER_RUN)
     assert later["package"]["sha256"] != first["package"]["sha256"]
     assert later["package"]["content_sha256"] == first["package"]["content_sha256"]

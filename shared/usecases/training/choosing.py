@@ -13,6 +13,7 @@ from shared.errors import PackageInvalid
 from shared.serving.engine import Calibrator
 from shared.tabular import blending, calibrating, threshold
 from shared.tabular.blending import Blend
+from shared.tabular.comparison import Alike
 from shared.tabular.inner import Folds
 from shared.tabular.metrics import Floats
 from shared.usecases.training.prepared import Prepared
@@ -65,8 +66,14 @@ def choices(
         folds.rows.target[there],
         {one.name: one.answers[there] for one in single},
         folds.fold[there],
+        alike_of(prepared).take(there),
     )
     return Choices((*_blended(single, blend), *single), blend)
+
+
+def alike_of(prepared: Prepared) -> Alike:
+    """Which rows that fit are no evidence of their own."""
+    return Alike(prepared.marks("fit").times, prepared.groups("fit"))
 
 
 def _blended(single: list[Choice], blend: Blend) -> Iterator[Choice]:
@@ -98,7 +105,7 @@ def decide(run: Training, prepared: Prepared, folds: Folds, choice: Choice) -> D
         return Decided()
     training, there = run.spec.training, folds.judged
     target, scores = folds.rows.target[there], choice.answers[there]
-    found = calibrating.calibrate(target, scores, folds.fold[there])
+    found = calibrating.calibrate(target, scores, folds.fold[there], alike_of(prepared).take(there))
     weighted = training.class_weight == "balanced"
     if weighted and found.calibrator is None:
         raise PackageInvalid("class_weight: no calibrator gives its scores back as probabilities")

@@ -77,7 +77,11 @@ class Prepared:
 
     def holdout_groups(self) -> NDArray[Any] | None:
         """Which group each row of the holdout is of, where the split goes by groups or a key."""
-        groups = self.marks("holdout").groups
+        return self.groups("holdout")
+
+    def groups(self, side: Side) -> NDArray[Any] | None:
+        """Which group each row of a side is of; a row of none known is one of its own."""
+        groups = self.marks(side).groups
         if groups is None:
             return None
         found: NDArray[Any] = np.empty(len(groups), object)

@@ -135,6 +135,7 @@ def store(
         "task": prepared.outcome.task,
         "candidate": fitted["candidate"],
         "params": fitted["params"],
+        "parts": fitted.get("parts", []),
         "threshold": fitted["threshold"],
         "labels": list(prepared.outcome.spelled),
         "metrics": described["metrics"],

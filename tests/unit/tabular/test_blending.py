@@ -16,6 +16,7 @@ from shared.spec.model import Candidate
 from shared.tabular import candidates, parity, spaces
 from shared.tabular.blending import Blended, find_blend, weigh
 from shared.tabular.calibrating import calibrate, fit_sigmoid
+from shared.tabular.comparison import Alike
 from shared.tabular.metrics import Floats
 from shared.tabular.parity import Spread, split_points
 from shared.usecases.training.fitting import Corrected
@@ -40,6 +41,18 @@ def test_answers_that_err_independently_are_averaged() -> None:
     assert blend.weights == {"a": pytest.approx(0.5, abs=0.11), "b": pytest.approx(0.5, abs=0.11)}
     assert blend.earned
     assert blend.gain > blend.gain_lower > 0.1
+
+
+def test_rows_that_belong_together_are_one_witness() -> None:
+    """Twenty groups of copies make nobody as sure as two thousand rows."""
+    target, answers = (one for one in _noisy(20, [0.5, 0.5]))
+    copied = {name: np.repeat(one, 100) for name, one in zip("ab", answers, strict=True)}
+    groups = np.repeat(np.arange(20), 100)
+    folds = groups % 4
+    alone = find_blend("regression", np.repeat(target, 100), copied, folds)
+    together = find_blend("regression", np.repeat(target, 100), copied, folds, Alike(None, groups))
+    assert together.gain == alone.gain
+    assert together.gain_lower < alone.gain_lower
 
 
 def test_an_average_that_might_be_luck_is_not_taken() -> None:
