@@ -21,7 +21,7 @@ _ABOUT = (
     "Mirrored by Millrace; what serves is decided in the lake. Moving the alias `champion` here "
     "changes nothing by itself: it asks for an approval, with the same gate."
 )
-_FEW_RETRIES = 2  # MLflow's own 7 with doubling pauses outlast a function
+_FEW_RETRIES = 1  # MLflow's own 7 with doubling pauses outlast a function
 _TIMEOUT_SECONDS = 10
 
 

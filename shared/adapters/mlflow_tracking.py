@@ -29,7 +29,7 @@ _TAG = "millrace.run_id"
 _PARENT = "mlflow.parentRunId"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _DIGEST_LETTERS = 36  # MLflow refuses longer ones; the whole hash is a tag
-# Which of its two faces MLflow shows: without it, the one for prompts and traces.
+# Else MLflow guesses from what is logged whether this is about prompts.
 _EXPERIMENT = {"mlflow.experimentKind": "custom_model_development"}
 _KEY_PACKAGES = ("numpy", "scikit-learn", "xgboost", "xgboost-cpu", "optuna", "skl2onnx")
 # MLflow's own seven retries with doubling pauses would hold a finished training for minutes.

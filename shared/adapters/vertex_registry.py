@@ -22,7 +22,7 @@ from shared.config import Config
 from shared.errors import TrackingUnavailable
 from shared.ports import TrackedVersion, VersionFacts
 
-PORT = 8080
+PORT, PREDICT_ROUTE, HEALTH_ROUTE = 8080, "/vertex/predict", "/vertex/health"
 _LABEL = "millrace_run_id"
 _RUN_ALIAS = "run-"
 _CALL_SECONDS = 8.0
@@ -124,24 +124,24 @@ class VertexRegistry:
             version_aliases=[f"{_RUN_ALIAS}{version}"],
             labels={**named, _LABEL: _label(version)},
             artifact_uri=f"gs://{self._config.lake}/{paths.package(model, version)}".rstrip("/"),
-            container_spec=self._container(model, version),
+            container_spec=self._container(),
         )
 
-    def _container(self, model: str, version: str) -> Any:
+    def _container(self) -> Any:
+        """Our predictor: it serves the package that Vertex AI points AIP_STORAGE_URI at, so it is
+        told nothing of the version. The rest is what every process of ours reads."""
         config = self._config
         environment = {
             "MILLRACE_PROJECT": config.project,
             "MILLRACE_REGION": config.region,
             "MILLRACE_INBOX": config.inbox,
             "MILLRACE_LAKE": config.lake,
-            "MILLRACE_MODEL": model,
-            "MILLRACE_VERSION": version,
         }
         return self._api.ModelContainerSpec(
             image_uri=config.predict_image,
             ports=[self._api.Port(container_port=PORT)],
-            predict_route=f"/models/{model}/predict",
-            health_route="/ready",
+            predict_route=PREDICT_ROUTE,
+            health_route=HEALTH_ROUTE,
             env=[self._api.EnvVar(name=name, value=text) for name, text in environment.items()],
         )
 

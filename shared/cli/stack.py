@@ -96,9 +96,11 @@ def ui(context_name: str, in_browser: bool) -> None:
     address = contexts.load(context_name).addresses.mlflow
     if not address:
         raise click.ClickException("the stack runs without MLflow (--no-mlflow)")
-    click.echo(address)
+    # MLflow opens on its page for prompts and traces otherwise.
+    page = f"{address}/#/experiments?workflowType=machine_learning"
+    click.echo(page)
     if in_browser:
-        click.launch(address)
+        click.launch(page)
 
 
 @click.command()

@@ -79,7 +79,7 @@ class MovedAlias:
         where, model = self.registry.title, self.model
         self.ports.note(
             model,
-            f"{where}: {alias} to {manifest.version} ({manifest.revision}), {when}",
+            f"champion alias in {where} set back, revision {manifest.revision}, {when}",
             f"The champion alias of {model} in {where}, which somebody had moved to {alias}, "
             f"points at {manifest.version} again: that is what was decided. To serve the other one "
             f"after all: millrace versions promote {model} {alias}",
@@ -119,4 +119,4 @@ class MovedAlias:
                 f"{manifest.version} keeps serving; the request goes through the gate, and the "
                 "alias stays where it is until that is decided."
             )
-        ports.note(model, event.id, f"{put} {rest}")
+        ports.note(model, f"champion alias in {where}, {seen_at}", f"{put} {rest}")

@@ -104,8 +104,9 @@ def request_promotion(event: PromotionRequested, ports: Promote) -> str:
         f"millrace versions promote {model} {version}. To set it back: "
         f"millrace versions promote {model} {back}"
     )
+    subject = f"champion alias in {event.where}, {event.seen_at}"
     note = AutomationNoted(
-        model=model, source="promote", subject=event.id, sentence=sentence, asks="decide"
+        model=model, source="promote", subject=subject, sentence=sentence, asks="decide"
     )
     ports.say(note)
     return "noted"

@@ -12,9 +12,12 @@ from shared.adapters.vertex_registry import VertexRegistry
 from shared.config import Config
 from shared.errors import TrackingUnavailable
 from shared.ports import TrackedVersion, VersionFacts
+from shared.serving.protocols.vertex import Contract
 from tests.contract.stores import config
 from tests.contract.test_registry import ONE, TWO, hold_the_contract
+from tests.support.predictor import RECORD, World
 from tests.support.vertex import FakeVertex, serving
+from tests.unit.serving.models import binary_package, store
 
 FACTS = VersionFacts(
     "run-1", "What it is", {"candidate": "XGBoost 3", "dataset_sha256": "ab" * 32, "task": "binary"}
@@ -73,13 +76,30 @@ def test_what_is_uploaded_can_be_served_and_found(
     }
     container = model.container_spec
     assert container.image_uri.endswith("@sha256:00")
-    assert container.predict_route == "/models/adult/predict"
-    assert container.health_route == "/ready"
     assert [port.container_port for port in container.ports] == [8080]
-    environment = {item.name: item.value for item in container.env}
-    assert environment["MILLRACE_MODEL"] == "adult"
-    assert environment["MILLRACE_VERSION"] == ONE
-    assert environment["MILLRACE_LAKE"] == "lake"
+    assert Config.from_env({item.name: item.value for item in container.env}).lake == "lake"
+
+
+def test_our_predictor_answers_as_vertex_would_run_it(
+    vertex: tuple[FakeVertex, VertexRegistry],
+) -> None:
+    """The routes and the folder of the upload, given back in Vertex AI's variables, make the image
+    a predictor of exactly that version."""
+    fake, registry = vertex
+    registry.register("adult", ONE, FACTS)
+    (request,) = fake.uploads()
+    container = request.model.container_spec
+    variables = {
+        "AIP_STORAGE_URI": request.model.artifact_uri,
+        "AIP_PREDICT_ROUTE": container.predict_route,
+        "AIP_HEALTH_ROUTE": container.health_route,
+    }
+    world = World(contract=Contract.of(variables))
+    store(replace(binary_package(), version=ONE), world.lake.bucket)
+    assert world.client.get(container.health_route).status_code == 200
+    status, answer = world.ask({"instances": [RECORD]}, container.predict_route)
+    assert status == 200
+    assert answer["predictions"][0]["model_version"] == ONE
 
 
 def test_the_next_version_belongs_to_the_same_model(
