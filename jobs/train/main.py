@@ -22,6 +22,7 @@ def use_case(task: Task) -> None:
         tracker=wiring.tracker,
         registries=wiring.registries,
         workers=os.cpu_count() or 1,
+        code_version=wiring.config.code_version,
     )
 
 

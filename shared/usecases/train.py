@@ -44,12 +44,13 @@ def train_model(
     tracker: Tracker | None = None,
     registries: Sequence[Registry] = (),
     workers: int = 2,
+    code_version: str = "",
 ) -> Event:
-    """Do what the run's request asks: train, retrain or compare. Raises Rejected for data that can
-    never work."""
+    """Do what the run's request asks: train, retrain or compare. `code_version` is recorded with
+    what it fits. Raises Rejected for data that can never work."""
     request = runs.read_request(task.model, task.run_id, lake=lake)
     spec = read_generation(task.model, request.spec_generation, lake=lake)
-    run = Training(request, spec, lake, clock, workers)
+    run = Training(request, spec, lake, clock, workers, code_version)
     ended: RunEvent
     if request.kind == "compare":
         version = _compare_only(run)
@@ -68,7 +69,8 @@ def _train(run: Training, *, tracker: Tracker | None, registries: Sequence[Regis
     )
     recipes = judged.judge_best(run, data, tuned.tune(run, data))
     records |= {tuned.stage_name(record["candidate"]): record for record in recipes}
-    records["fitted"] = run.stage("fitted", lambda: fitting.fit_best(run, data, recipes))
+    code = {"code_version": run.code_version or None}  # a retry may run newer code
+    records["fitted"] = run.stage("fitted", lambda: fitting.fit_best(run, data, recipes) | code)
     model = fitting.load_version(run, records["fitted"])
     records["compared"] = run.stage(
         "compared",

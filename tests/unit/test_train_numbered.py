@@ -56,6 +56,18 @@ def test_numbers_follow_what_changed(world: World) -> None:
     assert (first["predecessor"], first["change"]) == (None, None)
 
 
+def test_the_code_that_fitted_is_recorded(world: World) -> None:
+    """Where the installation stamps it; a retry with newer code that only stores says the old."""
+    first = world.document(paths.version(MODEL, RUN, "version.json"))
+    assert first["code_version"] is None
+    world.ask(csv_bytes(rows(400, seed=1)), SECOND)
+    where = paths.version(MODEL, SECOND, "version.json")
+    with pytest.raises(Crash):
+        world.train(SECOND, lake=DiesAt(world.lake, where), code_version="abc")
+    world.train(SECOND, 2, code_version="def")
+    assert world.document(where)["code_version"] == "abc"
+
+
 def test_a_retraining_on_labels_is_a_patch(world: World) -> None:
     """The champion's recipe on more rows."""
     world.promote(RUN)

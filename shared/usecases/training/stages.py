@@ -28,6 +28,7 @@ class Training:
     lake: Bucket
     clock: Clock
     workers: int = 2
+    code_version: str = ""
 
     @property
     def model(self) -> str:

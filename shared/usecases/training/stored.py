@@ -133,6 +133,7 @@ def store(
         "created": timestamp(run.clock.now()),
         "spec_generation": run.request.spec_generation,
         "task": prepared.outcome.task,
+        "code_version": fitted.get("code_version"),
         "candidate": fitted["candidate"],
         "params": fitted["params"],
         "parts": fitted.get("parts", []),
