@@ -67,11 +67,14 @@ def _drop(metric: str, allowed: float, measure: Mapping[str, Any], comparison: C
         sentence = f"{start(metric)} of the champion could not be measured on these rows."
         return Rule(name, "unsure", sentence, threshold=allowed)
     drop, low, high = measure["drop"], measure["drop_low"], measure["drop_high"]
-    how = f"{abs(drop):.4f} {'worse' if drop > 0 else 'better'} than the champion's"
-    certain = "" if None in (low, high) else f" (with 95 % confidence {low:+.4f} to {high:+.4f})"
+    certain = ""
+    if low is not None and high is not None:
+        ends_of = (low, high) if drop > 0 else (0 - high, 0 - low)
+        certain = " ({:.4f} to {:.4f} with 95 % confidence)".format(*ends_of)
+    word = "worse" if drop > 0 else "better"
     sentence = (
-        f"{start(metric)} {measure['value']:.4f} is {how} {measure['champion']:.4f}{certain}; "
-        f"{allowed:g} worse is allowed."
+        f"{start(metric)} {measure['value']:.4f} is {abs(drop):.4f} {word}{certain} than the "
+        f"champion's {measure['champion']:.4f}; {allowed:g} worse is allowed."
     )
     facts = {"low": low, "high": high, "rows": measure["rows"]}
     return Rule(name, _verdict(drop <= allowed), sentence, drop, allowed, **facts)
@@ -158,6 +161,7 @@ def _worst(
         f"({ends(measure)}, {lowest['rows']:,} rows); {wanted}",
         broken,
         tests,
+        beyond=about.worse_by(measure["value"], limit) > 0,
     )
     return Rule(name, _verdict(not broken), sentence, measure["value"], limit, **facts)
 
@@ -181,15 +185,18 @@ def _gap(
         f"rows ({measure['value']:.4f} against {measure['rest']:.4f}); {limit:g} is allowed",
         broken,
         tests,
+        beyond=measure["gap"] > limit,
     )
     rows = int(widest["rows"])
     return Rule(name, _verdict(not broken), sentence, measure["gap"], limit, rows=rows)
 
 
-def _slice_sentence(text: str, broken: list[Mapping[str, Any]], tests: int) -> str:
+def _slice_sentence(text: str, broken: list[Mapping[str, Any]], tests: int, *, beyond: bool) -> str:
+    """`beyond`: the value itself breaks the limit, certainly or not."""
     together = f"with 95 % confidence over all {tests} slice tests together"
     if not broken:
-        return f"{text}. No slice breaks that {together}."
+        maybe = "That may be chance: no slice" if beyond else "No slice"
+        return f"{text}. {maybe} breaks the limit {together}."
     names = ", ".join(map(_named, broken[:_SHOWN]))
     more = f" and {len(broken) - _SHOWN} more" if len(broken) > _SHOWN else ""
     return f"{text}. Broken {together} by {names}{more}."

@@ -160,7 +160,7 @@ def written(story: Mapping[str, Any]) -> Iterator[str]:
 def _rule_lines(rules: list[Mapping[str, Any]]) -> Iterator[str]:
     if not rules:
         return
-    decided = " (-> decided)" if any(rule.get("decides") for rule in rules) else ""
+    decided = " (-> decides)" if any(rule.get("decides") for rule in rules) else ""
     yield f"\nRule by rule{decided}"
     width = max(len(str(rule["name"])) for rule in rules)
     for rule in rules:

@@ -113,7 +113,7 @@ def _file_of_run(context: Context, text: str) -> str | None:
         return None
     for place in (paths.version, paths.dataset, paths.predictions, paths.quarantine):
         found = place(model, run_id, name)
-        if next(iter(context.lake.list(found)), None) is not None:
+        if name and any(info.name == found for info in context.lake.list(found)):
             return found
     return None
 
