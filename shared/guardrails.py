@@ -227,6 +227,16 @@ def _mb(size: float) -> str:
     return f"{size:.3f}" if size < 1 else f"{size:.1f}"
 
 
+def too_slow(timing: Mapping[str, Any]) -> bool:
+    """Is the challenger more than twice as slow as the champion, and slow at all?"""
+    other = timing["champion_ms"]
+    return other is not None and timing["challenger_ms"] > _allowed_ms(other)
+
+
+def _allowed_ms(champion_ms: float) -> float:
+    return max(MAX_SLOWER * champion_ms, FAST_MS)
+
+
 def _latency(comparison: Comparison) -> Iterator[Rule]:
     found = comparison.get("latency")
     if not found:
@@ -237,9 +247,9 @@ def _latency(comparison: Comparison) -> Iterator[Rule]:
         sentence = f"{one_row}; there is no champion to hold that against."
         yield Rule("latency", "ok", sentence, mine)
         return
-    allowed = max(MAX_SLOWER * other, FAST_MS)
+    allowed = _allowed_ms(other)
     sentence = (
         f"{one_row}, the champion {other:.2f} ms, measured side by side; up to {allowed:.2f} ms "
         f"is allowed (twice the champion's, or {FAST_MS:g} ms)."
     )
-    yield Rule("latency", _verdict(mine <= allowed), sentence, mine, allowed)
+    yield Rule("latency", _verdict(not too_slow(found)), sentence, mine, allowed)

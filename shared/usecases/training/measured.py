@@ -58,4 +58,4 @@ def time_rows(
         columns = columns_of(cells, one.schema)
         return one, [one.schema.record_of(columns, row) for row in rows]
 
-    return latency.single_row_ms(side(model), side(champion) if champion else None)
+    return latency.side_by_side(side(model), side(champion) if champion else None)
