@@ -33,6 +33,7 @@ from shared.usecases.experimenting import ended_sentence, plan, started_sentence
 if TYPE_CHECKING:
     from shared.usecases.experiment_look import Seen
 
+BETTER = "challenger_better"
 LEFT_OUT = {
     "no_key": "have no value of the key",
     "challenger_refuses": "the challenger's schema refuses",
@@ -235,11 +236,12 @@ def _looks(context: Context, record: Record, seen: Seen) -> str:
 @experiment.command("stop")
 @click.argument("model")
 @click.option("--promote/--keep", default=False, help="Who answers then; keep is the default.")
+@click.option("--anyway", is_flag=True, help="Promote though the challenger is not shown better.")
 @reason_option
 @dry_run_option
 @contexts.pass_name
 def stop_experiment(
-    context_name: str, *, model: str, promote: bool, reason: str, dry_run: bool
+    context_name: str, *, model: str, promote: bool, anyway: bool, reason: str, dry_run: bool
 ) -> None:
     """End MODEL's experiment: keep the champion, or promote the challenger with what was found."""
     context = contexts.load(context_name)
@@ -250,6 +252,11 @@ def stop_experiment(
     if ended is not None and not unfinished:
         raise click.ClickException(f"no experiment of {model} runs. {ended_sentence(record)}")
     verdict = dict(ended.verdict or {}) if ended else _verdict(context, record)
+    if promote and not (unfinished or anyway or verdict.get("verdict") == BETTER):
+        raise click.ClickException(
+            "this does not show that the challenger is better, and the experiment goes on; to end "
+            "it and promote all the same, add --anyway"
+        )
     left = shown(model, running.version if promote else running.against, context.lake)
     then = f"promote {left}" if promote else f"keep {left}"
     context.announce(f"experiment stop {model} {running.id}, then {then}")

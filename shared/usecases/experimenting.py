@@ -220,11 +220,11 @@ def ended_sentence(record: Record) -> str:
         return f"{start}: {ended.reason}. The champion of now answers everything."
     judged = str((ended.verdict or {}).get("sentence") or "Nobody judged it.")
     then = (
-        f"{running.version} is to be promoted"
+        f"To be promoted: {running.version}."
         if ended.how == "promote"
-        else f"{running.against} answers everything again"
+        else f"{running.against} answers everything again."
     )
-    return f"{start}: {ended.reason}. {judged} So {then}."
+    return f"{start}: {ended.reason}. {judged} {then}"
 
 
 def _due_sentence(model: str, running: Experiment) -> str:

@@ -143,3 +143,17 @@ def test_times_are_dates_or_have_a_zone(desk: Desk) -> None:
         assert reason in result.output
     assert desk("start", MODEL, CHALLENGER, "--until", "2027-01-01").exit_code == 0
     assert desk.trial.record().experiment.until == "2027-01-01T00:00:00Z"
+
+
+def test_a_challenger_that_is_not_shown_better_is_promoted_only_anyway(desk: Desk) -> None:
+    """Without --anyway nothing ends; with it the promotion says that nothing was shown."""
+    desk("start", MODEL, CHALLENGER)
+    refused = desk("stop", MODEL, "--promote")
+    assert refused.exit_code == 1
+    assert "--anyway" in refused.output
+    assert desk.trial.record().ended is None
+    assert desk("stop", MODEL, "--promote", "--anyway", "--reason", "late").exit_code == 0
+    manifest = read_manifest(MODEL, lake=desk.trial.lake)
+    assert manifest is not None
+    assert manifest.version == CHALLENGER
+    assert "late. Not enough to judge" in manifest.moves[-1].reason
