@@ -55,13 +55,13 @@ def _blend(blend: Mapping[str, Any] | None, metric: str) -> list[Row]:
         return []
     weights = ", ".join(f"{weight:.0%} {name}" for name, weight in blend["weights"].items())
     lower = blend["gain_lower"]
-    least = "unknown" if lower is None else f"at least {lower:.4f}"
+    least = "unknown" if lower is None else f"at least {lower:+.4f}"
     taken = "taken" if blend["earned"] else "not certain, so not taken"
     return [
         (
             "weighted average",
             (
-                f"{weights}: {metric} better by {blend['gain']:.4f} out of fold, with 95 % "
+                f"{weights}: gains {blend['gain']:+.4f} {metric} out of fold, with 95 % "
                 f"confidence {least}: {taken}"
             ),
         )
@@ -76,7 +76,8 @@ def _calibration(found: Mapping[str, Any] | None) -> list[Row]:
         f"a {found['kind']} correction changes log loss out of fold from {found['log_loss']:.4f} "
         f"to {found['calibrated']:.4f}"
     )
-    why = "applied" if found["applied"] else "not enough to be certain; scores stay as they are"
+    small = "no certain improvement, so scores stay as they are"
+    why = "applied" if found["applied"] else small
     return [("calibration", f"{saved}: {why}")]
 
 
