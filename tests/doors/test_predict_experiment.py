@@ -16,6 +16,14 @@ from shared.serving.encoder import Encoder
 from shared.serving.features import Bounds
 from shared.serving.package import Package, linear_engine
 from tests.support.predictor import RECORD, World
+from tests.support.sources import (
+    MODEL,
+    keep,
+    known_of,
+    package_of,
+    serve_sources,
+    transactions,
+)
 from tests.unit.serving.models import SCHEMA, binary_package, serve, store, training_columns
 
 START = "2026-01-05T08:00:00Z"
@@ -40,9 +48,9 @@ def begin(world: World, challenger: Package, **changes: Any) -> Experiment:
         "reason": "",
     }
     experiment = Experiment.from_json({**body, **changes})
-    found = documents.read(lake, paths.manifest("adult"))
+    found = documents.read(lake, paths.manifest(challenger.model))
     changed = {**found.body, "experiment": experiment.to_json()}
-    documents.swap(lake, paths.manifest("adult"), changed, generation=found.generation)
+    documents.swap(lake, paths.manifest(challenger.model), changed, generation=found.generation)
     world.seconds.now += 2
     return experiment
 
@@ -289,3 +297,28 @@ def test_a_challenger_may_have_features_of_its_own(world: World) -> None:
     (line,) = world.log_lines()
     assert line["version"] == "v2"
     assert set(line["instance"]) == {"age", "city", "grade"}
+
+
+def test_joined_sources_are_looked_up_by_the_version_that_answers() -> None:
+    """With a key alone both versions answer from their own snapshots: notes and logged columns are
+    those of the version that answered."""
+    world = World()
+    rows = {"CS1": [{"at": "2025-12-01", "amount": 4.5, "shop": "B"}]}
+    sources = {}
+    for version, as_of in (("v1", "2026-01-01T00:00:00Z"), ("v2", "2026-01-02T00:00:00Z")):
+        source = transactions()
+        known = known_of(source, rows)
+        sources[version] = keep(
+            source, known, world.lake.bucket, version=version, features_as_of=as_of
+        )
+    serve_sources(package_of(sources["v1"]), world.lake.bucket)
+    begin(world, package_of(sources["v2"], version="v2"), key="prediction_id")
+    records = [{"age": 4, "customer": "CS1", "prediction_id": f"p{row}"} for row in range(20)]
+    status, answer = world.ask(records, f"/models/{MODEL}/predict")
+    assert status == 200, answer
+    days = {"v1": "2026-01-01T00:00:00Z", "v2": "2026-01-02T00:00:00Z"}
+    assert {row["model_version"] for row in answer["predictions"]} == set(days)
+    for row, line in zip(answer["predictions"], world.log_lines(), strict=True):
+        assert row["features_as_of"] == days[row["model_version"]]
+        assert line["instance"]["spent"] == 4.5
+        assert line["experiment"]["left_out"] is None
