@@ -35,6 +35,7 @@ from shared.routes import FOLDERS
 from shared.uploads import name_of
 
 SPEC_FACTS = 20  # changes that a message lists
+OPEN_FACTS = 4  # what else the rules found
 LEADS = {"act now": "Act now", "decide": "Please decide", "know": "For your information"}
 
 
@@ -219,11 +220,14 @@ def _model_promoted(event: ModelPromoted, where: Where) -> Draft:
 def _model_not_promoted(event: ModelNotPromoted, where: Where) -> Draft:
     return Draft(
         asks="know",
-        title=f"{event.model} keeps its champion",
+        title=f"a version of {event.model} was not promoted",
         sentence=event.sentence,
-        facts=[f"not promoted: {event.version}", f"by: {event.by}"],
-        next="Nothing to do. To serve it all the same:",
-        commands=[where.command("versions", "promote", event.model, event.version)],
+        facts=[f"version: {event.version}", f"by: {event.by}"],
+        next="Nothing to do. Rule by rule, or to serve it all the same:",
+        commands=[
+            where.command("decision", "show", event.model, event.version),
+            where.command("versions", "promote", event.model, event.version),
+        ],
         links=[_card(event.model, event.version, where)],
         footer=[f"{event.model} run {event.run_id}"],
     )
@@ -238,9 +242,10 @@ def _approval_requested(event: ApprovalRequested, where: Where) -> Draft:
         asks="decide",
         title=f"a version of {event.model} waits for you",
         sentence=event.sentence,
-        facts=[f"version: {event.version}"],
-        next="Read the card, then say yes or no:",
+        facts=[f"version: {event.version}", *event.facts[:OPEN_FACTS]],
+        next="Read the card and what the rules found, then say yes or no:",
         commands=[
+            where.command("decision", "show", *answer),
             where.command("approvals", "approve", *answer),
             where.command("approvals", "decline", *answer, "--reason", '"..."'),
         ],

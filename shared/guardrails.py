@@ -53,6 +53,10 @@ def _guardrail(metric: str, rail: Guardrail, comparison: Comparison) -> Iterator
         if limit is not None:
             sentence = f"{said(metric, measure)}; {wanted} {limit:g} is wanted."
             name, verdict = f"guardrail {metric}", _verdict(kept)
+            if not kept and value <= measure.get("chance_high", value - 1):
+                # On few rows a perfect model is as far off: too few to judge this limit by.
+                chance = f"up to {measure['chance_high']:.4f} may be chance on so few rows"
+                sentence, verdict = f"{sentence[:-1]}, but {chance}.", "unsure"
             yield Rule(name, verdict, sentence, value, limit, **facts)
     if rail.max_drop is not None:
         yield _drop(metric, rail.max_drop, measure, comparison)

@@ -92,6 +92,8 @@ def _limits(at: tuple[str, ...], limits: Mapping[str, float], task: str) -> Iter
         about, text = _known(metric, task)
         if about is None:
             yield (*at, metric), text
+        elif metric == "ece":
+            yield (*at, metric), "is not for slices: on few rows it is large for every model"
         elif at[-1] == "max_gap" and value < 0:
             yield (*at, metric), f"is {value:g}; a gap is 0 or more"
         elif at[-1] == "worst":

@@ -23,7 +23,7 @@ from shared.serving.features import Feature
 from shared.tabular.estimates import Estimate, Labels, estimate
 from shared.tabular.gains import interval
 from shared.tabular.influence import Influence, Metric, influence
-from shared.tabular.metrics import Floats
+from shared.tabular.metrics import Floats, calibration_chance, called
 
 TAIL = 0.025
 MIN_RESTING = 20  # rows of the rarer class, of called positives ...: what a slice's metric rests on
@@ -88,6 +88,9 @@ def measures(mine: Answered, champion: Answered | None = None) -> dict[str, dict
         if not mine.estimate(one).defined:
             continue
         found[metric] = mine.measure(metric, one)
+        if metric == "ece":
+            mean, high = calibration_chance(called(mine.target, mine.answers)[1])
+            found[metric] |= {"chance": mean, "chance_high": high}
         other = champion.influence(metric) if champion else None
         if other is not None and not math.isnan(other.value):
             worse = other - one if METRICS[metric].higher_is_better else one - other

@@ -179,6 +179,17 @@ def calibration_error(positive: Floats, scores: Floats) -> float:
     )
 
 
+def calibration_chance(scores: Floats) -> tuple[float, float]:
+    """The calibration error of a perfectly calibrated model on so many rows with these scores: its
+    mean, and what it surpasses in 5 % of samples. A bin is off by a half-normal distance."""
+    means, variances = 0.0, 0.0
+    for rows in bins_of(scores):
+        variance = float((scores[rows] * (1 - scores[rows])).sum()) / len(scores) ** 2
+        means += float(np.sqrt(2 / np.pi * variance))
+        variances += (1 - 2 / np.pi) * variance
+    return means, means + 1.645 * float(np.sqrt(variances))
+
+
 def bins_of(scores: Floats, count: int = ECE_BINS) -> list[NDArray[np.intp]]:
     """Row numbers of bins of about equal size, in order of the scores."""
     order = np.argsort(scores, kind="stable")

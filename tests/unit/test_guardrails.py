@@ -97,6 +97,21 @@ def test_a_guardrail_says_value_interval_rows_and_limit() -> None:
     assert (rule.value, rule.threshold, rule.rows) == (0.55, 0.6, 300)
 
 
+def test_what_a_perfect_model_would_break_too_asks_a_person() -> None:
+    """On few rows every model's calibration error is large: too few to judge a small limit by."""
+    rail = {"guardrails": {"ece": {"max": 0.02}}}
+    for value, action in ((0.019, "promote"), (0.03, "ask"), (0.04, "decline")):
+        measure = _measure(value, chance=0.023, chance_high=0.031)
+        verdict = _judge(rail, measures={"ece": measure})
+        assert verdict.action == action
+    assert (
+        "up to 0.0310 may be chance"
+        in _rule(
+            _judge(rail, measures={"ece": _measure(0.03, chance_high=0.031)}), "guardrail ece"
+        ).sentence
+    )
+
+
 def test_a_broken_guardrail_declines_a_first_version_that_would_have_asked() -> None:
     """Nobody is asked about what the spec excludes; a person may still promote it by hand."""
     measures = {"recall": _measure(0.5)}
@@ -251,6 +266,11 @@ promotion: {promotion}
             "binary",
             "{slices: {columns: [b], worst: {aurok: 0.8}}}",
             "promotion.slices.worst.aurok is no metric",
+        ),
+        (
+            "binary",
+            "{slices: {columns: [b], worst: {ece: 0.1}}}",
+            "promotion.slices.worst.ece is not for slices",
         ),
         (
             "binary",

@@ -96,6 +96,17 @@ def test_calibration_error_depends_on_scores_not_on_the_order_of_rows() -> None:
     assert turned == pytest.approx(off)
 
 
+def test_the_calibration_error_of_a_perfect_model_is_known() -> None:
+    """Its mean and the end that one of twenty samples surpasses, as samples have them."""
+    random = np.random.default_rng(3)
+    scores = random.beta(0.6, 1.8, 1500)
+    samples = (random.random((300, 1500)) < scores).astype(np.float64)
+    found = [metrics.calibration_error(sample, scores) for sample in samples]
+    mean, high = metrics.calibration_chance(scores)
+    assert mean == pytest.approx(np.mean(found), rel=0.05)
+    assert high == pytest.approx(np.quantile(found, 0.95), rel=0.08)
+
+
 def _columns(rows: int, seed: int = 9) -> dict[str, Any]:
     random = np.random.default_rng(seed)
     return {
