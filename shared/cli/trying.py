@@ -190,7 +190,7 @@ def as_record(spec: Spec, cells: Mapping[str, str]) -> dict[str, Any]:
     source = spec.main_source
     rules = CellRules(missing=source.missing, strip=source.strip, decimal=source.decimal)
     record: dict[str, Any] = {}
-    for name in spec.feature_names():
+    for name in (*spec.feature_names(), *spec.carried_names()):
         cell = cells.get(name, "").strip()
         record[name] = None if cell in source.missing else cell
         if record[name] is not None and spec.all_columns[name].type == "number":

@@ -21,6 +21,7 @@ from shared.spec.drafting import hints
 from shared.spec.drafting.columns import column_of
 from shared.spec.drafting.looking import STANDARD_MISSING, Look, look, more_markers, rows_have
 from shared.spec.drafting.notes import (
+    date_parts,
     feature_notes,
     names_of,
     printable,
@@ -80,6 +81,7 @@ def draft(sample: Sample, target: str, wishes: Wishes | None = None) -> Draft:
     notes += more + feature_notes(columns, looks, target)
     times = hints.splitting_times(columns, looks)
     training, more = _split(times, wishes.split_by)
+    more += date_parts([name for name, column in columns.items() if _is_known_time(column)])
     training, said = _in_minutes(training, sample)
     more += said
     bad, said = _bad_rows(sample, looks, columns, goal)
@@ -243,6 +245,10 @@ def _split(times: Sequence[str], wished: str | None) -> tuple[Training, list[str
     return Training(), [
         f"{times[0]} is a time. To compare on the newest rows instead of random ones, add: {line}"
     ]
+
+
+def _is_known_time(column: Column) -> bool:
+    return column.type == "time" and column.available_at_prediction
 
 
 def _in_minutes(training: Training, sample: Sample) -> tuple[Training, list[str]]:

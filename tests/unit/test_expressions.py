@@ -62,6 +62,11 @@ def _broken(rule: str) -> list[int]:
         ("`hours-per-week` <= 50", [2]),
         ("(a < b or (s = 'y'))", [3]),
         ("NOT (a IS MISSING) AND a > 1", [0, 2]),
+        ("abs(a - b) <= 1", [3]),
+        ("max(a, b) < 3", [3]),
+        ("1 / (a / b) < 1", [0]),
+        ("month(t) = 1 or weekday(t) = 7", []),
+        ("sqrt(0 - a) > 0", []),
     ],
 )
 def test_a_row_breaks_a_rule_only_where_it_is_known_to_be_false(

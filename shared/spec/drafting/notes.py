@@ -45,6 +45,19 @@ def feature_notes(columns: dict[str, Column], looks: dict[str, Look], target: st
     return notes
 
 
+def date_parts(times: Sequence[str]) -> list[str]:
+    """A time says nothing by itself; what of it may matter is for people to choose."""
+    if not times:
+        return []
+    name, plain = times[0], re.sub(r"\W+", "_", times[0]).strip("_")
+    used = name if plain == name and not plain[0].isdigit() else f"`{name}`"
+    parts = [f"{quoted(f'{plain}_{part}')}: {part}({used})" for part in ("month", "weekday")]
+    line = f"derive: {{{', '.join(parts)}}}"
+    also = "year, day, hour" + (", the days between two times" if len(times) > 1 else "")
+    text = f"{names_of(times)}: no feature as {pronoun(times)}. To learn from parts of one, add:"
+    return [f"{text} {line} (also {also})"]
+
+
 def names_of(names: Sequence[str]) -> str:
     """A few names, and how many more."""
     few = ", ".join(names[:8])

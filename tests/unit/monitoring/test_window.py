@@ -61,3 +61,19 @@ def test_no_rows_are_no_rows() -> None:
     """An empty window has empty columns and nothing measured."""
     found = gather().done()
     assert (found.rows, len(found.columns["n"]), found.measured) == (0, 0, None)
+
+
+def test_what_is_derived_is_watched_too() -> None:
+    """Of the values that a log keeps, in either spelling, a window has what the model saw."""
+    schema = Schema(
+        (Feature("n", "number"),),
+        carried=(Feature("t", "time"),),
+        derive=(("double", "n * 2"), ("month", "month(t)")),
+    )
+    rows = Gathering("v", schema, "regression", truths={}, positive=None)
+    for number, values in enumerate([("3", "2026-05-01"), (4, None), (None, "2026-06-01T10:00Z")]):
+        rows.add(str(number), values, 1.0, None)
+    found = rows.done().columns
+    assert found["double"].tolist()[:2] == [6.0, 8.0]
+    assert math.isnan(found["double"][2])
+    assert [found["month"][0], found["month"][2]] == [5.0, 6.0]

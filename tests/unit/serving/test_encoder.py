@@ -126,3 +126,23 @@ def test_columns_without_information() -> None:
         encoder = Encoder.fit(data, features, layout)
         assert np.isfinite(encoder.transform(data)).all()
         assert abs(encoder.transform(data)).max() <= 1.0
+
+
+def test_ten_thousand_levels_and_nothing_but_rare_ones() -> None:
+    """A column of very many levels keeps its frequent ones, one of rare levels alone is one column;
+    levels that were never seen, and none at all, get the place of the rare ones."""
+    random = np.random.default_rng(0)
+    many: np.ndarray[tuple[int], np.dtype[np.object_]] = np.array(
+        [f"z{n}" for n in random.zipf(1.3, 30_000) % 10_000], object
+    )
+    rare: np.ndarray[tuple[int], np.dtype[np.object_]] = np.array(
+        [f"r{n // 3}" for n in range(30_000)], object
+    )
+    features = (Feature("many", "category"), Feature("rare", "category"))
+    encoder = Encoder.fit({"many": many, "rare": rare}, features, "tree")
+    assert len(encoder.codes[0].names) == 101
+    assert encoder.names[-1] == "rare other"
+    asked = {"many": np.array(["?!", ""], object), "rare": np.array(["r1", "?!"], object)}
+    out = encoder.transform(asked)
+    assert out[:, [100, 101]].tolist() == [[1, 1], [1, 1]]
+    assert out.sum() == 4

@@ -133,6 +133,13 @@ TRAININGS = [
     (spec(retrain={"cooldown": "999999999d"}), "retrain.cooldown is longer than 36500d"),
     (joined(wait_hours=1e300), "wait_hours: Input should be less than or equal to 8760"),
     (spec(training={"split": "time"}), "time_column go together; write both"),
+    (spec(training={"split": "grouped"}), "split: grouped and group_column go together"),
+    (spec(training={"group_column": "b"}), "split: grouped and group_column go together"),
+    (
+        spec(columns=COLUMNS, training={"split": "grouped", "group_column": "bb"}),
+        "training.group_column 'bb' is not among columns; did you mean b?",
+    ),
+    (spec(training={"split": "grouped", "group_column": "y"}), "is the target; name what rows"),
     (spec(training={"candidates": []}), "training.candidates is empty"),
     (spec(training={"candidates": ["linear", "linear"]}), "names one candidate twice"),
     (

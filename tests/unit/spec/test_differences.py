@@ -147,6 +147,11 @@ def test_one_asks_outside_ones_own_machine() -> None:
         ("task", "training: {seed: 3}\ntask", ["which stays; the next search starts elsewhere"]),
         (
             "task",
+            "training: {split: grouped, group_column: b}\ntask",
+            ["another question (random rows -> whole groups of b)", "a person is asked"],
+        ),
+        (
+            "task",
             "derive: {d: a + 1}\ntask",
             ["derive: +d. The next version learns from them; the champion goes on"],
         ),

@@ -240,3 +240,15 @@ def test_codes_with_leading_zeros_survive_the_spec_file(tmp_path: Path) -> None:
     spec, _ = drafted(tmp_path, text)
     assert spec.columns["shop"].expect.values == ("01", "03", "05", "07", "09", "web")
     assert load_spec(dump_spec(spec), "m.yaml") == spec
+
+
+def test_the_parts_of_a_time_are_offered_and_not_taken(tmp_path: Path) -> None:
+    """A note has the line to add; with it the draft is a spec whose model sees the parts."""
+    text = "taken at,n,y\n" + rows(60, "2026-0{mod}-11,{mod},{yes}").replace("-00-", "-08-")
+    spec, notes = drafted(tmp_path, text)
+    assert not spec.derive
+    (note,) = [note for note in notes if "month(`taken at`)" in note]
+    line = note.split("add: ")[1].split(" (also")[0]
+    longer = load_spec(dump_spec(spec) + line + "\n", "m.yaml")
+    assert list(longer.derive) == ["taken_at_month", "taken_at_weekday"]
+    assert longer.carried_names() == ["taken at"]

@@ -6,9 +6,10 @@ import numpy as np
 
 from shared.serving.features import Feature
 from shared.tabular.dataset import Side
-from shared.tabular.folds import folds
+from shared.tabular.folds import folds, group_folds, time_folds
 from shared.tabular.splitting import (
     Labelled,
+    Split,
     enough_evidence,
     labelled_sides,
     overlap,
@@ -116,3 +117,54 @@ def test_a_table_of_few_combinations_is_not_grouped() -> None:
     """Equal rows are draws there: a fold without one of ten combinations would judge nonsense."""
     keys = [str(number % 10).encode() for number in range(400)]
     assert (folds(400, 4, 7, None, keys) == folds(400, 4, 7)).all()
+
+
+def test_folds_of_groups_are_of_one_size_and_whole() -> None:
+    """A large group takes a fold's room, small ones share the others; the same every time."""
+    keys = [b"large"] * 50 + [f"small-{n // 2}".encode() for n in range(100)]
+    fold = group_folds(keys, 3, seed=0)
+    assert np.bincount(fold).tolist() == [50, 50, 50]
+    assert len(set(fold[:50].tolist())) == 1
+    assert (fold[50::2] == fold[51::2]).all()
+    assert (group_folds(keys, 3, seed=0) == fold).all()
+    assert (group_folds(keys, 3, seed=1) != fold).any()
+
+
+def test_folds_of_time_follow_each_other() -> None:
+    """Of about one size, rows of one moment together, whatever order they come in."""
+    random = np.random.default_rng(0)
+    times = random.integers(0, 40, 400).astype(np.float64)
+    fold = time_folds(times, 4)
+    for number in range(3):
+        assert times[fold <= number].max() < times[fold > number].min()
+    assert np.bincount(fold).min() > 60
+    assert time_folds(np.zeros(5), 3).tolist() == [0] * 5
+
+
+def test_a_group_decides_and_features_stand_in_for_it() -> None:
+    """Rows of a group are on the side of the group whatever they hold; a row of none is on the side
+    of its features."""
+    split = Split("group", "salt", 0.3, "who")
+    groups = [f"g{n % 40}" for n in range(400)]
+    keys = [str(n).encode() for n in range(400)]
+    sides = split.sides(keys, groups=groups)
+    assert sides[:40] * 10 == sides
+    nobody = split.sides(keys, groups=[""] * 400)
+    assert nobody == Split("features", "salt", 0.3).sides(keys)
+
+
+def test_new_rows_of_held_out_groups_compare_and_new_groups_come_whole() -> None:
+    """Fitted groups fit; a row of a held-out group that was seen before does neither; of new groups
+    those that began last compare."""
+
+    def row(number: int, group: str) -> Labelled:
+        key = group.encode()
+        return Labelled("2026-01-05T09:00:00Z", number, f"p{number}", key, key + b"-%d" % number)
+
+    rows = [row(0, "fit"), row(1, "held"), row(2, "held"), row(3, "old"), row(4, "new")]
+    rows += [row(5, "old"), row(6, "old"), row(7, "old"), row(8, "newest"), row(9, "new")]
+    used: dict[bytes, Side] = {b"fit": "fit", b"held-2": "holdout"}
+    sides = labelled_sides(rows, used, held={b"held"})
+    assert sides[:3] == ["fit", "holdout", "reserved"]
+    assert [sides[n] for n in (3, 5, 6, 7)] == ["fit"] * 4
+    assert [sides[n] for n in (4, 9, 8)] == ["fit", "fit", "holdout"]
