@@ -93,7 +93,6 @@ def tell(model: str, version: str, lake: Bucket, context_name: str) -> dict[str,
         if version in (move.version, move.previous) and move.moves_champion
     ]
     there = {info.name for info in lake.list(paths.version(model, version))}
-    names = [paths.version(model, version, name) for name in PAPERS]
     return {
         **body,
         "semantic_version": about.get("semantic_version"),
@@ -102,9 +101,9 @@ def tell(model: str, version: str, lake: Bucket, context_name: str) -> dict[str,
         "expires_at": documents.timestamp(approval.expires_at) if approval else None,
         "moves": [move for move in moves if move["revision"] != body.get("revision")],
         "papers": [
-            shown_command("get", f"gs://{lake.name}/{name}", context=context_name)
-            for name in names
-            if name in there
+            shown_command("get", f"{version}/{name}", context=context_name)
+            for name in PAPERS
+            if paths.version(model, version, name) in there
         ],
         "next": list(_next(model, version, str(body["action"]), champion, context_name)),
     }
@@ -171,8 +170,9 @@ def _rule_lines(rules: list[Mapping[str, Any]]) -> Iterator[str]:
 
 def _wrapped(text: str, head: str) -> list[str]:
     """Lines of a paragraph that begins with `head`; the others begin below its text."""
+    one_line = " ".join(text.split()).replace(" %", "\u00a0%")  # not apart from its number
     return textwrap.wrap(
-        " ".join(text.split()),
+        one_line,
         WIDTH,
         initial_indent=head,
         subsequent_indent=" " * len(head),

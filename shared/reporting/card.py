@@ -147,7 +147,7 @@ def _made(card: Card) -> str:
     why = card.request.retrain
     if why:
         asked += f", because of incident {why.incident_id} of version {why.champion}"
-    return f"{asked}. It answers by itself and replaces nobody's judgement of a single case."
+    return f"{asked}."
 
 
 def _mistakes(card: Card) -> list[Row]:

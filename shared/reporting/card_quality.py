@@ -15,6 +15,7 @@ from shared.tabular.metrics import Floats, bins_of, called
 
 APART = ("calibration", "importances")  # figures that stand in sections of their own
 RELIABILITY_BINS = 10
+SHOWN_SMALL = 40
 
 Comparison = Mapping[str, Any]
 Drawn = Mapping[str, str]
@@ -76,22 +77,38 @@ def slices(spec: Spec, comparison: Comparison) -> list[Section]:
     if not found:
         return []
     binary = spec.task == "binary"
-    shown = list(OF_SLICES[spec.task])
+    metrics = list(OF_SLICES[spec.task])
     limited = {*spec.promotion.slices.worst, *spec.promotion.slices.max_gap}
-    shown += sorted(limited - set(shown))
-    head = ["slice", "rows>", *(["positive>"] if binary else []), *(f"{words(m)}>" for m in shown)]
+    metrics += sorted(limited - set(metrics))
+    head = [
+        "slice",
+        "rows>",
+        *(["positive>"] if binary else []),
+        *(f"{words(m)}>" for m in metrics),
+    ]
     rows = []
-    for one in found:
+    for one in (one for one in found if one["enough"]):
         positive = [share(one["positives"] / one["rows"])] if binary else []
-        values = [measured(one["measures"].get(metric)) for metric in shown]
-        rows.append([f"{one['column']} = {one['level']}", f"{one['rows']:,}", *positive, *values])
+        values = [measured(one["measures"].get(metric)) for metric in metrics]
+        rows.append([_named(one), f"{one['rows']:,}", *positive, *values])
     what = "with limits in the spec" if limited else "reported; the spec sets no limits on them"
     text = (
-        f"Values with their 95 % intervals, {what}. Slices of fewer than "
-        f"{spec.promotion.slices.min_rows} rows, and metrics that rest on too few of them, have a "
-        f"dash. Many slices are looked at: one of twenty intervals misses by chance."
+        f"Values with their 95 % intervals, {what}. Where too few of a slice's rows say something "
+        f"about a metric, there is a dash. Many slices are looked at: one of twenty intervals "
+        f"misses by chance."
     )
-    return [Section("Slices", [Words(text), Grid(head, rows)])]
+    small = [f"{_named(one)} ({one['rows']:,})" for one in found if not one["enough"]]
+    blocks: list[Block] = [Words(text), Grid(head, rows)] if rows else []
+    if small:
+        shown, more = small[:SHOWN_SMALL], len(small) - SHOWN_SMALL
+        also = f", and {more} more" if more > 0 else ""
+        few = f"Fewer than {spec.promotion.slices.min_rows} rows, so not measured"
+        blocks.append(Words(f"{few}: {', '.join(shown)}{also}."))
+    return [Section("Slices", blocks)]
+
+
+def _named(one: Mapping[str, Any]) -> str:
+    return f"{one['column']} = {one['level']}"
 
 
 def importances(figures: Drawn) -> list[Section]:

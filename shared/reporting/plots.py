@@ -273,7 +273,7 @@ def important(importances: Sequence[Importance], change: str) -> str:
         title,
         names=[one.feature for one in shown],
         values=[one.drop for one in shown],
-        label=f"{change} when the column is shuffled",
+        label=f"{change} when shuffled",
         ends=[(one.drop - one.spread, one.drop + one.spread) for one in shown],
     )
 
