@@ -41,7 +41,8 @@ class About:
         from shared.serving.docs_page import docs_page
 
         _, served = self._lookup.shown(model)
-        page = docs_page(served, request.host_url.rstrip("/"))
+        where = request.host_url.rstrip("/") if request.host else "http://localhost:8080"
+        page = docs_page(served, where)
         return Response(page, mimetype="text/html", headers=_PAGE_HEADERS)
 
     def healthz(self) -> Response:

@@ -79,7 +79,8 @@ def _bounds(limits: dict[str, Any] | None) -> str:
     found = limits or {}
     words = ["present"] if found.get("present") else []
     if "min" in found or "max" in found:
-        words.append(f"{found.get('min', '')}..{found.get('max', '')}")
+        low, high = ("" if end is None else f"{end:.15g}" for end in map(found.get, ("min", "max")))
+        words.append(f"{low}..{high}")
     if "values" in found:
         words.append("one of " + ", ".join(found["values"]))
     if "regex" in found:

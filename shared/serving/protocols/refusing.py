@@ -5,10 +5,13 @@ from __future__ import annotations
 from werkzeug.exceptions import HTTPException
 
 from shared.errors import FeaturesTooOld, InvalidInstances
+from shared.serving.problems import in_words
 from shared.serving.protocols.asked import Refusal
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
 _SHOWN_PROBLEMS = 100
+# Many clients show the message alone.
+_MESSAGE = 300
 
 # Everything that is the request's fault, or that the HTTP layer says.
 REFUSALS = (Refusal, InvalidInstances, FeaturesTooOld, HTTPException, RecursionError)
@@ -31,7 +34,8 @@ def refusal_of(error: BaseException) -> Refusal:
 
 def _invalid(error: InvalidInstances) -> Refusal:
     rows, total = len({problem["row"] for problem in error.problems}), len(error.problems)
-    message = f"{total} problem(s) in {rows} row(s); nothing was predicted"
+    first = f"row {error.problems[0]['row']}, {in_words(error.problems[0])}"
+    message = f"{total} problem(s) in {rows} row(s), nothing was predicted; {first[:_MESSAGE]}"
     shown = error.problems[:_SHOWN_PROBLEMS]
     return Refusal(422, "invalid_instances", message, problems=shown, problems_total=total)
 
