@@ -83,6 +83,9 @@ def test_mlflow_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         assert unknown.tracking_run_id == ""
         source = client.get_model_version("fresh", unknown.registry_version).source
         assert str(source).rstrip("/") == f"gs://lake/models/fresh/{ONE}"
+        client.create_model_version("fresh", source="gs://lake/somebody/else")
+        client.set_registered_model_alias("fresh", "champion", "2")
+        assert registry.alias("fresh", "champion") == "#2"
         _load_the_champion(settings, registry, tmp_path, monkeypatch)
     with pytest.raises(TrackingUnavailable):
         registry.find("adult", ONE)

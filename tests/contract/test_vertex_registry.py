@@ -8,6 +8,7 @@ from dataclasses import replace
 import grpc
 import pytest
 
+from shared.adapters import vertex_registry
 from shared.adapters.vertex_registry import VertexRegistry
 from shared.config import Config
 from shared.errors import TrackingUnavailable
@@ -203,3 +204,16 @@ def test_a_running_upload_is_waited_for(vertex: tuple[FakeVertex, VertexRegistry
     fake, registry = vertex
     fake.slow_uploads = 1
     assert registry.register("adult", ONE, FACTS) == TrackedVersion("1", "")
+
+
+def test_an_upload_that_takes_too_long_is_found_later(
+    vertex: tuple[FakeVertex, VertexRegistry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for ever, and the version that Vertex finishes meanwhile is not sent again."""
+    fake, registry = vertex
+    monkeypatch.setattr(vertex_registry, "_UPLOAD_SECONDS", 0.3)
+    fake.slow_uploads = 10**6
+    with pytest.raises(TrackingUnavailable):
+        registry.register("adult", ONE, FACTS)
+    assert registry.register("adult", ONE, FACTS) == TrackedVersion("1", "")
+    assert len(fake.uploads()) == 1
