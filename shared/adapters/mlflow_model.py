@@ -75,8 +75,8 @@ def make_model(folder: Path, run_id: str) -> None:
 
 
 def columns_of(package: Package) -> dict[str, str]:
-    """What a caller may send, with its type: features, and the rows that sources are made from."""
-    found: dict[str, str] = {feature.name: feature.kind for feature in package.schema.features}
+    """What a caller may send, with its type: inputs, and the rows that sources are made from."""
+    found: dict[str, str] = {feature.name: feature.kind for feature in package.schema.inputs}
     for source in package.sources:
         found.setdefault(source.name, "rows")
         # Whose rows those are, and the moment up to which they count.

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from shared import documents, paths, runs
+from shared.adapters.mlflow_model import columns_of
 from shared.adapters.mlflow_pyfunc import ServedModel
 from shared.errors import BadSpec, DataStopped, HeaderMismatch
 from shared.runs import InputRef, RunRequest
@@ -91,6 +92,29 @@ def test_the_model_sees_what_is_derived_and_files_keep_what_came(
     assert fitted["parity"]["passed"]
     comparison = documents.require(trained.lake, paths.version(MODEL, RUN, "comparison.json"))
     assert comparison["eligible"]
+
+
+def test_what_is_asked_is_said_everywhere(trained: World, model: LoadedModel) -> None:
+    """MLflow's signature lets through what is only derived of, importances are those of inputs."""
+    assert list(columns_of(model.package)) == model.schema.names
+    described = documents.require(trained.lake, paths.run_stage(MODEL, RUN, "described.json"))
+    drops = {one["feature"]: one["drop"] for one in described["importances"]["items"]}
+    assert set(drops) == set(model.schema.names)
+    assert drops["homes"] > 0
+
+
+def test_a_bad_cell_of_what_is_derived_of_quarantines_its_row() -> None:
+    """As one of a feature does, also where the column is excluded: the row cannot be answered."""
+    world = World(spec(max_bad_rows=0.1))
+    data = rows()
+    data[3][1], data[5][2] = "many", "soon"
+    world.ask(csv_bytes(data, list(COLUMNS)))
+    world.train()
+    record = documents.require(world.lake, paths.run_stage(MODEL, RUN, "prepared.json"))
+    assert record["quarantined"] == 2
+    text = world.lake.read(paths.quarantine(MODEL, RUN, "rows.csv")).data.decode()
+    assert "homes: must be a number" in text
+    assert "started: must be a date" in text
 
 
 def _batch_scores(world: World, data: list[list[str]]) -> list[str]:

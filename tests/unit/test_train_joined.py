@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared import paths, runs
+from shared import documents, paths, runs
 from shared.documents import require
 from shared.errors import BadSource, BadSql, HeaderMismatch, NotTrainable, TooManyBadRows
 from shared.files.guards import check_head
@@ -421,6 +421,41 @@ def test_labels_of_scored_rows_are_learned_with_their_joined_columns() -> None:
         load_version(MODEL, version, lake=world.lake).package.sources for version in (RUN, again)
     )
     assert after.snapshot == before.snapshot
+
+
+def test_a_customer_keeps_the_side_whatever_is_known_of_it() -> None:
+    """Sides go by the primary's key from the first training on; a model that began before that
+    goes on by its features."""
+    world = World(spec_of())
+    people, visits = data()
+    ask(world, {"people": people, "visits": lines(visits)})
+    world.train()
+    record = world.document(paths.run_stage(MODEL, RUN, "prepared.json"))
+    assert record["split"] == {"by": "key", "column": "id"}
+    rows = unpack(world.lake.read(record["dataset"]).data, record["marks"])
+    sides = dict(zip(rows.marks["group"], rows.side, strict=True))
+    again = "20260106T090000-0a1b2c3d"
+    ask(world, {"people": people, "visits": lines(visits[::2])}, again)
+    world.train(again)
+    record = world.document(paths.run_stage(MODEL, again, "prepared.json"))
+    later = unpack(world.lake.read(record["dataset"]).data, record["marks"])
+    assert later.cells["spent"] != rows.cells["spent"]
+    both = [key for key in later.marks["group"] if key in sides]
+    assert len(both) > 200
+    assert all(
+        sides[key] == side
+        for key, side in zip(later.marks["group"], later.side, strict=True)
+        if key in sides
+    )
+    before = World(spec_of())
+    first = world.document(paths.first_training(MODEL))
+    documents.create(
+        before.lake, paths.first_training(MODEL), {**first, "key": None, "run_id": "earlier"}
+    )
+    ask(before, {"people": people, "visits": lines(visits)})
+    before.train()
+    record = before.document(paths.run_stage(MODEL, RUN, "prepared.json"))
+    assert record["split"] == {"by": "features", "column": None}
 
 
 def test_the_shipped_example_is_valid_and_short() -> None:

@@ -80,9 +80,10 @@ class Prepared:
         return self.groups("holdout")
 
     def groups(self, side: Side) -> NDArray[Any] | None:
-        """Which group each row of a side is of; a row of none known is one of its own."""
+        """Which group each row of a side is of; a row of none known is one of its own. None where
+        all rows stand alone: a key of which each has one row."""
         groups = self.marks(side).groups
-        if groups is None:
+        if groups is None or len(set(groups)) == len(groups):
             return None
         found: NDArray[Any] = np.empty(len(groups), object)
         found[:] = [group or f"row {row}" for row, group in enumerate(groups)]

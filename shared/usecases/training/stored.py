@@ -54,7 +54,8 @@ def describe(
         positive=labels[1] if model.task == "binary" else None,
     )
     important = permutation_importances(
-        lambda columns: answers_to(model, prepared, columns),
+        # A column of the file matters by what is derived of it, too.
+        lambda columns: answers_to(model, prepared, model.schema.with_derived(columns)),
         holdout,
         model.task,
         prepared.schema.names,
