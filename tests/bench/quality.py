@@ -38,6 +38,7 @@ from tests.bench.published import against_published, table  # noqa: E402
 from tests.bench.trained import Trained, on_sides, ordinary  # noqa: E402
 
 SEEDS = (0, 1, 42)
+Seeds = tuple[int, ...]
 PAGE = ROOT / "infra" / "docs" / "quality.md"
 SPECS = ROOT / "infra" / "specs"
 # By model: the role of each file, its name in the training and the names it may have in the folder.
@@ -88,11 +89,11 @@ def spec_of(model: str, seed: int, **training: object) -> Spec:
     return spec.model_copy(update={"training": changed})
 
 
-def trainings(model: str, folder: Path | None) -> list[Trained]:
+def trainings(model: str, folder: Path | None, seeds: Seeds) -> list[Trained]:
     """One for each seed."""
     files = files_of(model, folder)
     found = []
-    for seed in SEEDS:
+    for seed in seeds:
         found.append(ordinary(model, spec_of(model, seed), files))
         told(f"{model}, seed {seed}: {recipe(found[-1])}, {found[-1].seconds:.0f} s")
     return found
@@ -128,8 +129,8 @@ def measured(metric: Metric, target: Floats, answers: Floats) -> str:
     return with_interval(metric, target, answers, values[metric]())
 
 
-def by_seed(rows: Sequence[tuple[str, Sequence[str], str]]) -> str:
-    head = ["", *(f"seed {seed}" for seed in SEEDS), "target"]
+def by_seed(seeds: Seeds, rows: Sequence[tuple[str, Sequence[str], str]]) -> str:
+    head = ["", *(f"seed {seed}" for seed in seeds), "target"]
     return table(head, [[name, *cells, target] for name, cells, target in rows])
 
 
@@ -155,13 +156,14 @@ def common(made: Sequence[Trained]) -> list[tuple[str, Sequence[str], str]]:
 # --- the four ------------------------------------------------------------------------------------
 
 
-def adult_income(folder: Path | None) -> str:
-    made = trainings("adult_income", folder)
+def adult_income(folder: Path | None, seeds: Seeds) -> str:
+    made = trainings("adult_income", folder, seeds)
     answers = [one.answers() for one in made]
     ceiling = made[0].run.spec.training.false_positive_ceiling or 1.0
     plain = [one_shot(one) for one in made]
     gains = [paired_gain("binary", t, a, b) for (t, a), b in zip(answers, plain, strict=True)]
     return by_seed(
+        seeds,
         [
             ("AUROC", [measured("auroc", *pair) for pair in answers], "at least 0.929"),
             (
@@ -186,7 +188,7 @@ def adult_income(folder: Path | None) -> str:
             ),
             ("log loss", [measured("log_loss", *pair) for pair in answers], ""),
             *common(made),
-        ]
+        ],
     )
 
 
@@ -214,27 +216,32 @@ def _false_positives(made: Trained, target: Floats, scores: Floats) -> str:
     return f"{counts['false_positives'] / negatives:.4f} ({upper:.4f})"
 
 
-def california_housing(folder: Path | None) -> str:
-    made = trainings("california_housing", folder)
+def california_housing(folder: Path | None, seeds: Seeds) -> str:
+    made = trainings("california_housing", folder, seeds)
     answers = [one.answers() for one in made]
     uncapped = [
         (t[t < _cap(one)], a[t < _cap(one)]) for one, (t, a) in zip(made, answers, strict=True)
     ]
-    apart = on_sides(made[-1], _blocks(made[-1], SEEDS[-1])).answers()
-    first = by_seed(
+    found = by_seed(
+        seeds,
         [
             ("RMSE, 100,000 dollars", [measured("rmse", *p) for p in answers], "at most 0.435"),
             ("R2", [measured("r2", *p) for p in answers], "at least 0.860"),
             ("RMSE, uncapped rows", [measured("rmse", *p) for p in uncapped], "reported"),
             ("R2, uncapped rows", [measured("r2", *p) for p in uncapped], "reported"),
             *common(made),
-        ]
+        ],
     )
+    return found if seeds[-1] != SEEDS[-1] else f"{found}\n\n{_more_of_housing(made)}"
+
+
+def _more_of_housing(made: Sequence[Trained]) -> str:
+    apart = on_sides(made[-1], _blocks(made[-1], SEEDS[-1])).answers()
     return (
-        f"{first}\n\nA place that nobody has seen: squares of half a degree, a fifth of them held "
-        f"out (seed {SEEDS[-1]}), tuned,\nfitted and compiled by the ordinary code on the rest: "
-        f"RMSE {measured('rmse', *apart)}, R2\n{measured('r2', *apart)}. "
-        f"The folds inside are as random as ever.\n\n{against_published(made)}"
+        "A place that nobody has seen: squares of half a degree, a fifth of them held out (seed "
+        f"{SEEDS[-1]}),\ntuned, fitted and compiled by the ordinary code on the rest: RMSE "
+        f"{measured('rmse', *apart)},\nR2 {measured('r2', *apart)}. The folds inside are as random "
+        f"as ever.\n\n{against_published(made)}"
     )
 
 
@@ -253,39 +260,42 @@ def _blocks(made: Trained, seed: int) -> np.ndarray:
     return held
 
 
-def loan_default(folder: Path | None) -> str:
-    made = trainings("loan_default", folder)
+def loan_default(folder: Path | None, seeds: Seeds) -> str:
+    made = trainings("loan_default", folder, seeds)
     answers = [one.answers() for one in made]
     base = [
         metrics.primary_loss("binary", t, np.full(len(t), _base(one)))
         for one, (t, _) in zip(made, answers, strict=True)
     ]
-    last = spec_of("loan_default", SEEDS[-1])
-    longer = spec_of(
-        "loan_default",
-        SEEDS[-1],
-        trials=10 * last.training.trials,
-        time_limit=10 * last.training.time_limit,
+    found = by_seed(
+        seeds,
+        [
+            ("AUROC", [measured("auroc", *pair) for pair in answers], "at least 0.702"),
+            (
+                "expected calibration error, 15 equal bins",
+                [measured("ece", *pair) for pair in answers],
+                "at most 0.02",
+            ),
+            ("log loss", [measured("log_loss", *pair) for pair in answers], "below the next"),
+            ("log loss of the base rate", [f"{value:.4f}" for value in base], ""),
+            *common(made),
+        ],
     )
-    ten = ordinary("loan_default", longer, files_of("loan_default", folder))
+    return found if seeds[-1] != SEEDS[-1] else f"{found}\n\n{_longer(folder, answers[-1][1])}"
+
+
+def _longer(folder: Path | None, answers: Floats) -> str:
+    """What ten times the trials bring, on the rows of the last seed."""
+    seed, last = SEEDS[-1], spec_of("loan_default", SEEDS[-1]).training
+    more = {"trials": 10 * last.trials, "time_limit": 10 * last.time_limit}
+    ten = ordinary(
+        "loan_default", spec_of("loan_default", seed, **more), files_of("loan_default", folder)
+    )
     target, long = ten.answers()
-    gain = paired_gain("binary", target, answers[-1][1], long)
+    gain = paired_gain("binary", target, answers, long)
     return (
-        by_seed(
-            [
-                ("AUROC", [measured("auroc", *pair) for pair in answers], "at least 0.702"),
-                (
-                    "expected calibration error, 15 equal bins",
-                    [measured("ece", *pair) for pair in answers],
-                    "at most 0.02",
-                ),
-                ("log loss", [measured("log_loss", *pair) for pair in answers], "below the next"),
-                ("log loss of the base rate", [f"{value:.4f}" for value in base], ""),
-                *common(made),
-            ]
-        )
-        + f"\n\nTen times the trials (seed {SEEDS[-1]}, {ten.seconds:.0f} s, {recipe(ten)}): AUROC "
-        f"{metrics.auroc(target, long):.4f};\nthe default search is at {gain.value:+.4f} of it "
+        f"Ten times the trials (seed {seed}, {ten.seconds:.0f} s, {recipe(ten)}): AUROC "
+        f"{metrics.auroc(target, long):.4f}. The default\nsearch is {gain.value:+.4f} beside it "
         f"(95 % lower bound {gain.lower:+.4f}; target: within 0.003)."
     )
 
@@ -295,16 +305,16 @@ def _base(made: Trained) -> float:
     return float(fit.target.mean())
 
 
-def customer_response(folder: Path | None) -> str:
+def customer_response(folder: Path | None, seeds: Seeds) -> str:
     files = files_of("customer_response", folder)
     rows: dict[str, list[str]] = {}
-    for seed in SEEDS:
+    for seed in seeds:
         whole = ordinary("customer_response", spec_of("customer_response", seed), files)
         for name, cell in _pooled(whole, seed).items():
             rows.setdefault(name, []).append(cell)
         told(f"customer_response, seed {seed}: {rows['pooled AUROC'][-1]}")
     targets = {"pooled AUROC": "at least 0.725", "gain over it (one-sided bound)": "bound above 0"}
-    return by_seed([(name, cells, targets.get(name, "")) for name, cells in rows.items()])
+    return by_seed(seeds, [(name, cells, targets.get(name, "")) for name, cells in rows.items()])
 
 
 def _pooled(whole: Trained, seed: int) -> dict[str, str]:
@@ -342,7 +352,7 @@ def _pooled(whole: Trained, seed: int) -> dict[str, str]:
     }
 
 
-CASES: dict[str, Callable[[Path | None], str]] = {
+CASES: dict[str, Callable[[Path | None, Seeds], str]] = {
     "adult_income": adult_income,
     "california_housing": california_housing,
     "loan_default": loan_default,
@@ -366,13 +376,14 @@ def main() -> int:
     )
     parser.add_argument("models", nargs="*", default=[], help=", ".join(CASES))
     parser.add_argument("--data", type=Path, default=os.environ.get("MILLRACE_DATA") or None)
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="0 1 42")
     parser.add_argument("--write", action="store_true", help="into infra/docs/quality.md as well")
     given = parser.parse_args()
     folder = Path(given.data) if given.data else None
     missing = []
     for model in given.models or CASES:
         try:
-            text = CASES[model](folder)
+            text = CASES[model](folder, tuple(given.seeds))
         except NoData as error:
             missing.append(str(error))
             continue
