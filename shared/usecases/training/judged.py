@@ -7,7 +7,7 @@ answers would give weight to. The others wait, and are judged when all of these 
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
 import numpy as np
@@ -39,8 +39,8 @@ def judge_best(
     wanted = _wanted(run, prepared, searched_on(run, prepared, folds), records)
     tuning.load_libraries()
     with tuning.one_thread_each(), ThreadPoolExecutor(run.workers) as pool:
-        found = list(pool.map(lambda record: _judged(run, prepared, folds, record), wanted))
-    done = [_kept(run, record, judged) for record, judged in zip(wanted, found, strict=True)]
+        futures = {pool.submit(_judged, run, prepared, folds, record): record for record in wanted}
+        done = [_kept(run, futures[future], future.result()) for future in as_completed(futures)]
     names = {record["candidate"] for record in wanted}
     rest = [record for record in records if record["candidate"] not in names]
     return [*best_first(prepared.outcome.task, done), *rest]
