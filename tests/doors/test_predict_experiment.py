@@ -100,6 +100,38 @@ def test_each_key_gets_its_version_and_answers_stay_in_order(world: World) -> No
         assert one["model_version"] == one["predictions"][0]["model_version"] == version
 
 
+@pytest.mark.parametrize("version", ["", "/versions/v1", "/versions/v2"])
+def test_every_protocol_is_dealt_and_a_named_version_is_not(world: World, version: str) -> None:
+    """v2 and MLflow get what our own route gets; who names a version gets that one alone, outside
+    of the experiment. The experiment's key is a known field, whatever it is called."""
+    world.ask(RECORD)
+    experiment = begin(world, binary_package("v2", shift=3.0), key="visitor")
+    records = [{**RECORD, "visitor": f"v{number}"} for number in range(30)]
+    wanted = [version[-2:] or expected(experiment, record["visitor"]) for record in records]
+    plain = world.client.post("/predict", json=records)
+    assert "X-Millrace-Unknown-Fields" not in plain.headers
+    rows = plain.get_json()["predictions"]
+    inputs = [
+        {
+            "name": name,
+            "datatype": "BYTES",
+            "shape": [30],
+            "data": [str(record[name]) for record in records],
+        }
+        for name in records[0]
+    ]
+    status, answer = world.ask({"inputs": inputs}, f"/v2/models/adult{version}/infer")
+    assert status == 200
+    found = {output["name"]: output["data"] for output in answer["outputs"]}
+    assert found["model_version"] == wanted
+    marked = ["experiment" in line for line in world.log_lines()[-30:]]
+    assert marked == [not version] * 30
+    if not version:
+        assert found["score"] == [row["score"] for row in rows]
+        _, answer = world.ask({"inputs": records}, "/invocations")
+        assert answer["predictions"] == [row["label"] for row in rows]
+
+
 def test_the_log_says_which_experiment_and_arm(world: World) -> None:
     """Each line has the version that answered, and the experiment with the dealt place of the key;
     a line without an experiment is as it always was."""

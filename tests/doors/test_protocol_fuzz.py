@@ -289,6 +289,8 @@ def test_routes_that_only_take_posts(world: World, method: str) -> None:
             "/v2/{}",
             "/v2/models/adult/versions/{}",
             "/v2/models/adult/versions/{}/ready",
+            "/model/info?model={}",
+            "/docs?model={}",
         ]
     ),
     name=st.text(max_size=30),

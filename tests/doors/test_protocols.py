@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from shared import documents, paths
 from shared.serving.describing import VERSION
-from shared.serving.package import LoadedModel
+from shared.serving.encoder import Encoder
+from shared.serving.package import LoadedModel, linear_engine
+from shared.serving.protocols.refusing import MAX_BODY_BYTES
 from tests.support.predictor import RECORD, World
 from tests.unit.serving.models import binary_package, regression_package, serve
+from tests.unit.serving.test_deriving import DERIVING, RECORDS
 
 OTHER = {"age": None, "gain": 12.5, "city": "nowhere", "grade": 2}
 V2 = "/v2/models/adult/infer"
@@ -74,6 +80,21 @@ def test_mlflow_csv_has_empty_cells_for_missing(world: World, expected: Any) -> 
     body = 'city,age,grade,gain\n"Köln",39,1,0\nnowhere,,2,12.5\n'
     response = world.client.post("/invocations", data=body.encode(), content_type="text/csv")
     assert (response.status_code, response.get_json()) == (200, {"predictions": expected.label})
+
+
+def test_mlflow_csv_has_points_beside_the_files_own_mark() -> None:
+    """A model of files with decimal commas is asked by pandas, which writes points."""
+    package = binary_package()
+    schema = replace(package.schema, decimal=",")
+    world = World()
+    serve(replace(package, schema=schema), world.lake.bucket)
+    expected = LoadedModel(package).predict_records([{"age": 39, "gain": 12.5}]).label
+    for cell in ("12.5", '"12,5"', " 12.5 "):
+        body = f"age,gain\n39,{cell}\n"
+        answer = world.client.post("/invocations", data=body.encode(), content_type="text/csv")
+        assert answer.get_json() == {"predictions": expected}
+    answer = world.client.post("/invocations", data=b"age,gain\n39,1_0\n", content_type="text/csv")
+    assert answer.status_code == 422
 
 
 def test_what_mlflow_has_no_place_for_is_in_headers(world: World) -> None:
@@ -324,6 +345,26 @@ def test_v2_bodies_need_not_name_their_type(world: World) -> None:
     assert response.status_code == 200
 
 
+def test_v2_asks_for_what_a_model_derives_from(world: World) -> None:
+    """Inputs that a model does not see itself are inputs all the same; a time is a text."""
+    columns = DERIVING.from_records(RECORDS)
+    encoder = Encoder.fit(columns, DERIVING.seen, "linear", min_frequency=1)
+    engine = linear_engine(np.linspace(-1, 1, len(encoder.names)), 0.0, "identity")
+    made = replace(regression_package(), schema=DERIVING, encoder=encoder, engine=engine)
+    serve(made, world.lake.bucket)
+    about = world.client.get("/v2/models/houses").get_json()
+    kinds = {item["name"]: item["datatype"] for item in about["inputs"]}
+    assert kinds["hidden"] == "FP64"
+    assert kinds["started"] == "BYTES"
+    inputs = [tensor(name, kind, [RECORDS[0][name]]) for name, kind in kinds.items()]
+    status, answer = world.ask({"inputs": inputs}, "/v2/models/houses/infer")
+    assert status == 200
+    assert outputs(answer)["score"] == LoadedModel(made).predict_records(RECORDS[:1]).score.tolist()
+    told = world.client.get("/models/houses").get_json()
+    assert [item["name"] for item in told["carried"]] == ["hidden", "started", "ended"]
+    assert told["derived"][0] == {"name": "ratio", "is": "rooms / households"}
+
+
 # --- what holds for all --------------------------------------------------------------------------
 
 ALL = {
@@ -395,6 +436,23 @@ def test_values_that_training_did_not_see_are_answered_and_counted(world: World)
     text = world.client.get("/metrics").get_data(as_text=True)
     assert 'millrace_unseen_categories_total{model="adult",column="city"} 2' in text
     assert 'millrace_unseen_categories_total{model="adult",column="grade"} 1' in text
+
+
+@pytest.mark.parametrize("path", ["/predict", "/invocations", V2])
+@pytest.mark.parametrize("length", [{"content_length": MAX_BODY_BYTES + 1}, {}])
+def test_bodies_that_are_too_large(world: World, path: str, length: dict[str, Any]) -> None:
+    """Whether their length is announced or not, in the protocol's shape."""
+    response = world.client.post(
+        path,
+        input_stream=io.BytesIO(b" " * (MAX_BODY_BYTES + 1)),
+        content_type="application/json",
+        environ_overrides={} if length else {"wsgi.input_terminated": True},
+        **length,
+    )
+    assert response.status_code == 413
+    answer = response.get_json()
+    assert "fewer rows" in (answer["error"] if path == V2 else answer["error"]["message"])
+    assert ("error_code" in answer) == (path == "/invocations")
 
 
 @pytest.mark.parametrize("path", ["/predict", "/invocations", V2])
