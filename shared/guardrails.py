@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from shared.intervals import at_best, student
+from shared.intervals import certainly_worse, student
 from shared.metric_names import METRICS, words
 from shared.rule import Rule
 from shared.spec.guarding import Guardrail, Slices
@@ -154,7 +154,7 @@ def _worst(
     broken = [
         one
         for one in judged
-        if about.worse_by(at_best(metric, one["measures"][metric], alpha=alpha), limit) > 0
+        if certainly_worse(metric, one["measures"][metric], limit, alpha=alpha)
     ]
     judged.sort(key=lambda one: about.worse_by(one["measures"][metric]["value"], limit))
     lowest = judged[-1]

@@ -1,6 +1,6 @@
-"""How sure a measured value is at any confidence, from its standard error and degrees of freedom.
-Pure, standard library only: promote, which is small, asks how certain a slice is; the intervals
-that people read are made by `shared.tabular.gains`.
+"""Is a measured value certainly beyond a limit, at any confidence? From its standard error and
+degrees of freedom. Pure, standard library only: promote, which is small, asks it about slices; the
+intervals that people read are made by `shared.tabular.gains`.
 """
 
 from __future__ import annotations
@@ -12,19 +12,39 @@ from typing import Any
 
 from shared.metric_names import METRICS
 
+MANY = 2000  # rows from which on a share is as good as normal
 
-def at_best(metric: str, measure: Mapping[str, Any], *, alpha: float) -> float:
-    """The value that speaks for the model, surpassed with probability `alpha` at most. Shares have
-    Wilson's bound (1927), which stays right near 0 and 1."""
-    about, value, error = METRICS[metric], measure["value"], measure["error"]
-    side = 1 if about.higher_is_better else -1
-    z = student(alpha, measure["freedom"])
-    if not about.share or not measure["rows"]:
-        return float(value + side * z * error)
-    rows = _worth(value, error, measure["rows"])
-    middle = value + z * z / (2 * rows)
-    half = z * math.sqrt(value * (1 - value) / rows + z * z / (4 * rows * rows))
-    return float((middle + side * half) / (1 + z * z / rows))
+
+def certainly_worse(metric: str, measure: Mapping[str, Any], limit: float, *, alpha: float) -> bool:
+    """True where a model that just keeps the limit would be measured so badly with probability
+    `alpha` at most. Shares of few rows by the binomial distribution itself: near 0 and 1 nothing
+    else holds what it promises."""
+    about, value = METRICS[metric], float(measure["value"])
+    if about.worse_by(value, limit) <= 0:
+        return False
+    if about.share and 0 < limit < 1:
+        rows = _worth(value, measure["error"], measure["rows"])
+        if rows <= MANY:
+            hits, of = round(value * rows), round(rows)
+            # As many hits or fewer, or as many misses or fewer.
+            found, chance = (hits, limit) if about.higher_is_better else (of - hits, 1 - limit)
+            return at_most(found, of, chance) <= alpha
+    errors = student(alpha, measure["freedom"])
+    return about.worse_by(value, limit) > errors * float(measure["error"])
+
+
+def at_most(hits: int, rows: int, chance: float) -> float:
+    """How likely so many hits or fewer are, of so many rows with this chance each (0 to 1, both
+    excluded)."""
+    logs = (
+        math.lgamma(rows + 1)
+        - math.lgamma(count + 1)
+        - math.lgamma(rows - count + 1)
+        + count * math.log(chance)
+        + (rows - count) * math.log1p(-chance)
+        for count in range(hits + 1)
+    )
+    return math.fsum(map(math.exp, logs))
 
 
 def _worth(value: float, error: float, rows: float) -> float:

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from shared.guardrails import too_slow
-from shared.intervals import at_best, student
+from shared.intervals import at_most, certainly_worse, student
 from shared.metric_names import METRICS, OF_TASK
 from shared.serving.features import Feature
 from shared.tabular import metrics
@@ -57,16 +57,31 @@ def test_standard_errors_are_those_of_fresh_samples(task: str) -> None:
             assert said == pytest.approx(spread, rel=0.2)
 
 
-def test_shares_at_their_best_have_wilsons_bound() -> None:
-    """As scipy computes it, also where nothing or everything was found."""
-    for hits, rows in ((0, 30), (12, 40), (40, 40)):
-        share = hits / rows
-        error = math.sqrt(share * (1 - share) / rows)
-        measure = {"value": share, "error": error, "freedom": 1e9, "rows": rows}
-        known = stats.binomtest(hits, rows).proportion_ci(0.95, method="wilson")
-        assert at_best("recall", measure, alpha=0.025) == pytest.approx(known.high, abs=1e-6)
-        rate = at_best("false_positive_rate", measure, alpha=0.025)
-        assert rate == pytest.approx(known.low, abs=1e-6)
+@pytest.mark.parametrize("limit", [0.05, 0.5, 0.95])
+def test_shares_of_few_rows_are_judged_by_the_binomial_distribution(limit: float) -> None:
+    """As scipy has it, for shares that should be large and for those that should be small."""
+    for hits in range(31):
+        tail = stats.binom.cdf(hits, 30, limit)
+        assert at_most(hits, 30, limit) == pytest.approx(tail, rel=1e-9)
+        share = hits / 30
+        error = math.sqrt(share * (1 - share) / 30)
+        measure = {"value": share, "error": error, "freedom": 29, "rows": 30}
+        low = certainly_worse("recall", measure, limit, alpha=0.01)
+        assert low == (tail <= 0.01)
+        high = certainly_worse("false_positive_rate", measure, limit, alpha=0.01)
+        assert high == (stats.binom.sf(hits - 1, 30, limit) <= 0.01)
+
+
+def test_other_metrics_and_many_rows_are_judged_by_their_standard_error() -> None:
+    """Further beyond the limit than Student's quantile allows, on the wrong side of it only."""
+    for metric, worse in (("auroc", -1), ("log_loss", 1), ("recall", -1)):
+        for errors, broken in ((2.2, False), (2.5, True), (-9.0, False)):
+            value = 0.7 + worse * errors * 0.01
+            measure = {"value": value, "error": 0.01, "freedom": 1e6, "rows": 10**6}
+            if metric == "recall":
+                measure["error"] = 0.01 * 0.02
+                measure["value"] = 0.7 + worse * errors * measure["error"]
+            assert certainly_worse(metric, measure, 0.7, alpha=0.01) == broken
 
 
 def test_quantiles_without_scipy_are_students() -> None:
