@@ -423,6 +423,29 @@ def test_labels_of_scored_rows_are_learned_with_their_joined_columns() -> None:
     assert after.snapshot == before.snapshot
 
 
+def test_what_is_derived_of_aggregates_is_alike_in_every_form() -> None:
+    """An aggregate may be an input only; by key, ready-made, from rows and in batch the answers are
+    the same."""
+    columns = {**COLUMNS, "spent": {"type": "number", "exclude": True}}
+    derive = {"a_visit": "spent / visit_count", "log_spent": "log1p(spent)"}
+    world = trained(spec_of(columns=columns, derive=derive))
+    model = champion(world)
+    assert [one.name for one in model.schema.carried] == ["spent"]
+    people, visits = data(40, seed=8)
+    asked = {"people": without_target(people), "visits": lines(visits)}
+    answered = score(world, asked)
+    resolver = open_resolver(model.schema, model.package.sources, world.lake.download)
+    for row in answered:
+        row["visits"] = [visit for visit in visits if str(visit["id"]) == row["id"]]  # type: ignore[assignment]
+    for names in (("id", "age", *AGGREGATES), ("id", "age", "visits")):
+        records = [{name: row[name] or None for name in names} for row in answered]
+        resolved = resolver.resolve(records, world.clock.now()).records
+        scores = model.predict_records(resolved).score.tolist()
+        assert list(map(repr, scores)) == [row["score"] for row in answered]
+    by_key = resolver.resolve([{"id": "1", "age": 30}], world.clock.now())
+    assert 0 < model.predict_records(by_key.records).score[0] < 1
+
+
 def test_a_customer_keeps_the_side_whatever_is_known_of_it() -> None:
     """Sides go by the primary's key from the first training on; a model that began before that
     goes on by its features."""
