@@ -22,6 +22,7 @@ from functools import partial
 from typing import Any
 
 from flask import Flask, Response, request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from shared.errors import InvalidInstances, MillraceError
 from shared.ports import Bucket, Clock, Publisher
@@ -95,6 +96,8 @@ class Predictor:
 
     def _answer(self, protocol: Protocol, served: Served) -> Response:
         body = request.get_data(cache=False)
+        if len(body) >= MAX_BODY_BYTES and not request.content_length:
+            raise RequestEntityTooLarge  # werkzeug cuts a chunked body there and says nothing
         self.load.enter(body)
         try:
             asked = protocol.read(body, request.environ, served.model)

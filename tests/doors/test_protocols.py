@@ -439,15 +439,18 @@ def test_values_that_training_did_not_see_are_answered_and_counted(world: World)
 
 
 @pytest.mark.parametrize("path", ["/predict", "/invocations", V2])
-@pytest.mark.parametrize("length", [{"content_length": MAX_BODY_BYTES + 1}, {}])
-def test_bodies_that_are_too_large(world: World, path: str, length: dict[str, Any]) -> None:
-    """Whether their length is announced or not, in the protocol's shape."""
+@pytest.mark.parametrize("chunked", [False, True])
+def test_bodies_that_are_too_large(world: World, path: str, chunked: bool) -> None:
+    """Announced or not, in the protocol's shape; none is cut and answered in part."""
+    rows = b"age\n" + b"39\n" * (MAX_BODY_BYTES // 3)
     response = world.client.post(
         path,
-        input_stream=io.BytesIO(b" " * (MAX_BODY_BYTES + 1)),
-        content_type="application/json",
-        environ_overrides={} if length else {"wsgi.input_terminated": True},
-        **length,
+        content_type="text/csv" if path == "/invocations" else "application/json",
+        environ_overrides={
+            "wsgi.input": io.BytesIO(rows),
+            "wsgi.input_terminated": True,
+            "CONTENT_LENGTH": "" if chunked else str(len(rows)),
+        },
     )
     assert response.status_code == 413
     answer = response.get_json()
