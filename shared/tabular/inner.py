@@ -71,30 +71,32 @@ def fold_rows(
     times: NDArray[np.float64] | None = None,
 ) -> Folds:
     """Rows in folds, equal rows in one, or those of a group. With `times` there is one fold more,
-    the oldest, which is only learned from. Raises NotTrainable where a side of every fold is left
-    without a class."""
-    forward = times is not None
+    the oldest, which is only learned from; where too few moments or classes leave nothing to judge
+    that way, time does not count. Raises NotTrainable where a side of every fold is left without a
+    class."""
     if times is not None:
         fold = time_folds(times, count + 1)
+        if numbers := _numbers(task, rows, fold, forward=True):
+            return Folds(rows, fold, numbers, forward=True)
+    keys = row_keys(rows.columns, features)
+    # Groups of one row each need no keeping together, and classes are spread evenly without them.
+    together = groups is not None and len(set(groups)) < len(groups)
+    if groups is not None and together:
+        fold = group_folds(group_keys(groups, keys), count, seed)
     else:
-        keys = row_keys(rows.columns, features)
-        if groups is not None:
-            fold = group_folds(group_keys(groups, keys), count, seed)
-        else:
-            fold = folds(len(rows), count, seed, _classes(task, rows), keys)
-    numbers = _numbers(task, rows, fold, forward=forward)
-    if not numbers and (forward or groups is not None):
-        what = "no stretch of time" if forward else "no part of the groups"
+        fold = folds(len(rows), count, seed, _classes(task, rows), keys)
+    numbers = _numbers(task, rows, fold, forward=False)
+    if numbers:
+        return Folds(rows, fold, numbers)
+    if together:
         raise NotTrainable(
-            f"{what} has what it takes to judge a model that learned from the rest: a class stands "
-            "on one side only, or there is too little of it"
+            "no part of the groups can judge a model that learned from the others: a class stands "
+            "in too few of them"
         )
-    if not numbers:
-        raise NotTrainable(
-            "too many rows are equal in all features: a class has no two different rows to learn "
-            "from and to judge by"
-        )
-    return Folds(rows, fold, numbers, forward)
+    raise NotTrainable(
+        "too many rows are equal in all features: a class has no two different rows to learn from "
+        "and to judge by"
+    )
 
 
 def _classes(task: Task, rows: Examples) -> NDArray[np.float64] | None:

@@ -12,7 +12,10 @@ import pytest
 from shared import documents, paths
 from shared.errors import HeaderMismatch, NotTrainable
 from shared.runs import read_request
+from shared.serving.features import Feature
+from shared.tabular.dataset import Examples
 from shared.tabular.identity import prove
+from shared.tabular.inner import Folds, fold_rows
 from shared.usecases.training.loaded import Prepared, load_prepared
 from shared.usecases.training.stages import Training
 from shared.usecases.training.tuned import folds_of
@@ -205,6 +208,39 @@ def test_a_split_by_time_knows_when_each_holdout_row_was() -> None:
     found = _comparison(world)["holdout"]
     assert (found["kind"], found["by"], found["overlap"]) == ("time", "time", 0)
     assert found["doubles"] == prepared.record["doubles"]
+
+
+def test_folds_do_without_time_where_it_leaves_nothing_to_judge() -> None:
+    """Fit rows of one moment, or a class that only the newest have: shuffled, as for any file."""
+    examples = Examples({"n": np.arange(40.0)}, np.arange(40.0) % 2)
+    features = (Feature("n", "number"),)
+
+    def made(times: Any, **more: Any) -> Folds:
+        return fold_rows(examples, "binary", 4, 0, features, times=times, **more)
+
+    assert made(np.arange(40.0)).forward
+    once = made(np.zeros(40))
+    assert not once.forward
+    assert once.numbers == (0, 1, 2, 3)
+    late = Examples(examples.columns, (np.arange(40) >= 36).astype(np.float64))
+    assert not fold_rows(late, "binary", 4, 0, features, times=np.arange(40.0)).forward
+
+
+def test_keys_of_one_row_each_leave_classes_evenly_spread() -> None:
+    """A rare class is in every fold alike; groups would be dealt without a look at it."""
+    target = (np.arange(400) % 20 == 0).astype(np.float64)
+    examples = Examples({"n": np.arange(400.0)}, target)
+    names = [f"c{n}" for n in range(400)]
+    folds = fold_rows(examples, "binary", 4, 0, (Feature("n", "number"),), groups=names)
+    assert np.bincount(folds.fold, weights=target).tolist() == [5.0] * 4
+
+
+def test_one_class_in_one_group_cannot_be_judged() -> None:
+    """The refusal says that it is the groups."""
+    examples = Examples({"n": np.arange(100.0)}, (np.arange(100) < 20).astype(np.float64))
+    groups = [f"g{n // 20}" for n in range(100)]
+    with pytest.raises(NotTrainable, match="no part of the groups"):
+        fold_rows(examples, "binary", 4, 0, (Feature("n", "number"),), groups=groups)
 
 
 def test_datasets_of_before_are_read_as_they_were() -> None:
