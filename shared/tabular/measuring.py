@@ -140,9 +140,10 @@ def slices(
     *,
     min_rows: int,
     wanted: Collection[str] = (),
+    gaps: bool = True,
 ) -> list[dict[str, Any]]:
     """Every level of these columns; `wanted` are metrics beside those that are always said. `gap`
-    is how much worse a slice is than all other rows."""
+    is how much worse a slice is than all other rows; it takes most of the time."""
     shown = {*OF_SLICES[mine.task], *wanted}
     found = []
     for name in names:
@@ -151,7 +152,7 @@ def slices(
             if mine.task == "binary":
                 body["positives"] = int((mine.target[rows] > 0).sum())
             enough = body["rows"] >= min_rows
-            measured = _within(mine, rows, shown) if enough else {}
+            measured = _within(mine, rows, shown, gaps=gaps) if enough else {}
             found.append({**body, "enough": enough, "measures": measured})
     return found
 
@@ -170,16 +171,21 @@ def _levels(column: NDArray[Any]) -> list[tuple[str, NDArray[np.bool_]]]:
 
 
 def _within(
-    mine: Answered, rows: NDArray[np.bool_], shown: Collection[str]
+    mine: Answered, rows: NDArray[np.bool_], shown: Collection[str], *, gaps: bool
 ) -> dict[str, dict[str, Any]]:
     inside, outside = mine.of(rows), mine.of(~rows)
     found: dict[str, dict[str, Any]] = {}
     for metric in _metrics(mine.task):
-        one, rest = inside.influence(metric), outside.influence(metric)
+        if metric not in shown:
+            continue
+        one = inside.influence(metric)
         known = inside.estimate(one)
-        if metric not in shown or not known.defined or _rests_on(one) < MIN_RESTING:
+        if not known.defined or _rests_on(one) < MIN_RESTING:
             continue
         found[metric] = inside.measure(metric, one)
+        if not gaps:
+            continue
+        rest = outside.influence(metric)
         others = outside.estimate(rest)
         if not others.defined or _rests_on(rest) < MIN_RESTING:
             continue

@@ -38,6 +38,7 @@ def measurements(
             mine,
             min_rows=declared.min_rows,
             wanted=[*declared.worst, *declared.max_gap],
+            gaps=bool(declared.columns),  # nobody asks for those of columns that nobody named
         ),
         "package_bytes": sum(
             info.size_bytes for info in run.lake.list(paths.package(run.model, version))
