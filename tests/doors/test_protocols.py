@@ -489,6 +489,9 @@ def test_large_requests_wait_for_their_turn(world: World) -> None:
 def test_only_some_of_an_answer(world: World, expected: Any) -> None:
     """`parameters.output` on our own route."""
     body = {"instances": [RECORD, OTHER], "parameters": {"output": "label"}}
-    assert world.ask(body)[1]["predictions"] == expected.label
+    response = world.client.post("/predict", json=body, headers={"X-Prediction-Id": "mine"})
+    assert response.get_json() == {"predictions": expected.label, "model_version": "v1"}
+    assert response.headers["X-Prediction-Id"] == "mine"  # with -0 and -1 the ids of the rows
+    assert [line["prediction_id"] for line in world.log_lines()] == ["mine-0", "mine-1"]
     status, answer = world.ask({**body, "parameters": {"output": "all"}})
     assert (status, answer["error"]["code"]) == (400, "unknown_output")

@@ -25,12 +25,11 @@ from shared.serving.protocols.asked import (
     check_count,
     check_encoding,
     checked_records,
-    header_text,
     json_of,
     mimetype_of,
     output_of,
 )
-from shared.serving.protocols.outputs import values_of
+from shared.serving.protocols.outputs import headers_of, values_of
 
 if TYPE_CHECKING:
     from shared.serving.answers import Answer
@@ -75,13 +74,7 @@ def read(body: bytes, headers: Headers, model: LoadedModel) -> Asked:
 
 
 def write(answer: Answer, asked: Asked, model: LoadedModel) -> Written:  # noqa: ARG001 - as all do
-    headers = {"X-Model-Version": answer.version}
-    rows = answer.predictions
-    if len(rows) == 1:
-        headers["X-Prediction-Id"] = header_text(rows[0]["prediction_id"])
-    elif asked.request_id is None and answer.request_id is not None:
-        headers["X-Prediction-Id"] = answer.request_id
-    return Written({"predictions": values_of(answer, asked.output)}, headers)
+    return Written({"predictions": values_of(answer, asked.output)}, headers_of(answer))
 
 
 def refuse(refusal: Refusal) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from shared.serving.protocols.asked import (
     json_of,
     output_of,
 )
-from shared.serving.protocols.outputs import values_of
+from shared.serving.protocols.outputs import headers_of, values_of
 
 if TYPE_CHECKING:
     from shared.serving.answers import Answer
@@ -48,7 +48,7 @@ def write(answer: Answer, asked: Asked, model: LoadedModel) -> Written:  # noqa:
     }
     if answer.unknown is not None and answer.unknown.meant:
         body["warnings"] = answer.unknown.warnings()
-    return Written(body)
+    return Written(body, None if asked.output == "full" else headers_of(answer))
 
 
 def refuse(refusal: Refusal) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shared.serving.protocols.asked import Output
+from shared.serving.protocols.asked import Output, header_text
 
 if TYPE_CHECKING:
     from shared.serving.answers import Answer
@@ -18,6 +18,17 @@ def values_of(answer: Answer, output: Output) -> list[Any]:
     if output == "label":
         return [row["score"] if row["label"] is None else row["label"] for row in rows]
     return [shares_of(row) for row in rows]
+
+
+def headers_of(answer: Answer) -> dict[str, str]:
+    """Version and ids where the body has no place for them: of several rows the name that, with
+    `-` and a row's number, is its id."""
+    headers = {"X-Model-Version": answer.version}
+    rows = answer.predictions
+    name = rows[0]["prediction_id"] if len(rows) == 1 else answer.request_id
+    if name is not None:
+        headers["X-Prediction-Id"] = header_text(name)
+    return headers
 
 
 def shares_of(row: dict[str, Any]) -> list[float]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from shared.serving.protocols.asked import Asked, Written
 from shared.serving.protocols.native import read, refuse
-from shared.serving.protocols.outputs import values_of
+from shared.serving.protocols.outputs import headers_of, values_of
 
 if TYPE_CHECKING:
     from shared.serving.answers import Answer
@@ -26,7 +26,7 @@ NAME = "vertex"
 
 def write(answer: Answer, asked: Asked, model: LoadedModel) -> Written:  # noqa: ARG001 - as all do
     body = {"predictions": values_of(answer, asked.output)}
-    return Written(body, {"X-Model-Version": answer.version})
+    return Written(body, headers_of(answer))
 
 
 @dataclass(frozen=True, slots=True)
