@@ -78,7 +78,7 @@ SHIPPED = (REPOSITORY / "infra" / "specs" / "loan_default.yaml").read_text(encod
 def shipped(text: str = SHIPPED) -> Spec:
     """The spec that ships, with a quick training."""
     spec = load_spec(text, "loan_default.yaml")
-    quick = {"candidates": ("linear",), "trials": 1, "false_positive_ceiling": None}
+    quick = {"candidates": ("linear",), "trials": 1, "search": {}, "false_positive_ceiling": None}
     return spec.model_copy(update={"training": spec.training.model_copy(update=quick)})
 
 
