@@ -148,7 +148,7 @@ def check(world: World, path: str, data: bytes, content_type: str, **headers: st
     return response.status_code
 
 
-@settings(max_examples=400, deadline=2000, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, deadline=10_000, suppress_health_check=list(HealthCheck))
 @given(
     path=st.sampled_from(POSTED),
     body=BODIES,
@@ -162,7 +162,7 @@ def test_json_of_any_shape(
     check(world, path, json.dumps(body).encode(), content_type, **headers)
 
 
-@settings(max_examples=150, deadline=2000, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=10_000, suppress_health_check=list(HealthCheck))
 @given(
     path=st.sampled_from(POSTED),
     body=st.binary(max_size=200) | st.text(max_size=200).map(encoded),
@@ -173,7 +173,7 @@ def test_bytes_of_any_kind(world: World, path: str, body: bytes, content_type: s
     check(world, path, body, content_type)
 
 
-@settings(max_examples=150, deadline=2000, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=10_000, suppress_health_check=list(HealthCheck))
 @given(
     path=st.sampled_from([path for path in POSTED if "invocations" in path]),
     header=st.lists(NAMES | st.text(max_size=5), max_size=5),
@@ -277,7 +277,7 @@ def test_routes_that_only_take_posts(world: World, method: str) -> None:
             assert "POST" in response.headers["Allow"]
 
 
-@settings(max_examples=100, deadline=2000, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=10_000, suppress_health_check=list(HealthCheck))
 @given(
     path=st.sampled_from(
         [
