@@ -1,7 +1,10 @@
 """Approvals: versions that wait for a person. One object per version, decided by a swap.
 
     approvals/<model>/<version>.json
-        {model, version, against, sentence, requested_at, expires_at, decision: null | {...}}
+        {model, version, against, turn, sentence, requested_at, expires_at, decision: null | {...}}
+
+`against` is the champion of that time and `turn` the revision that made it serve; a decision has
+the `turn` of its own time. Approvals of before have neither turn.
 
 A spec whose protected keys changed waits in the same way: `version` is then `spec-<generation>`
 and `against` the generation that it would replace.
@@ -35,6 +38,7 @@ class Approval:
     expires_at: datetime
     decision: dict[str, Any] | None
     generation: int
+    turn: int | None = None
 
     @property
     def pending(self) -> bool:
@@ -45,6 +49,11 @@ class Approval:
         """The spec that waits, None where a version does."""
         return paths.generation_asked(self.version)
 
+    def holds_against(self, champion: str | None, turn: int) -> bool:
+        """True for an answer that was given about this champion, in this turn of it."""
+        answered = (self.decision or {}).get("turn")
+        return self.against == champion and answered in (None, turn)
+
     def message(self, facts: Sequence[str] = ()) -> ApprovalRequested:
         """What asks people. A version's run has its id; a spec's question stands for itself."""
         return ApprovalRequested(
@@ -52,6 +61,7 @@ class Approval:
             run_id=self.version,
             version=self.version,
             against=self.against,
+            turn=self.turn,
             sentence=self.sentence,
             facts=list(facts),
         )
@@ -64,16 +74,19 @@ def ask(
     sentence: str,
     expires: timedelta,
     *,
+    turn: int,
     lake: Bucket,
     clock: Clock,
 ) -> Approval:
     """Ask once; a repeat finds the first question (and maybe its answer). A question that is open,
-    or was approved, against another champion is asked anew."""
+    or was approved, against a champion of before is asked anew; who comes late with such a champion
+    changes nothing."""
     now = clock.now()
     body = {
         "model": model,
         "version": version,
         "against": against,
+        "turn": turn,
         "sentence": sentence,
         "requested_at": timestamp(now),
         "expires_at": timestamp(now + expires),
@@ -83,10 +96,12 @@ def ask(
     if documents.create(lake, name, body):
         return _parse(body, documents.read(lake, name).generation)
     found = documents.read(lake, name)
-    answer = (found.body["decision"] or {}).get("action", "approve")
-    if found.body["against"] != against and answer == "approve":
+    there = _parse(found.body, found.generation)
+    later = there.turn is None or turn > there.turn
+    open_still = there.pending or (there.decision or {})["action"] == "approve"
+    if later and open_still and not there.holds_against(against, turn):
         return _parse(body, documents.swap(lake, name, body, generation=found.generation))
-    return _parse(found.body, found.generation)
+    return there
 
 
 def find(model: str, version: str, *, lake: Bucket) -> Approval | None:
@@ -104,13 +119,22 @@ def every(model: str = "", *, lake: Bucket) -> Iterator[Approval]:
 
 
 def decide(
-    approval: Approval, action: str, *, by: str, reason: str, lake: Bucket, clock: Clock
+    approval: Approval,
+    action: str,
+    *,
+    by: str,
+    reason: str,
+    turn: int | None = None,
+    lake: Bucket,
+    clock: Clock,
 ) -> Approval:
-    """Record a decision; the one in force comes back, which may be somebody else's."""
+    """Record a decision; the one in force comes back, which may be somebody else's. `turn` is the
+    champion's that the person knew of."""
     name = paths.approval(approval.model, approval.version)
     found = documents.read(lake, name)
     if found.body.get("decision") is None and found.generation == approval.generation:
-        decision = {"action": action, "by": by, "reason": reason, "at": timestamp(clock.now())}
+        at = timestamp(clock.now())
+        decision = {"action": action, "by": by, "reason": reason, "at": at, "turn": turn}
         body = {**found.body, "decision": decision}
         try:
             return _parse(body, documents.swap(lake, name, body, generation=found.generation))
@@ -129,4 +153,5 @@ def _parse(body: dict[str, Any], generation: int) -> Approval:
         expires_at=parse_time(body["expires_at"]),
         decision=body["decision"],
         generation=generation,
+        turn=body.get("turn"),
     )

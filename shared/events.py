@@ -141,7 +141,8 @@ class RunFailed(_Outcome):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelPromoted(_Outcome):
-    """The serving manifest now names this version. `revision` counts the manifest's moves."""
+    """The serving manifest now names this version. `revision` counts the manifest's moves;
+    `decided_at` is when somebody decided it, however late this is said again."""
 
     KEY: ClassVar[tuple[str, ...]] = ("model", "version", "revision")
     version: str
@@ -149,26 +150,31 @@ class ModelPromoted(_Outcome):
     revision: int
     by: str
     sentence: str
+    decided_at: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelNotPromoted(_Outcome):
-    """A version was judged, or declined by a person, and the champion stays."""
+    """A version was judged, or declined by a person, and the champion stays. `decided_at` as in
+    ModelPromoted."""
 
     KEY: ClassVar[tuple[str, ...]] = ("model", "run_id", "version")
     version: str
     by: str
     sentence: str
+    decided_at: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ApprovalRequested(_Outcome):
-    """A version waits for a person; `sentence` says why. Against another champion the question
-    is another one. A spec waits as version `spec-<generation>`; `facts` are its changes."""
+    """A version waits for a person; `sentence` says why. Against another champion, or in another
+    `turn` of it, the question is another one. A spec waits as version `spec-<generation>`; `facts`
+    are its changes."""
 
-    KEY: ClassVar[tuple[str, ...]] = ("model", "run_id", "version", "against")
+    KEY: ClassVar[tuple[str, ...]] = ("model", "run_id", "version", "against", "turn")
     version: str
     against: str | None = None
+    turn: int | None = None
     sentence: str
     facts: list[str] = field(default_factory=list)
 

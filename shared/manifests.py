@@ -98,6 +98,11 @@ def parse_manifest(body: Mapping[str, Any], generation: int) -> Manifest:
     )
 
 
+def turn_of(manifest: Manifest | None) -> int:
+    """The champion's turn, 0 where there is none."""
+    return manifest.turn if manifest else 0
+
+
 def read_manifest(model: str, *, lake: Bucket) -> Manifest | None:
     """None while the model has no champion."""
     found = documents.read(lake, paths.manifest(model))

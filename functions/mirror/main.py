@@ -24,10 +24,10 @@ main = boundary.function(
             event.model, event.version, ports()
         ),
         events.ModelPromoted: lambda event, delivery: mirror_promotion(
-            event.model, event.version, delivery.said_at, ports()
+            event, delivery.said_at, ports()
         ),
         events.ModelNotPromoted: lambda event, delivery: mirror_refusal(
-            event.model, event.version, delivery.said_at, ports()
+            event, delivery.said_at, ports()
         ),
         events.SweepDue: lambda _, __: look_for_moved_aliases(ports()),
     },

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from shared import approvals, documents, paths
 from shared.approvals import Approval
 from shared.errors import InProgress, NotAllowed
-from shared.manifests import Manifest, read_manifest, set_pinned
+from shared.manifests import Manifest, read_manifest, set_pinned, turn_of
 from shared.moves import ROLLBACK
 from shared.usecases import experimenting, spec_changes
 from shared.usecases.promote import carry_out, move_to
@@ -61,11 +61,13 @@ def _answer(decision: Decision, ports: Promote) -> str:
             f"{decision.version} of {decision.model} does not wait for an approval; waiting: "
             f"{', '.join(waiting) or 'none'}"
         )
+    of_spec = approval.spec_generation is not None
     approval = approvals.decide(
         approval,
         decision.action,
         by=decision.by,
         reason=decision.reason,
+        turn=None if of_spec else turn_of(read_manifest(decision.model, lake=ports.lake)),
         lake=ports.lake,
         clock=ports.clock,
     )
@@ -77,7 +79,7 @@ def _answer(decision: Decision, ports: Promote) -> str:
             f"{decision.version} was decided already: {taken['action']} by {taken['by']} at "
             f"{taken['at']}"
         )
-    if approval.spec_generation is not None:
+    if of_spec:
         return _answer_spec(approval, ports)
     outcome = carry_out(approval, ports)
     return {

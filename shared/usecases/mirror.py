@@ -18,6 +18,7 @@ from datetime import datetime
 
 from shared import documents, paths
 from shared.errors import TrackingUnavailable
+from shared.events import ModelNotPromoted, ModelPromoted, parse_time
 from shared.manifests import Manifest, read_manifest, served_models
 from shared.ports import Registry
 from shared.usecases.moved_alias import Mirror, MovedAlias
@@ -56,29 +57,36 @@ def mirror_challenger(model: str, version: str, ports: Mirror) -> str:
     return _CHALLENGER
 
 
-def mirror_promotion(model: str, version: str, said_at: datetime, ports: Mirror) -> str:
+def mirror_promotion(event: ModelPromoted, said_at: datetime, ports: Mirror) -> str:
     """Point every champion at the manifest's, whatever order events came in, and let the promoted
     version tell its decision. Raises TrackingUnavailable."""
+    model, version, decided = event.model, event.version, _decided_at(event, said_at)
 
     def follow(registry: Registry) -> None:
-        _follow(model, registry, ports, said_at)
+        _follow(model, registry, ports, decided)
         _describe(model, version, registry, ports)
 
     with_each(ports.registries, follow)
     return _CHAMPION
 
 
-def mirror_refusal(model: str, version: str, said_at: datetime, ports: Mirror) -> str:
+def mirror_refusal(event: ModelNotPromoted, said_at: datetime, ports: Mirror) -> str:
     """Let a version tell that it was refused, and take an alias back that was moved to it before.
     Raises TrackingUnavailable."""
+    model, version, decided = event.model, event.version, _decided_at(event, said_at)
 
     def follow(registry: Registry) -> None:
         if registry.alias(model, _CHAMPION) == version:
-            _follow(model, registry, ports, said_at)
+            _follow(model, registry, ports, decided)
         _describe(model, version, registry, ports)
 
     with_each(ports.registries, follow)
     return "refused"
+
+
+def _decided_at(event: ModelPromoted | ModelNotPromoted, said_at: datetime) -> datetime:
+    """When it was decided; messages of before only tell when they were said."""
+    return parse_time(event.decided_at) if event.decided_at else said_at
 
 
 def look_for_moved_aliases(ports: Mirror) -> int:
@@ -108,18 +116,19 @@ def _look(model: str, registry: Registry, ports: Mirror) -> int:
     return 0
 
 
-def _follow(model: str, registry: Registry, ports: Mirror, said_at: datetime | None) -> None:
+def _follow(model: str, registry: Registry, ports: Mirror, decided: datetime | None) -> None:
     """Point the champion at the manifest's, unless somebody moved it and nothing was decided since.
-    `said_at` is when the decision was published that this is about, None for a sweep."""
+    `decided` is when that was which this is about, None for a sweep."""
     manifest = read_manifest(model, lake=ports.lake)
     if manifest is None:
         return
     written = _written(model, registry, ports)
     alias, hand = registry.alias(model, _CHAMPION), MovedAlias(model, registry, ports)
     if _moved_by_hand(alias, manifest, written):
-        # Decided anew after mirror had last done its work, or, for a decision that left the
-        # champion where it is, after the move was seen.
-        if manifest.revision == written.revision and not hand.seen_before(str(alias), said_at):
+        # The champion was moved after mirror had last done its work (a pin is no such decision),
+        # or, for a decision that left it where it is, that was taken after the move was seen.
+        moved = manifest.turn > written.revision
+        if not moved and not hand.seen_before(str(alias), decided):
             hand.report(str(alias), manifest)
             return
         hand.say_taken_back(str(alias), manifest)
@@ -129,7 +138,7 @@ def _follow(model: str, registry: Registry, ports: Mirror, said_at: datetime | N
     _remember(model, about_to, registry, ports)
     registry.set_alias(model, _CHAMPION, version)
     if read_manifest(model, lake=ports.lake) != manifest:
-        _follow(model, registry, ports, said_at)
+        _follow(model, registry, ports, decided)
         return
     _remember(model, _Written([manifest.version], manifest.revision), registry, ports)
     hand.forget()

@@ -20,8 +20,9 @@ from shared.events import (
     PromotionRequested,
     RunFailed,
     RunRejected,
+    parse_time,
 )
-from shared.manifests import Manifest, move_champion, read_manifest
+from shared.manifests import Manifest, move_champion, read_manifest, turn_of
 from shared.moves import DECISION, Move
 from shared.policy import Verdict, worth_knowing
 from shared.runs import RunRequest
@@ -93,6 +94,8 @@ def request_promotion(event: PromotionRequested, ports: Promote) -> str:
         f"{event.instead_of} keeps serving until somebody decides."
     )
     decision = documents.read(ports.lake, paths.version(model, version, "decision.json")).body
+    if decision and event.seen_at and parse_time(decision["at"]) >= parse_time(event.seen_at):
+        return str(finish(model, version, manifest, ports))  # this was asked, and answered
     if not decision:
         comparison = documents.read(ports.lake, paths.version(model, version, "comparison.json"))
         facts = str(comparison.body.get("sentence", ""))
@@ -129,7 +132,7 @@ def carry_out(approval: Approval, ports: Promote) -> str:
         return settle_refusal(model, version, ports, by=by, sentence=reason, action=action)
     if action != "approve":
         return settle_refusal(model, version, ports, by=by, sentence=f"Declined: {reason}.")
-    if (manifest.version if manifest else None) != approval.against:
+    if not approval.holds_against(manifest.version if manifest else None, turn_of(manifest)):
         return _compare_again(model, version, manifest, ports)
     sentence = f"Approved: {reason}."
     move = move_to(model, version, manifest, ports, by=by, cause=_cause(version), reason=sentence)
@@ -152,11 +155,16 @@ def _ask(
         manifest.version if manifest else None,
         sentence,
         spec.promotion.approval_expires,
+        turn=turn_of(manifest),
         lake=ports.lake,
         clock=ports.clock,
     )
     if not approval.pending:
         return carry_out(approval, ports)
+    # Whoever decided it since `manifest` was read may have been too early to see this question.
+    finished = finish(model, version, read_manifest(model, lake=ports.lake), ports)
+    if finished:
+        return finished
     supersede(model, version, ports)
     ports.say(approval.message(worth_knowing(verdict)))
     ports.note(model, version, "approval-requested", sentence=approval.sentence)
@@ -165,8 +173,8 @@ def _ask(
 
 def _compare_again(model: str, version: str, manifest: Manifest | None, ports: Promote) -> str:
     against = manifest.version if manifest else None
-    turn = manifest.turn if manifest else 0  # each turn of this champion asks anew
-    key = runs.comparison_key(model, version, against, turn)
+    # Each turn of this champion asks anew.
+    key = runs.comparison_key(model, version, against, turn_of(manifest))
     claim = claims.take(
         paths.claim(key), key, lake=ports.lake, clock=ports.clock, seconds=ports.claim_seconds
     )

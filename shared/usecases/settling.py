@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from shared import approvals, documents, paths, runs
@@ -72,14 +73,15 @@ def carried_out(approval: Approval, ports: Promote) -> bool:
 
 
 def record_move(model: str, move: Move, sentence: str, ports: Promote) -> None:
-    """Publish a move that a person made; it settles a version that was not decided yet."""
+    """Publish a move that a person made, or wants as it is; it settles a version that was not
+    decided yet."""
     settled = documents.read(ports.lake, paths.version(model, move.version, "decision.json"))
     if not settled.exists:
         settle_promotion(model, move.version, move, ports, sentence=sentence)
     elif settled.body.get("revision") == move.revision:
-        _announce(settled.body, ports)
+        _announce(settled.body, ports, decided=ports.clock.now())
     else:
-        _say_promoted(model, move, sentence, ports)
+        _say_promoted(model, move, sentence, ports, timestamp(ports.clock.now()))
 
 
 def settle_refusal(
@@ -147,19 +149,21 @@ def _settle(body: dict[str, Any], ports: Promote) -> str:
     return _announce(documents.require(ports.lake, name), ports)
 
 
-def _announce(body: Mapping[str, Any], ports: Promote) -> str:
-    """Publish and note a settled decision; the note is the last step."""
+def _announce(body: Mapping[str, Any], ports: Promote, *, decided: datetime | None = None) -> str:
+    """Publish and note a settled decision; the note is the last step. `decided` is when a person
+    wanted the same once more."""
     model, version, action = body["model"], body["version"], str(body["action"])
     _write_letter(body, ports)
     _close_question(body, ports)
     facts = {"version": version, "by": body["by"], "sentence": body["sentence"]}
+    at = timestamp(decided) if decided else body["at"]
     if action == "promoted":
         supersede(model, version, ports)
         move = Move(body["revision"], version, body["previous"], body["by"], body["at"], "")
-        _say_promoted(model, move, body["sentence"], ports)
+        _say_promoted(model, move, body["sentence"], ports, at)
         facts["previous"] = body["previous"]
     elif action == "not_promoted":
-        ports.say(ModelNotPromoted(model=model, run_id=version, **facts))
+        ports.say(ModelNotPromoted(model=model, run_id=version, **facts, decided_at=at))
     elif action == "expired":
         ports.say(_expired(model, version, body["sentence"]))
     ports.note(model, version, NOTES[action], **facts)
@@ -175,7 +179,7 @@ def _write_letter(body: Mapping[str, Any], ports: Promote) -> None:
     )
 
 
-def _say_promoted(model: str, move: Move, sentence: str, ports: Promote) -> None:
+def _say_promoted(model: str, move: Move, sentence: str, ports: Promote, at: str) -> None:
     end_moved(model, read_manifest(model, lake=ports.lake), ports)
     ports.say(
         ModelPromoted(
@@ -186,6 +190,7 @@ def _say_promoted(model: str, move: Move, sentence: str, ports: Promote) -> None
             revision=move.revision,
             by=move.by,
             sentence=sentence,
+            decided_at=at,
         )
     )
 
@@ -213,12 +218,12 @@ def _close_question(body: Mapping[str, Any], ports: Promote) -> None:
 
 def supersede(model: str, version: str, ports: Promote) -> None:
     """A newer question, or a newer champion, ends the pending questions about older versions."""
-    why = {"by": "policy", "reason": f"{version} is newer"}
+    by, why = "policy", f"{version} is newer"
     for approval in approvals.every(model, lake=ports.lake):
         older = approval.spec_generation is None and approval.version < version
         if older and approval.pending:
             decided = approvals.decide(
-                approval, "superseded", **why, lake=ports.lake, clock=ports.clock
+                approval, "superseded", by=by, reason=why, lake=ports.lake, clock=ports.clock
             )
             # A person may have answered in the same moment: then the answer is carried out.
             if (decided.decision or {}).get("action") == "superseded":
@@ -226,7 +231,7 @@ def supersede(model: str, version: str, ports: Promote) -> None:
                     model,
                     approval.version,
                     ports,
-                    by=why["by"],
-                    sentence=why["reason"],
+                    by=by,
+                    sentence=why,
                     action="superseded",
                 )

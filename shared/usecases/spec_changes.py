@@ -61,6 +61,7 @@ def ask(asked: RegisteredSpec, in_force: RegisteredSpec, ports: Ports) -> Approv
         str(in_force.generation),
         _question(asked, in_force.generation, protected(found)),
         in_force.spec.promotion.approval_expires,
+        turn=in_force.generation,
         lake=ports.lake,
         clock=ports.clock,
     )
@@ -86,9 +87,9 @@ def supersede(newest: RegisteredSpec, ports: Ports) -> None:
 def end_question(approval: Approval, ports: Ports) -> None:
     """Supersede a question that is open, and carry out however it was decided."""
     if approval.pending:
-        words = {"by": "policy", "reason": "a newer spec was dropped"}
+        why = "a newer spec was dropped"
         approval = approvals.decide(
-            approval, "superseded", **words, lake=ports.lake, clock=ports.clock
+            approval, "superseded", by="policy", reason=why, lake=ports.lake, clock=ports.clock
         )
     if not approval.pending:
         carry_out(approval, ports)

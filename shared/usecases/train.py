@@ -18,6 +18,7 @@ from shared.boundary import Task
 from shared.errors import NotTrainable
 from shared.events import ComparisonCompleted, Event, RunEvent, TrainingCompleted
 from shared.ports import Bucket, Clock, Publisher, Registry, Tracker
+from shared.serving.package import LoadedModel
 from shared.spec.registry import read_generation
 from shared.usecases.training import (
     compared,
@@ -72,13 +73,8 @@ def _train(run: Training, *, tracker: Tracker | None, registries: Sequence[Regis
     code = {"code_version": run.code_version or None}  # a retry may run newer code
     records["fitted"] = run.stage("fitted", lambda: fitting.fit_best(run, data, recipes) | code)
     model = fitting.load_version(run, records["fitted"])
-    records["compared"] = run.stage(
-        "compared",
-        lambda: _write_comparison(
-            run,
-            run.version,
-            compared.compare(run, run.version, data, model, records["fitted"]),
-        ),
+    records["compared"] = _compared(
+        run, "compared", run.version, data=data, model=model, fitted=records["fitted"]
     )
     records[numbered.STAGE] = run.stage(
         numbered.STAGE,
@@ -116,25 +112,27 @@ def _compare_only(run: Training) -> str:
         run.model, version, stages[prepared.STAGE], lake=run.lake
     )
     model = fitting.load_version(run, stages["fitted"], version)
-    run.stage(
-        "compared-again",
-        lambda: _write_comparison(
-            run, version, compared.compare(run, version, data, model, stages["fitted"])
-        ),
-    )
+    _compared(run, "compared-again", version, data=data, model=model, fitted=stages["fitted"])
     return version
 
 
-def _write_comparison(run: Training, version: str, body: dict[str, Any]) -> dict[str, Any]:
-    """comparison.json is the latest comparison of the version: that is what promote judges."""
-    run.lake.write(
-        paths.version(run.model, version, "comparison.json"),
-        documents.dumps(body),
-        content_type="application/json",
-    )
-    looks.note_look(run.model, run.version, body, lake=run.lake)
-    facts = {
-        key: body[key]
-        for key in ("metric", "challenger", "champion", "gain", "gain_lower", "sentence")
-    }
-    return {"comparison": body, "facts": facts}
+def _compared(
+    run: Training,
+    stage: str,
+    version: str,
+    *,
+    data: Prepared,
+    model: LoadedModel,
+    fitted: dict[str, Any],
+) -> dict[str, Any]:
+    """The stage's record. What it holds is told afterwards: of two attempts, which may have met
+    different champions, the first that was recorded counts."""
+
+    def compare() -> dict[str, Any]:
+        body = compared.compare(run, version, data, model, fitted)
+        shown = ("metric", "challenger", "champion", "gain", "gain_lower", "sentence")
+        return {"comparison": body, "facts": {key: body[key] for key in shown}}
+
+    record = run.stage(stage, compare)
+    looks.tell(run.model, version, run.version, record["comparison"], lake=run.lake)
+    return record

@@ -12,7 +12,7 @@ from shared.adapters.memory import MemoryRegistry
 from shared.ports import TrackedVersion, VersionFacts
 from tests.support.crashing import Story, crash_everywhere
 from tests.support.system import SPEC, System
-from tests.support.working import ALWAYS, everything, trained
+from tests.support.working import ALWAYS, everything, repeat, trained
 
 WORSE: dict[str, Any] = {"gain_lower": -1.0}
 
@@ -126,6 +126,21 @@ def test_a_duplicate_of_an_old_decision_undoes_nothing() -> None:
         assert _champion(system) == second
         system.clock.advance(60)
         system.tick()
+    assert len(system.published("PromotionRequested")) == 1
+
+
+def test_an_old_decision_that_is_said_again_undoes_nothing() -> None:
+    """The outcomes of both trainings are delivered once more, long after the alias was moved, and
+    promote says how they ended: that was decided before the move. So was a pin no decision about
+    the champion."""
+    system, first, second = _two(**WORSE)
+    _move(system, second)
+    system.clock.advance(60)
+    system.decide(model="m", action="pin", reason="audit week")
+    for version in (first, second):
+        repeat(system, version)
+        assert _champion(system) == second
+    assert _said(system, "points at") == []
     assert len(system.published("PromotionRequested")) == 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -230,6 +231,74 @@ def test_comparing_again_uses_the_champion_of_the_day(world: World) -> None:
     assert comparison["version"] == other
     assert comparison["evidence"] == "sufficient" or comparison["holdout"]["rows"] < 150
     assert world.names("models/") == before
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        paths.run_stage(MODEL, AGAIN, "compared.json"),
+        paths.version(MODEL, AGAIN, "comparison.json"),
+    ],
+    ids=["record", "comparison"],
+)
+def test_a_zombie_training_does_not_bring_its_old_comparison_back(world: World, where: str) -> None:
+    """An attempt that was given up wakes when its version was compared again with the champion of
+    now: that comparison stays the one that promote judges."""
+    other, late = "20260107T100000-00000005", "20260107T110000-00000006"
+    world.ask(csv_bytes([*rows(400), *rows(400, seed=6)]), other)
+    world.train(other)
+    world.ask(csv_bytes([*rows(400), *rows(400, seed=5)]), AGAIN)
+    lake = world.lake
+
+    class Sleeps:
+        """Sleeps over what the others do."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(lake, name)
+
+        def write(self, name: str, data: bytes, **more: Any) -> Any:
+            if name == where and not later:
+                later.append(name)
+                world.train(AGAIN, attempt=2)
+                world.promote(other)
+                world.ask_comparison(AGAIN, late)
+                world.train(late)
+            return lake.write(name, data, **more)
+
+    later: list[str] = []
+    world.train(AGAIN, lake=Sleeps())
+    assert later
+    comparison = world.document(paths.version(MODEL, AGAIN, "comparison.json"))
+    assert comparison["against"] == other
+    names = [name for name in world.names(f"comparisons/{MODEL}/") if AGAIN in name]
+    assert [world.document(name)["against"] for name in names] == [RUN]
+
+
+@pytest.mark.parametrize("trouble", ["gone", "changed", "rows"])
+def test_a_champion_that_cannot_be_read_is_not_comparable(world: World, trouble: str) -> None:
+    """Its package or its rows are gone or are other bytes: the training still ends with a version,
+    which waits for a person. What serves cannot keep its successors away."""
+    name = paths.package(MODEL, RUN, "package.json")
+    if trouble == "rows":
+        name = paths.dataset(MODEL, RUN, "data.csv.gz")
+    world.lake.delete(name)
+    if trouble != "gone":
+        world.lake.write(name, b"{}")
+    world.ask(csv_bytes([*rows(400), *rows(400, seed=5)]), AGAIN)
+    world.train(AGAIN)
+    comparison = world.document(paths.version(MODEL, AGAIN, "comparison.json"))
+    assert (comparison["against"], comparison["evidence"]) == (RUN, "not_comparable")
+    assert "cannot be compared" in comparison["sentence"]
+
+
+def test_nothing_is_added_to_rows_that_are_gone(world: World) -> None:
+    """A retraining continues the champion's dataset; without it the run is rejected at once and
+    says what to do, instead of dying three times."""
+    label = _label(world, rows(300, seed=1))
+    world.lake.delete(paths.dataset(MODEL, RUN, "data.csv.gz"))
+    world.ask_again(RUN, [label], AGAIN)
+    with pytest.raises(NotTrainable, match="drop a training file instead"):
+        world.train(AGAIN)
 
 
 def test_a_champion_that_needs_other_columns_is_not_comparable(world: World) -> None:

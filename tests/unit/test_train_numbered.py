@@ -136,6 +136,21 @@ def test_a_training_that_failed_keeps_its_number(world: World) -> None:
     assert about["predecessor"] == RUN
 
 
+def test_a_training_that_slept_over_another_one_keeps_its_number(world: World) -> None:
+    """It had taken 1.0.1 when its machine went away; another training took 1.0.2 and was stored
+    before it was tried again: still 1.0.1, and no number is given to it twice."""
+    where = paths.run_stage(MODEL, SECOND, "numbered.json")
+    world.ask(csv_bytes(rows(400, seed=1)), SECOND)
+    with pytest.raises(Crash):
+        world.train(SECOND, lake=DiesAt(world.lake, where))
+    assert again(world, THIRD, 2) == "1.0.2"
+    world.train(SECOND, 2)
+    assert number_of(world, SECOND) == "1.0.1"
+    about = world.document(paths.version(MODEL, SECOND, "version.json"))
+    assert about["predecessor"] == RUN
+    assert len(world.names(paths.numbers(MODEL))) == 3
+
+
 def test_comparing_again_numbers_nothing(world: World) -> None:
     """A comparison makes no version."""
     world.ask_comparison(RUN, SECOND)

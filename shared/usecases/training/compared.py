@@ -13,7 +13,7 @@ import numpy as np
 
 from shared import documents, paths
 from shared.budget import ALPHA
-from shared.errors import ObjectNotFound
+from shared.errors import ObjectNotFound, PackageInvalid
 from shared.manifests import Manifest, read_manifest
 from shared.ports import Bucket
 from shared.serving.columns import Columns
@@ -206,14 +206,19 @@ def _rival(
 ) -> _Rival:
     if manifest is None or manifest.version == version:
         return _Rival()
-    champion = load_champion(manifest, run.lake)
+    try:
+        champion = load_champion(manifest, run.lake)
+    except (ObjectNotFound, PackageInvalid) as error:
+        # What is wrong with it must not keep the version out that could take its place.
+        return _Rival(manifest.version, why_not=f"its package cannot be read ({error})")
     why = _incomparable(run, manifest.version, champion, prepared, held)
     if why:
         return _Rival(manifest.version, why_not=why)
     try:
         learned = _learned(run.model, manifest.version, run.lake)
-    except ObjectNotFound:
-        return _Rival(manifest.version, why_not="the rows it was fitted on are no longer there")
+    except (ObjectNotFound, PackageInvalid):
+        why = "the rows it was fitted on are no longer there, or are other ones"
+        return _Rival(manifest.version, why_not=why)
     by = common(prepared.split_by, learned.split_by)
     used = fitted_before(prepared.dataset, learned.dataset, champion.schema, by)
     free = ~np.array(used, bool)
@@ -239,7 +244,7 @@ def _incomparable(
 
 
 def load_champion(manifest: Manifest, lake: Bucket) -> LoadedModel:
-    """The model that serves. Raises PackageInvalid."""
+    """The model that serves. Raises PackageInvalid, ObjectNotFound."""
     return load(lambda name: lake.read(manifest.package + name).data, manifest.files)
 
 
@@ -255,7 +260,7 @@ def _labels(model: LoadedModel) -> tuple[str, ...]:
 
 
 def _learned(model: str, version: str, lake: Bucket) -> Prepared:
-    """The rows that a version was made from. Raises ObjectNotFound."""
+    """The rows that a version was made from. Raises ObjectNotFound, PackageInvalid."""
     record = documents.require(lake, paths.run_stage(model, version, _RECORD))
     return load_prepared(model, version, record, lake=lake)
 

@@ -1,6 +1,7 @@
-"""How often a holdout was looked at: one small object per comparison with a champion.
+"""What a comparison found, where others look for it, and how often a holdout was looked at.
 
-    comparisons/<model>/<run>-<holdout>.json
+    models/<model>/<version>/comparison.json    the version's latest
+    comparisons/<model>/<run>-<holdout>.json    one small object per comparison with a champion
 
 Counting is listing names. A run that is tried again finds its own name and does not count itself.
 """
@@ -13,6 +14,7 @@ from typing import Any
 
 from shared import documents, paths
 from shared.budget import Looks
+from shared.errors import PreconditionFailed
 from shared.ports import Bucket
 
 
@@ -31,11 +33,23 @@ def looks_before(model: str, run_id: str, holdout: str, *, lake: Bucket) -> Look
     return Looks(holdout, len(earlier), same)
 
 
-def note_look(model: str, run_id: str, comparison: dict[str, Any], *, lake: Bucket) -> None:
-    """Remember a comparison in which a gain over a champion was measured."""
-    if comparison["gain"] is None:
+def tell(
+    model: str, version: str, run_id: str, comparison: dict[str, Any], *, lake: Bucket
+) -> None:
+    """Make this the version's comparison.json, which promote judges, and remember it as a look if a
+    gain over a champion was measured. Run ids begin with their time: the comparison of a later run
+    stays, however late this comes."""
+    if comparison["gain"] is not None and comparison.get("budget"):
+        name = paths.comparison(model, f"{run_id}-{comparison['budget']['holdout']}.json")
+        kept = ("version", "against", "gain", "gain_lower", "alpha", "evidence")
+        documents.create(lake, name, {key: comparison[key] for key in kept})
+    name, body = paths.version(model, version, "comparison.json"), {**comparison, "run_id": run_id}
+    while True:
+        there = documents.read(lake, name)
+        if there.body == body or there.body.get("run_id", "") > run_id:
+            return
+        try:
+            documents.swap(lake, name, body, generation=there.generation)
+        except PreconditionFailed:
+            continue
         return
-    name = paths.comparison(model, f"{run_id}-{comparison['budget']['holdout']}.json")
-    kept = ("version", "against", "gain", "gain_lower", "alpha", "evidence")
-    body = documents.dumps({key: comparison[key] for key in kept})
-    lake.write(name, body, content_type="application/json")

@@ -44,12 +44,21 @@ def in_words(body: dict[str, Any]) -> str:
 
 def _taken(run: Training) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
     """The number that this run has already, and that of the version stored last."""
-    found = [info.name for info in run.lake.list(paths.numbers(run.model))]
-    found.sort(key=_number_in, reverse=True)
-    for name in found:
-        body = documents.require(run.lake, name)
-        if body["version"] == run.version:
-            return body, None
+    found = sorted(
+        run.lake.list(paths.numbers(run.model)),
+        key=lambda info: _number_in(info.name),
+        reverse=True,
+    )
+    # Another training may have been stored since, with a higher one; what is older than the run is
+    # not its own (generations grow with time within a bucket).
+    asked = documents.read(run.lake, paths.run_request(run.model, run.version)).generation
+    for info in found:
+        if info.generation > asked:
+            body = documents.require(run.lake, info.name)
+            if body["version"] == run.version:
+                return body, None
+    for info in found:
+        body = documents.require(run.lake, info.name)
         if is_stored(run.model, body["version"], lake=run.lake):
             return None, body
     return None, None

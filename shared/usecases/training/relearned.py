@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from shared import documents, paths
-from shared.errors import NotTrainable
+from shared.errors import NotTrainable, ObjectNotFound, PackageInvalid
 from shared.runs import RetrainCause
 from shared.serving.cells import BadCell
 from shared.serving.columns import Schema
@@ -52,12 +52,7 @@ class _New:
 
 def prepare_labelled(run: Training, cause: RetrainCause) -> dict[str, Any]:
     """The record of a retraining. Raises NotTrainable when nothing new can be joined."""
-    champion = load_prepared(
-        run.model,
-        cause.champion,
-        documents.require(run.lake, paths.run_stage(run.model, cause.champion, f"{STAGE}.json")),
-        lake=run.lake,
-    )
+    champion = _champion(run, cause.champion)
     schema = _schema(run, champion)
     new = _collect(run, cause, schema, champion)
     corrected = {label.prediction_id for label in new.labels}
@@ -108,6 +103,17 @@ class _Keys:
     new_rows: list[bytes]
     used: dict[bytes, Side]
     held: frozenset[bytes] | None = None
+
+
+def _champion(run: Training, version: str) -> Prepared:
+    name = paths.run_stage(run.model, version, f"{STAGE}.json")
+    try:
+        return load_prepared(run.model, version, documents.require(run.lake, name), lake=run.lake)
+    except (ObjectNotFound, PackageInvalid) as error:
+        raise NotTrainable(
+            f"the rows that the champion {version} was made from, which labels that came back are "
+            f"added to, cannot be read ({error}); drop a training file instead"
+        ) from error
 
 
 def _keys(champion: Prepared, new: _New, schema: Schema) -> _Keys:
