@@ -269,7 +269,8 @@ def stop_experiment(
     if promote and manifest is not None and manifest.version == running.against:
         judged = verdict.get("sentence") or "Nobody judged it."
         why = f"experiment {running.id}: {reason or 'no reason given'}. {judged}".rstrip(".")
-        say(decide(context, "promote", model, running.version, why))
+        only = {"instead_of": running.against}
+        say(decide(context, "promote", model, running.version, why, facts=only))
 
 
 def _verdict(context: Context, record: Record) -> dict[str, Any]:

@@ -22,7 +22,8 @@ from shared.usecases.settling import Promote, record_move
 @dataclass(frozen=True, slots=True)
 class Decision:
     """`by` is the verified caller; `version` is the champion to leave for a rollback, the
-    experiment to stop for a stop. `facts` are what else an experiment needs."""
+    experiment to stop for a stop. `facts` are what else an experiment needs; of a promotion, the
+    champion that it is to be `instead_of`, and no other."""
 
     model: str
     action: str
@@ -114,6 +115,13 @@ def _promote(decision: Decision, ports: Promote) -> str:
         # Maybe by this very request, which died before it could say so.
         record_move(decision.model, manifest.moves[-1], sentence, ports)
         return f"{decision.version} is the champion of {decision.model} already."
+    instead_of = decision.facts.get("instead_of")
+    if manifest and instead_of not in (None, manifest.version):
+        raise NotAllowed(
+            f"{decision.version} was held against {instead_of}, but {manifest.version} is the "
+            f"champion of {decision.model} now; to promote it all the same: millrace versions "
+            f"promote {decision.model} {decision.version}"
+        )
     revision = manifest.revision if manifest else 0
     cause = f"promote:{decision.version}:{revision}"
     move = move_to(

@@ -62,14 +62,18 @@ def finish(model: str, version: str, manifest: Manifest | None, ports: Promote) 
     return settle_promotion(model, version, moved, ports, sentence="")
 
 
-def carried_out(approval: Approval, ports: Promote) -> bool:
-    """True when the version is decided and everybody has been told."""
-    model, version = approval.model, approval.version
+def told(model: str, version: str, ports: Promote) -> bool:
+    """True when the version is decided and everybody knows."""
     settled = documents.read(ports.lake, paths.version(model, version, "decision.json"))
-    if not settled.exists or approval.pending:
+    if not settled.exists:
         return False
     name = NOTES[settled.body["action"]]
     return documents.read(ports.lake, paths.run_event(model, version, name)).exists
+
+
+def carried_out(approval: Approval, ports: Promote) -> bool:
+    """True when the question is answered, its version decided, and everybody knows."""
+    return not approval.pending and told(approval.model, approval.version, ports)
 
 
 def record_move(model: str, move: Move, sentence: str, ports: Promote) -> None:

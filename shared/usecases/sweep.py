@@ -2,8 +2,8 @@
 
 Waiting files (released or refused), open batches (closed, or given up), lanes (dead executions
 started again, outcomes published that their jobs did not live to publish, scores that wait too
-long for a champion), approvals that expire or were decided and not carried out, moves of champions
-whose audit object a crash kept from being written, experiments that ended and were not taken out,
+long for a champion), approvals that expire or were decided and not carried out, champions whose
+decision or audit object a crash kept from being written, experiments that ended and were not taken out,
 or whose planned end has come.
 """
 
@@ -21,7 +21,7 @@ from shared.moves import keep
 from shared.ports import JobRunner
 from shared.usecases import batches, experimenting, spec_changes
 from shared.usecases.promote import carry_out
-from shared.usecases.settling import Promote, carried_out
+from shared.usecases.settling import Promote, carried_out, finish, told
 from shared.usecases.starting import Intake
 from shared.usecases.waiting import settle
 
@@ -93,7 +93,14 @@ def _look_after_lane(name: str, ports: Promote, jobs: JobRunner) -> int:
 
 def _look_after_moves(model: str, ports: Promote) -> int:
     manifest = read_manifest(model, lake=ports.lake)
-    return keep(model, manifest.journal, lake=ports.lake) if manifest else 0
+    if manifest is None:
+        return 0
+    count = keep(model, manifest.journal, lake=ports.lake)
+    if told(model, manifest.version, ports):
+        return count
+    # A person made it serve, and the request died before it said so: perhaps nobody asks again.
+    finish(model, manifest.version, manifest, ports)
+    return count + 1
 
 
 def _look_after_approval(name: str, ports: Promote) -> int:

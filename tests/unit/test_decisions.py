@@ -9,7 +9,7 @@ import pytest
 
 from shared import approvals, documents, paths, runs
 from shared.events import RunRejected
-from tests.support.crashing import Story, crash_everywhere
+from tests.support.crashing import Crash, Story, crash_everywhere
 from tests.support.promises import check_promises
 from tests.support.system import CSV, SPEC, System, store_version
 from tests.support.working import (
@@ -73,6 +73,33 @@ def test_an_answer_is_carried_out_though_nobody_asks_again(after: bool) -> None:
         assert system.champion() == version
         assert state_of(system, version) == "promoted"
         assert len({item["id"] for item in system.published("ModelPromoted")}) == 1
+
+    assert crash_everywhere(tell, after=after) > 3
+
+
+@both
+def test_a_promotion_by_hand_is_told_though_nobody_asks_again(after: bool) -> None:
+    """The person's request died somewhere: the champion is as it was, or the version serves, is
+    decided, and nobody is asked about it any more."""
+
+    def tell(story: Story) -> None:
+        system = story.system
+        version = drop_training(system, ASKING)
+        story.drain()
+        story.arm()
+        try:
+            system.decide(model="m", version=version, action="promote", reason="I know")
+        except Crash:
+            story.fuse.armed = False
+            system.fresh_doors()
+        story.tick()
+        story.drain()
+        story.check()
+        serves = system.champion() == version
+        assert state_of(system, version) == ("promoted" if serves else "awaiting_approval")
+        (question,) = approvals.every("m", lake=system.lake)
+        assert question.pending == (not serves)
+        assert len({item["id"] for item in system.published("ModelPromoted")}) == int(serves)
 
     assert crash_everywhere(tell, after=after) > 3
 

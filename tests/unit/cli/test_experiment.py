@@ -124,6 +124,28 @@ def test_a_promotion_that_was_cut_off_is_done_by_the_same_command(desk: Desk) ->
     assert desk.champion() == CHALLENGER
 
 
+def test_what_was_held_against_a_former_champion_replaces_no_other(desk: Desk) -> None:
+    """The champion moves while somebody stops the experiment and promotes: the new champion was
+    never compared with the challenger, so it stays, and the person is told how to go on."""
+    desk("start", MODEL, CHALLENGER)
+    third, decide_there = "20260103T000000-cccccccc", desk.decide
+
+    def moves_after_the_stop(*args: Any) -> tuple[int, Any]:
+        answer = decide_there(*args)
+        if args[2]["action"] == "experiment-stop":
+            desk.trial.coefficients[third] = {"age": 1.0}
+            desk.trial.store_version(third)
+            desk.trial.promote(third)
+        return answer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decide, "request", moves_after_the_stop)
+        result = desk("stop", MODEL, "--promote", "--anyway")
+    assert result.exit_code == 1
+    assert f"millrace versions promote {MODEL} {CHALLENGER}" in result.output
+    assert desk.champion() == third
+
+
 def test_keeping_the_champion_is_the_default(desk: Desk) -> None:
     """And a stop of what is over says how it ended."""
     desk("start", MODEL, CHALLENGER)
