@@ -3,8 +3,8 @@
 Waiting files (released or refused), open batches (closed, or given up), lanes (dead executions
 started again, outcomes published that their jobs did not live to publish, scores that wait too
 long for a champion), approvals that expire or were decided and not carried out, champions whose
-decision or audit object a crash kept from being written, experiments that ended and were not taken out,
-or whose planned end has come.
+decision or audit object a crash kept from being written, experiments that ended and were not taken
+out, or whose planned end has come.
 """
 
 from __future__ import annotations

@@ -11,8 +11,9 @@ import pytest
 from shared import documents, paths
 from shared.errors import NotTrainable
 from shared.events import ComparisonCompleted
+from shared.spec.registry import register
 from shared.tabular.dataset import unpack
-from tests.unit.tabular.world import MODEL, RUN, World, csv_bytes, rows
+from tests.unit.tabular.world import MODEL, RUN, World, csv_bytes, rows, spec_of
 
 SCORED = "20260106T090000-00000001"
 AGAIN = "20260107T090000-00000002"
@@ -303,9 +304,6 @@ def test_nothing_is_added_to_rows_that_are_gone(world: World) -> None:
 
 def test_a_champion_that_needs_other_columns_is_not_comparable(world: World) -> None:
     """Columns that went away make a comparison impossible; that is said, not guessed."""
-    from shared.spec.registry import register
-    from tests.unit.tabular.world import spec_of
-
     spec = spec_of(columns={"age": {"type": "number"}, "city": {}, "y": {}})
     world.generation = register(MODEL, spec, "later", lake=world.lake, clock=world.clock).generation
     data = [[row[0], row[2], row[3]] for row in rows(400)]
@@ -315,3 +313,33 @@ def test_a_champion_that_needs_other_columns_is_not_comparable(world: World) -> 
     assert comparison["evidence"] == "not_comparable"
     assert "gain" in comparison["sentence"]
     assert comparison["gain_lower"] is None
+
+
+def test_a_retraining_follows_the_spec_of_now() -> None:
+    """Also where the columns are those that the champion's file had: the version has the recipe
+    that its number and its spec generation tell of. What the champion's rows lack is said."""
+    world = World(spec_of(columns={}, derive={"ratio": "gain / age"}))
+    world.ask(csv_bytes(rows(400)))
+    world.train()
+    world.promote(RUN)
+    world.clock.advance(timedelta(days=2))
+    label = _label(world, rows(400, seed=1))
+    _register(world, derive={"product": "gain * age"})
+    world.ask_again(RUN, [label], AGAIN)
+    world.train(AGAIN)
+    about = world.document(paths.version(MODEL, AGAIN, "version.json"))
+    schema = world.document(paths.package(MODEL, AGAIN, "package.json"))["schema"]
+    assert about["semantic_version"] == "1.1.0"
+    assert [item["name"] for item in schema["derive"]] == ["product"]
+    assert [item["name"] for item in schema["features"]] == ["age", "gain", "city"]
+    _register(world, derive={"product": "gain * height"})
+    world.ask_again(RUN, [label], "20260108T090000-00000003")
+    with pytest.raises(NotTrainable, match="lack height"):
+        world.train("20260108T090000-00000003")
+
+
+def _register(world: World, **changes: Any) -> None:
+    spec = spec_of(columns={}, **changes)
+    world.clock.advance(timedelta(minutes=1))
+    found = register(MODEL, spec, f"{world.clock.now()}", lake=world.lake, clock=world.clock)
+    world.generation = found.generation

@@ -12,15 +12,20 @@ the row's old target.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from shared import documents, paths
 from shared.errors import NotTrainable, ObjectNotFound, PackageInvalid
+from shared.rules.binding import Kind
+from shared.rules.expressions import parse_value
 from shared.runs import RetrainCause
 from shared.serving.cells import BadCell
 from shared.serving.columns import Schema
+from shared.spec.model import Spec
+from shared.spec.parts import Column
 from shared.tabular.dataset import Cells, Dataset, Side, columns_of
 from shared.tabular.reading.blocks import block_of
 from shared.tabular.splitting import Labelled, group_keys, labelled_sides, row_keys
@@ -185,16 +190,13 @@ def _group(cell: str, schema: Schema) -> str:
 
 
 def _schema(run: Training, champion: Prepared) -> Schema:
-    """The spec's features where it names any, else those of the champion. Raises NotTrainable."""
-    if not run.spec.columns:
-        return champion.schema
-    schema = schema_of(run)
-    missing = [
-        name
-        for name in (*schema.names, run.spec.target.column)
-        if name not in champion.dataset.cells
-    ]
-    group = run.spec.training.group_column
+    """What the spec of now makes of the champion's columns; where it names none, the champion's
+    own are taken. Raises NotTrainable, BadSpec."""
+    spec = run.spec if run.spec.columns else _with_columns(run.spec, champion.schema)
+    derived_of = (parse_value(text).columns for text in spec.derive.values())
+    wanted = [*spec.feature_names(), *chain.from_iterable(derived_of), spec.target.column]
+    missing = [name for name in dict.fromkeys(wanted) if name not in champion.dataset.cells]
+    group = spec.training.group_column
     if group is not None and champion.split_by != ("group", group):
         missing.append(group)
     if missing:
@@ -202,7 +204,19 @@ def _schema(run: Training, champion: Prepared) -> Schema:
             f"the champion's rows lack {', '.join(missing)}, which the spec has now; "
             f"drop a training file instead"
         )
-    return schema
+    return schema_of(replace(run, spec=spec))
+
+
+def _with_columns(spec: Spec, schema: Schema) -> Spec:
+    """The spec with the columns that were found in the file of another training."""
+    carried = {feature.name for feature in schema.carried}
+    columns = {
+        feature.name: Column(type=feature.kind, exclude=feature.name in carried)
+        for feature in schema.inputs
+        if feature.name not in spec.derived
+    }
+    kind: Kind = "number" if spec.task == "regression" else "category"
+    return spec.model_copy(update={"columns": {**columns, spec.target.column: Column(type=kind)}})
 
 
 def _used(keys: list[bytes], sides: list[Side]) -> dict[bytes, Side]:
