@@ -17,6 +17,7 @@ from shared import documents, paths, runs
 from shared.boundary import Task
 from shared.errors import NotTrainable
 from shared.events import ComparisonCompleted, Event, RunEvent, TrainingCompleted
+from shared.manifests import read_manifest
 from shared.ports import Bucket, Clock, Publisher, Registry, Tracker
 from shared.serving.package import LoadedModel
 from shared.spec.registry import read_generation
@@ -129,10 +130,14 @@ def _compared(
     different champions, the first that was recorded counts."""
 
     def compare() -> dict[str, Any]:
-        body = compared.compare(run, version, data, model, fitted)
+        champion = read_manifest(run.model, lake=run.lake)
+        if champion is not None and champion.version == version:
+            return {"comparison": None, "facts": {"why": "it serves already"}}
+        body = compared.compare(run, version, data, model, fitted, champion=champion)
         shown = ("metric", "challenger", "champion", "gain", "gain_lower", "sentence")
         return {"comparison": body, "facts": {key: body[key] for key in shown}}
 
     record = run.stage(stage, compare)
-    looks.tell(run.model, version, run.version, record["comparison"], lake=run.lake)
+    if record["comparison"] is not None:
+        looks.tell(run.model, version, run.version, record["comparison"], lake=run.lake)
     return record

@@ -8,12 +8,23 @@ from typing import Any
 import pytest
 
 from shared import approvals, documents
+from shared.errors import AliasMoved
 from shared.events import PromotionRequested, publish
 from shared.manifests import read_manifest
 from shared.usecases import promote
+from tests.support.experimenting import FACTS, store_package
 from tests.support.promises import check_promises
-from tests.support.system import System, store_version
-from tests.support.working import ALWAYS, ASKING, DAY, compare, everything, state_of, trained
+from tests.support.system import CSV, EVERY_FUNCTION, SPEC, System, store_version
+from tests.support.working import (
+    ALWAYS,
+    ASKING,
+    DAY,
+    compare,
+    drop_training,
+    everything,
+    state_of,
+    trained,
+)
 
 OLDER = "20250101T000000-00000000"
 
@@ -169,3 +180,98 @@ def test_a_request_of_an_alias_that_was_answered_says_nothing_anew() -> None:
     assert len(system.cloud.messenger.posted) == before
     assert state_of(system, second) == "not_promoted"
     check_promises(system)
+
+
+# --- somebody acts right before policy swaps the manifest ----------------------------------------
+
+
+def _settle_all(system: System) -> None:
+    """Comparisons that were asked for run, and everything is delivered."""
+    system.drain(advance=True)
+    while system.running():
+        for execution in system.running():
+            version = system.request(execution.env["RUN_ID"]).version
+            assert version is not None
+            compare(system, version)
+        system.drain(advance=True)
+    system.tick()
+    system.drain(advance=True)
+
+
+@pytest.mark.parametrize("action", ["rollback", "pin", "experiment-start", "promote"])
+def test_policy_does_not_win_against_a_person_who_is_quicker(action: str) -> None:
+    """A better version is about to be promoted when somebody rolls back, pins, starts an
+    experiment or promotes another one: the swap is lost and judged anew. Where automation is held
+    a person is asked; in no case is what the person did undone."""
+    system = everything()
+    first, second = trained(system, SPEC), trained(system)
+    store_version(system.lake, "m", OLDER, against=None)
+    for version in (second, OLDER):
+        store_package(system, version)
+    more: dict[str, dict[str, Any]] = {
+        "rollback": {"version": second},
+        "pin": {},
+        "experiment-start": {"version": OLDER, "facts": FACTS},
+        "promote": {"version": OLDER},
+    }
+
+    def person() -> None:
+        reply, status = system.decide(model="m", action=action, reason="quicker", **more[action])
+        assert status == 200, reply
+
+    patch = between(system, promote, "move_champion", person)
+    try:
+        third = drop_training(system)
+        system.drain(advance=True)
+    finally:
+        patch.undo()
+    _settle_all(system)
+    wanted = {"rollback": first, "promote": third}.get(action, second)
+    assert system.champion() == wanted
+    held = action != "promote"
+    assert state_of(system, third) == ("awaiting_approval" if held else "promoted")
+    reply, status = system.decide(model="m", action="approve", version=third)
+    assert (status if held else 200, system.champion()) == (200, third), reply
+    _settle_all(system)
+    manifest = read_manifest("m", lake=system.lake)
+    assert manifest is not None
+    moves = [move.version for move in manifest.moves]
+    assert moves.count(third) == 1
+    check_promises(system, posted_twice=1)  # made-up comparisons: two questions may read alike
+
+
+def test_of_two_challengers_at_once_the_second_is_compared_with_the_first() -> None:
+    """Both are better than the champion of now, and both are decided at the same time: each ends
+    once, and whoever comes second is held against the one that won."""
+    system = everything()
+    trained(system, SPEC)
+    others = tuple(name for name in EVERY_FUNCTION if name != "promote")
+    quicker, slower = (_trained_only(system, others) for _ in range(2))
+    ports = system.doors["promote"].ports()
+
+    def other() -> None:
+        assert promote.decide_version("m", quicker, ports) == "promoted"
+
+    patch = between(system, promote, "move_champion", other)
+    try:
+        with pytest.raises(AliasMoved):
+            promote.decide_version("m", slower, ports)
+    finally:
+        patch.undo()
+    assert system.champion() == quicker
+    system.drain(advance=True)
+    assert len({item["id"] for item in system.published("ComparisonRequested")}) == 1
+    _settle_all(system)
+    assert system.champion() == slower
+    assert [state_of(system, version) for version in (quicker, slower)] == ["promoted"] * 2
+    check_promises(system)
+
+
+def _trained_only(system: System, functions: tuple[str, ...]) -> str:
+    """A version that promote has not heard of."""
+    system.clock.advance(60)
+    source = system.drop("m/train/a.csv", CSV + b"%d,z,no\n" % len(system.run_ids()))
+    system.drain(only=functions)
+    system.train()
+    system.drain(only=functions)
+    return str(system.claim(source)["run_id"])

@@ -292,6 +292,25 @@ def test_a_champion_that_cannot_be_read_is_not_comparable(world: World, trouble:
     assert "cannot be compared" in comparison["sentence"]
 
 
+def test_a_version_that_serves_meanwhile_is_not_compared_with_itself(world: World) -> None:
+    """Somebody promoted it by hand while it waited to be compared again: what was found about it
+    before stays, instead of a comparison with nobody."""
+    late = "20260107T110000-00000006"
+    world.ask(csv_bytes([*rows(400), *rows(400, seed=5)]), AGAIN)
+    world.train(AGAIN)
+    name = paths.version(MODEL, AGAIN, "comparison.json")
+    before = world.document(name)
+    world.promote(AGAIN)
+    world.ask_comparison(AGAIN, late)
+    for attempt in (1, 2):
+        ended = world.train(late, attempt)
+        assert ended == ComparisonCompleted(model=MODEL, run_id=late, version=AGAIN)
+    assert world.document(name) == before
+    world.promote(RUN)
+    assert world.train(late, 3) == ended
+    assert world.document(name) == before
+
+
 def test_nothing_is_added_to_rows_that_are_gone(world: World) -> None:
     """A retraining continues the champion's dataset; without it the run is rejected at once and
     says what to do, instead of dying three times."""

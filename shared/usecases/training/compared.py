@@ -14,7 +14,7 @@ import numpy as np
 from shared import documents, paths
 from shared.budget import ALPHA
 from shared.errors import ObjectNotFound, PackageInvalid
-from shared.manifests import Manifest, read_manifest
+from shared.manifests import Manifest
 from shared.ports import Bucket
 from shared.serving.columns import Columns
 from shared.serving.package import LoadedModel, load
@@ -65,11 +65,13 @@ def compare(
     prepared: Prepared,
     model: LoadedModel,
     fitted: dict[str, Any],
+    *,
+    champion: Manifest | None,
 ) -> dict[str, Any]:
-    """comparison.json of a version against the present champion."""
+    """comparison.json of a version against the present champion, which is another one."""
     fit, holdout = prepared.sides()
     held = _side_cells(prepared.dataset, "holdout")
-    rival = _rival(run, read_manifest(run.model, lake=run.lake), version, prepared, held)
+    rival = _rival(run, champion, prepared, held)
     answers = answers_of(model, prepared, held)
     free = rival.free if rival.free is not None else np.ones(len(holdout), bool)
     rows = holdout.take(free)
@@ -201,10 +203,8 @@ def guardrails(
     return found
 
 
-def _rival(
-    run: Training, manifest: Manifest | None, version: str, prepared: Prepared, held: Cells
-) -> _Rival:
-    if manifest is None or manifest.version == version:
+def _rival(run: Training, manifest: Manifest | None, prepared: Prepared, held: Cells) -> _Rival:
+    if manifest is None:
         return _Rival()
     try:
         champion = load_champion(manifest, run.lake)
