@@ -122,6 +122,7 @@ def _promote(decision: Decision, ports: Promote) -> str:
             f"champion of {decision.model} now; to promote it all the same: millrace versions "
             f"promote {decision.model} {decision.version}"
         )
+    _check_package(decision.model, decision.version, ports)
     revision = manifest.revision if manifest else 0
     cause = f"promote:{decision.version}:{revision}"
     move = move_to(
@@ -145,6 +146,7 @@ def _rollback(decision: Decision, ports: Promote) -> str:
     if manifest.version == left:
         if manifest.replaced is None:
             raise NotAllowed(f"{decision.model} has no previous version to go back to")
+        _check_package(decision.model, manifest.replaced, ports)
         cause = f"{ROLLBACK}{manifest.revision}"
         move = move_to(
             decision.model,
@@ -163,6 +165,20 @@ def _rollback(decision: Decision, ports: Promote) -> str:
         f"{move.name} serves {decision.model} again instead of {left}. Automation is held until "
         f"`millrace unpin {decision.model}`."
     )
+
+
+def _check_package(model: str, version: str, ports: Promote) -> None:
+    """A predictor that cannot load a version goes on with the last one: nobody is to be told that
+    this one serves. Raises NotAllowed."""
+    about = documents.require(ports.lake, paths.version(model, version, "version.json"))
+    there = {info.name for info in ports.lake.list(paths.package(model, version))}
+    files: list[str] = list(about["package"]["files"])
+    gone = [name for name in files if paths.package(model, version, name) not in there]
+    if gone:
+        raise NotAllowed(
+            f"{version} of {model} cannot serve: {', '.join(gone)} of its package is gone. Another "
+            f"one: millrace versions promote {model} VERSION"
+        )
 
 
 def _pin(decision: Decision, ports: Promote) -> str:

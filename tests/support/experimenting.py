@@ -27,7 +27,7 @@ def store_package(system: System, version: str, **changes: Any) -> None:
     features = [{"name": name} for name in ("a", "b")]
     body = {"task": "binary", "labels": ["no", "yes"], "schema": {"features": features}}
     name = paths.package("m", version, "package.json")
-    documents.create(system.lake, name, {**body, **changes})
+    system.lake.write(name, documents.dumps({**body, **changes}))
 
 
 def start(system: System, **facts: Any) -> tuple[dict[str, Any], int]:

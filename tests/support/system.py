@@ -256,6 +256,7 @@ def store_version(
             }
         ),
     )
+    documents.create(lake, paths.package(model, version, "package.json"), {})
     comparison = {
         "version": version,
         "against": against,

@@ -122,6 +122,20 @@ def test_rolling_back_twice_goes_further_back_or_nowhere() -> None:
     assert third in reply["sentence"]
 
 
+@pytest.mark.parametrize("action", ["rollback", "promote"])
+def test_nobody_is_told_that_a_version_serves_which_cannot_be_loaded(action: str) -> None:
+    """The package of the version to go to was deleted. The predictor would go on with the one that
+    serves, so the person hears of it at once, and nothing moves."""
+    system = everything()
+    first, second = trained(system, SPEC), trained(system)
+    system.lake.delete(paths.package("m", first, "package.json"))
+    version = second if action == "rollback" else first
+    reply, status = system.decide(model="m", action=action, version=version)
+    assert (status, system.champion()) == (409, second)
+    assert "package.json" in reply["sentence"]
+    assert first in reply["sentence"]
+
+
 def test_a_question_asked_anew_while_it_is_answered_is_said() -> None:
     """The answer to a question that changed meanwhile is not taken; the person is told."""
     system = everything()
