@@ -4,7 +4,7 @@
 #   make PYTHON=/path/to/python3.12 demo
 
 MODEL ?= adult_income
-BENCH ?= cold_start served validate memory
+BENCH ?= cold_start predict served validate memory
 ARGS ?=
 PYTHON ?=
 export PYTHON
@@ -43,7 +43,7 @@ format: setup ## let ruff rewrite what it can
 types: setup ## mypy, strict
 	@$(run) -m mypy
 
-bench: setup ## cold starts, drop to served, rows per second, memory (BENCH="validate" for one)
+bench: setup ## cold starts, the predictor beside its peers, drop to served, ... (BENCH=predict for one)
 	@for name in $(BENCH); do $(run) tests/bench/$$name.py $(ARGS) || exit 1; done
 
 quality: setup ## the shipped specs on real data, about half an hour (MILLRACE_DATA=folder; ARGS=adult_income)
