@@ -9,7 +9,7 @@ every move of the champion.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +45,8 @@ class Manifest:
     policies: tuple[Move, ...] = ()
     unknown_fields: str = "count"
     coerce: str = "lenient"
+    redact: tuple[str, ...] = ()
+    log_sample: float = 1.0
 
     @property
     def journal(self) -> tuple[Move, ...]:
@@ -95,6 +97,8 @@ def parse_manifest(body: Mapping[str, Any], generation: int) -> Manifest:
         policies=tuple(map(Move.of, body.get("policies", ()))),
         unknown_fields=body.get("unknown_fields", "count"),
         coerce=body.get("coerce", "lenient"),
+        redact=tuple(body.get("redact", ())),
+        log_sample=body.get("log_sample", 1.0),
     )
 
 
@@ -129,6 +133,8 @@ def move_champion(
     clock: Clock,
     unknown_fields: str = "count",
     coerce: str = "lenient",
+    redact: Sequence[str] = (),
+    log_sample: float = 1.0,
 ) -> Move:
     """Swap the champion for `version` (a version.json body), against exactly `current`,
     which ends an experiment against the former champion. Raises AliasMoved when the manifest is
@@ -155,6 +161,8 @@ def move_champion(
         "log": log,
         "unknown_fields": unknown_fields,
         "coerce": coerce,
+        "redact": list(redact),
+        "log_sample": log_sample,
         "promoted_at": move.at,
         "by": by,
         "moves": _kept(current.moves if current else (), move),

@@ -52,7 +52,8 @@ class BatchRun:
 
 @dataclass(frozen=True, slots=True)
 class OnlineLine:
-    """One answered row. `experiment` says how it was dealt, where one ran."""
+    """One row that was asked about; a refused one has an `error` and no score. `experiment` says
+    how it was dealt, where one ran, `redacted` which cells of `instance` are not told."""
 
     version: str
     time: datetime
@@ -62,6 +63,7 @@ class OnlineLine:
     label: str | None
     error: str | None
     experiment: dict[str, Any] | None = None
+    redacted: tuple[str, ...] = ()
 
     @property
     def by_challenger(self) -> bool:
@@ -142,7 +144,7 @@ def read_log_day(day: date, *, lake: Bucket, about: str = "") -> Iterator[dict[s
 def online_lines(
     model: str, start: datetime, end: datetime, *, lake: Bucket
 ) -> Iterator[OnlineLine]:
-    """The model's answers of [start, end), each prediction id once."""
+    """The model's answers and refused rows of [start, end), each prediction id once."""
     seen: set[str] = set()
     for day in log_days(start, end):
         for line in read_log_day(day, lake=lake):
@@ -160,6 +162,7 @@ def online_lines(
                     label=line.get("label"),
                     error=line.get("error"),
                     experiment=line.get("experiment"),
+                    redacted=tuple(line.get("redacted", ())),
                 )
 
 
@@ -173,7 +176,8 @@ def find_online(
         if not wanted:
             break
         for line in read_log_day(day, lake=lake):
-            if line["model"] == model and line["prediction_id"] in wanted:
+            answered = not line.get("error")
+            if answered and line["model"] == model and line["prediction_id"] in wanted:
                 found[line["prediction_id"]] = parse_time(line["time"])
                 wanted.discard(line["prediction_id"])
     return found

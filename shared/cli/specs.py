@@ -17,7 +17,7 @@ from shared.cli.known import unknown
 from shared.errors import BadSpec, ObjectNotFound, UnreadableText
 from shared.files import guards
 from shared.ports import Bucket
-from shared.spec.consequences import consequences
+from shared.spec.consequences import consequences, redaction_costs
 from shared.spec.differences import Difference, differences
 from shared.spec.effective import effective, render, written
 from shared.spec.load import complaints, dump_spec, load_spec
@@ -48,11 +48,14 @@ def check(file: Path, as_json: bool) -> None:
         else:
             click.echo("\n".join(problems), err=True)
         raise SystemExit(REFUSED) from error
+    notes = list(redaction_costs(found))
     if as_json:
-        show_json({"file": str(file), "ok": True, "problems": []})
+        show_json({"file": str(file), "ok": True, "problems": [], "notes": notes})
         return
     columns = f"{len(found.columns)} columns" if found.columns else "columns as the file has them"
     click.echo(f"{file}: {found.task}, target {found.target.column}, {columns}")
+    for note in notes:
+        click.echo(f"note: {note}")
 
 
 @spec.command()

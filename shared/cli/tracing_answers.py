@@ -61,7 +61,10 @@ def online_answer(line: dict[str, Any], lake: Bucket) -> dict[str, Any]:
         "time": line["time"],
         **{key: line.get(key) for key in ("score", "label", "error", "experiment")},
         "record": None,
-        "asked": line.get("instance") or {},
+        "asked": {
+            **(line.get("instance") or {}),
+            **dict.fromkeys(line.get("redacted", ()), "(redacted)"),
+        },
         "object": None,
         "happened": happened(model, prediction_id, None, time, lake),
     }

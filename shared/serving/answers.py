@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from shared.errors import MillraceError
 from shared.serving.manifest import Beside
 from shared.serving.unknown import UnknownFields
 from shared.serving.watching import Odd
@@ -32,9 +31,9 @@ class Dealt:
 
 
 class Answer(NamedTuple):
-    """`predictions` are in the records' order; `unlogged` rows have no line in the log, because
-    of `log_problem`. `dealt` is there while an experiment runs: rows then say by themselves which
-    version answered, and `version` is the champion unless the challenger answered all.
+    """`predictions` are in the records' order. `dealt` is there while an experiment runs: rows then
+    say by themselves which version answered, and `version` is the champion unless the challenger
+    answered all.
 
     `request_id` is the name of a request of several rows, which are its name and their number,
     save where a record brought its own. `odd` counts values that were answered all the same,
@@ -42,8 +41,6 @@ class Answer(NamedTuple):
 
     version: str
     predictions: list[dict[str, Any]]
-    unlogged: int = 0
-    log_problem: MillraceError | None = None
     dealt: Dealt | None = None
     request_id: str | None = None
     odd: Odd | None = None

@@ -27,12 +27,13 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from shared.errors import InvalidInstances, MillraceError
 from shared.ports import Bucket, Clock, Publisher
 from shared.serving.about import About
-from shared.serving.counting import count_answer, log_line
+from shared.serving.counting import count_answer, count_lost, log_line
 from shared.serving.direct import DirectModel
 from shared.serving.load import Load
 from shared.serving.lookup import Lookup, Models
 from shared.serving.manifest import INTERVAL_SECONDS, Served, ServedModels
 from shared.serving.metrics import Metrics
+from shared.serving.prediction_log import PredictionLog
 from shared.serving.protocols import mlflow_scoring, native, open_inference, vertex
 from shared.serving.protocols.asked import JSON, Protocol
 from shared.serving.protocols.refusing import MAX_BODY_BYTES, REFUSALS, refusal_of
@@ -48,9 +49,15 @@ class Predictor:
 
     lookup: Lookup
 
-    def __init__(self, publisher: Callable[[], Publisher], clock: Callable[[], Clock]) -> None:
-        self.metrics, self.load = Metrics(), Load()
-        self._publisher, self._clock = publisher, clock
+    def __init__(
+        self,
+        publisher: Callable[[], Publisher],
+        clock: Callable[[], Clock],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self.metrics, self.load, self._clock = Metrics(), Load(), clock
+        lost = partial(count_lost, self.metrics)
+        self.log = PredictionLog(publisher, on_lost=lost, monotonic=monotonic)
 
     @property
     def models(self) -> Models:
@@ -62,6 +69,10 @@ class Predictor:
             names = self.models.names()
             for name in names if len(names) <= _PRELOADED else []:
                 self.models.get(name)
+
+    def close(self) -> None:
+        """The process ends: nothing that was answered may be lost."""
+        self.log.close()
 
     def survived(self, model: str, error: MillraceError) -> None:
         """Log and count what went wrong behind an answer."""
@@ -104,11 +115,12 @@ class Predictor:
             answer = predict(
                 served,
                 asked.records,
-                publisher=self._publisher,
+                log=self.log,
                 clock=self._clock(),
                 given_id=asked.request_id,
             )
         finally:
+            self.log.flush_due()
             self.load.leave(body)
         count_answer(self.metrics, served.model.model, answer)
         written = protocol.write(answer, asked, served.model)
@@ -146,7 +158,7 @@ def create_app(
         bucket: Gives a bucket by its name, for a package that the contract points at.
     """
     contract = contract or vertex.Contract()
-    predictor = Predictor(publisher, clock)
+    predictor = Predictor(publisher, clock, monotonic)
     times: dict[str, Any] = {"interval_seconds": interval_seconds, "monotonic": monotonic}
     if contract.storage_uri:
         where = bucket or (lambda _: lake())

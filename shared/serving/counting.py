@@ -12,7 +12,7 @@ from shared.serving.watching import UNSEEN
 
 
 def count_answer(metrics: Metrics, model: str, answer: Answer) -> None:
-    """Rows by version, odd values and unknown fields, lines that are not in the log."""
+    """Rows by version, odd values and unknown fields."""
     if answer.dealt is None:
         rows = len(answer.predictions)
         metrics.count("millrace_rows_total", rows, model=model, version=answer.version)
@@ -23,9 +23,13 @@ def count_answer(metrics: Metrics, model: str, answer: Answer) -> None:
         metrics.count(f"millrace_{what}_total", count, model=model, column=column)
     if answer.unknown is not None:
         metrics.count("millrace_unknown_fields_total", answer.unknown.rows, model=model)
-    if answer.log_problem is not None:
-        metrics.count("millrace_log_failures_total", answer.unlogged, model=model)
-        log_line(model, answer.log_problem)
+
+
+def count_lost(metrics: Metrics, lost: Counter[str], error: Exception) -> None:
+    """Lines of the prediction log that were not accepted, by model."""
+    for model, lines in lost.items():
+        metrics.count("millrace_log_failures_total", lines, model=model)
+        log_line(model, error, f"{lines} lines of the prediction log are lost: ")
 
 
 def log_line(model: str, error: Exception, before: str = "") -> None:

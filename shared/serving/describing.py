@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from shared.manifests import Manifest
 from shared.serving.manifest import Served
+from shared.serving.prediction_log import LOSS
 
 NAME = "millrace"
 VERSION = "0.1.0"  # as in pyproject.toml, which is not deployed
@@ -37,12 +39,27 @@ def about_model(served: Served) -> dict[str, Any]:
         "promoted_at": manifest.promoted_at,
         "revision": manifest.revision,
         "log": manifest.log,
+        **_log(manifest),
         "unknown_fields": manifest.unknown_fields,
         "coerce": manifest.coerce,
         **_experiment(served),
         **sources,
         "example": {"path": f"/models/{package.model}/predict", "body": example},
     }
+
+
+def _log(manifest: Manifest) -> dict[str, object]:
+    """What of the answers is not in the prediction log, where something is not."""
+    found: dict[str, object] = {}
+    if manifest.log == "off":
+        return found
+    if manifest.log == "buffered":
+        found["log_loss"] = LOSS
+    if manifest.log_sample < 1:
+        found["log_sample"] = manifest.log_sample
+    if manifest.redact:
+        found["redacted"] = list(manifest.redact)
+    return found
 
 
 def _experiment(served: Served) -> dict[str, object]:

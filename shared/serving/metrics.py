@@ -15,7 +15,7 @@ _HELP = {
     "millrace_unseen_categories_total": "Values of no category that the version has a level for.",
     "millrace_unexpected_values_total": "Values outside of what the spec expects, by column.",
     "millrace_unknown_fields_total": "Rows with fields that the model does not know.",
-    "millrace_log_failures_total": "Answered rows whose prediction log line was not accepted.",
+    "millrace_log_failures_total": "Rows whose prediction log line was not accepted.",
     "millrace_left_out_total": "Rows left out of an experiment, by reason; the champion answered.",
     "millrace_refresh_failures_total": "Manifest looks or version loads that failed.",
 }

@@ -38,9 +38,25 @@ def consequences(old: Spec | None, new: Spec, found: Sequence[Difference]) -> li
         *_files(old, new, found),
         *_rows(found),
         *_training(old, new),
+        *redaction_costs(new if new.serving.redact != old.serving.redact else None),
         *(text for key, text in _PARTS.items() if any(item.path[0] == key for item in found)),
         "It takes effect for the next file; runs that were asked for keep their generation.",
     ]
+
+
+def redaction_costs(spec: Spec | None) -> Iterator[str]:
+    """What cannot be done with a prediction log that lacks columns; None: nothing is asked."""
+    if spec is None or not spec.serving.redact or spec.serving.log == "off":
+        return
+    needed = {*spec.feature_names(), *spec.carried_names(), spec.together}
+    lost = [name for name in spec.serving.redact if name in needed or not spec.columns]
+    if lost:
+        yield (
+            f"serving.redact: online predictions are kept without {', '.join(lost)}, which "
+            "training needs: labels that come back for them count in monitoring and cannot be "
+            "learned from, so only scored files and new training files teach. Drift of such a "
+            "column is not watched online."
+        )
 
 
 def _first(new: Spec) -> Iterator[str]:
@@ -52,6 +68,7 @@ def _first(new: Spec) -> Iterator[str]:
         yield "Its first version serves without asking anybody (promotion.approval: auto)."
     else:
         yield "A person is asked before its first version serves."
+    yield from redaction_costs(new)
 
 
 def _question(old: Spec, new: Spec) -> Iterator[str]:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import math
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.rules.expressions import parse_value
 from shared.serving.cells import BadCell
 from shared.serving.columns import Columns, Schema
 from shared.tabular.performance import Measured, worth_measuring
@@ -65,13 +66,22 @@ class Gathering:
         self._scores = array("d")
         self._labels = _Coded()
         self._stride = 1
+        self._redacted: set[str] = set()
         self._rows = self._refused = self._labelled = 0
         self._measured: list[tuple[float, str, str]] = []
 
     def add(
-        self, prediction_id: str, values: Sequence[object], score: float | None, label: str | None
+        self,
+        prediction_id: str,
+        values: Sequence[object],
+        score: float | None,
+        label: str | None,
+        *,
+        redacted: Iterable[str] = (),
     ) -> None:
-        """One row; `values` in the schema's order, no score for a refused row."""
+        """One row; `values` in the schema's order, no score for a refused row. Columns that are
+        redacted in any row are left out of the window."""
+        self._redacted.update(redacted)
         if score is None:
             self._refused += 1
         truth = self._truths.get(prediction_id)
@@ -98,7 +108,7 @@ class Gathering:
             rows=self._rows,
             refused=self._refused,
             profiled=len(self._scores),
-            columns=schema.with_derived(columns),
+            columns=self._told(schema.with_derived(columns)),
             scores=np.array(self._scores, np.float64),
             labels=None
             if self._task == "regression"
@@ -106,6 +116,16 @@ class Gathering:
             labelled=self._labelled,
             measured=self._measure(),
         )
+
+    def _told(self, columns: Columns) -> Columns:
+        """Without what is redacted, or made of it."""
+        hidden = self._redacted
+        made = {
+            name
+            for name, text in self._schema.derive
+            if not hidden.isdisjoint(parse_value(text).columns)
+        }
+        return {name: c for name, c in columns.items() if name not in hidden | made}
 
     def _measure(self) -> Measured | None:
         schema, regression = self._schema, self._task == "regression"

@@ -49,10 +49,10 @@ def plan(
     version = documents.read(lake, paths.version(model, challenger, "version.json"))
     if not version.exists:
         raise NotAllowed(f"{model} has no version {challenger}")
-    if manifest.log != "sync":
+    if manifest.log == "off":
         raise NotAllowed(
             f"{model} keeps no prediction log (serving.log: {manifest.log}), so nothing could be "
-            "judged; set it to sync in the spec and promote again"
+            "judged; set it to sync or buffered in the spec and promote again"
         )
     _check_packages(model, manifest.version, challenger, key, lake)
     started = timestamp(now)

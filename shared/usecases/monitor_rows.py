@@ -152,7 +152,7 @@ def read_window(
                 gathering.challengers.add(line.version)
             values = [line.instance.get(name) for name in facts.schema.names]
             score = None if line.error else line.score
-            rows.add(line.prediction_id, values, score, line.label)
+            rows.add(line.prediction_id, values, score, line.label, redacted=line.redacted)
     return gathering.done()
 
 

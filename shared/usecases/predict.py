@@ -1,43 +1,36 @@
-"""Answer prediction requests: records in, scores out, one log line per answered row.
+"""Answer prediction requests: records in, scores out, one log line per row, answered or refused.
 
-The log is written before the answer where the manifest says `sync`; a log that fails is counted
-and never fails a prediction. Knows no HTTP.
+The log is written as the manifest says; one that fails never fails a prediction. Knows no HTTP.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from shared.documents import timestamp
-from shared.errors import InvalidInstances, MillraceError
-from shared.ports import Clock, Publisher
+from shared.errors import InvalidInstances
+from shared.ports import Clock
 from shared.serving.answers import Answer, Dealt
+from shared.serving.log_lines import answered_lines, kept, refused_lines, text_of
 from shared.serving.manifest import ID_FIELD, Served
+from shared.serving.prediction_log import PredictionLog
 from shared.serving.problems import Problem
 from shared.serving.strictness import strict_problems
 from shared.serving.unknown import UnknownFields, unknown_fields, unknown_problems
 from shared.usecases.answering import rows_of, score
 
-LOG_TOPIC = "predictions"
 _ID_LENGTH = 128
-# A message may have 10 MB; half of it leaves room for base64 and attributes.
-_MESSAGE_BYTES = 5_000_000
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
-# What a caller may send all the same, as cells are read: missing, and texts of a category.
-_CONSTANTS = {"NaN": None, "Infinity": "inf", "-Infinity": "-inf"}
-_ATTRIBUTES = {"type": "PredictionsLogged"}
 
 
 def predict(
     served: Served,
     records: Sequence[object],
     *,
-    publisher: Callable[[], Publisher],
+    log: PredictionLog,
     clock: Clock,
     given_id: str | None = None,
 ) -> Answer:
@@ -49,6 +42,22 @@ def predict(
 
     Raises InvalidInstances, FeaturesTooOld.
     """
+    try:
+        answer, lines = _answer(served, records, clock, given_id)
+    except Exception as error:
+        if served.manifest.log != "off":
+            ids = iter(uuid7, "")
+            _log(served, refused_lines(served, records, error, ids, timestamp(clock.now())), log)
+        raise
+    if lines is not None:
+        _log(served, lines, log)
+    return answer
+
+
+def _answer(
+    served: Served, records: Sequence[Any], clock: Clock, given_id: str | None
+) -> tuple[Answer, Iterable[dict[str, Any]] | None]:
+    """The answer and its lines for the log, None where nothing is kept."""
     model = served.model
     if served.manifest.coerce == "strict":
         _refuse(strict_problems(records, model.schema))
@@ -63,17 +72,25 @@ def predict(
         from shared.usecases.predict_split import deal  # cold start: few models have experiments
 
         dealt = deal(served.beside, records, ids, clock)
-    answer = Answer(model.version, predictions, 0, None, dealt, given_id, scored.odd, unknown)
-    if dealt is None and served.manifest.log != "sync":
-        return answer
-    lines = _lines(served, scored.records, predictions, timestamp(clock.now()))
-    version = model.version
+    answer = Answer(model.version, predictions, dealt, given_id, scored.odd, unknown)
+    logged = served.manifest.log != "off"
+    if dealt is None and not logged:
+        return answer, None
+    lines: Iterable[dict[str, Any]] = answered_lines(
+        served, scored.records, predictions, timestamp(clock.now())
+    )
     if dealt is not None:
         version, lines = _merge(served, predictions, list(lines), dealt)
-    if served.manifest.log != "sync":
-        return answer._replace(version=version)
-    unlogged, problem = _log(list(map(_text, lines)), publisher)
-    return answer._replace(version=version, unlogged=unlogged, log_problem=problem)
+        answer = answer._replace(version=version)
+    return answer, lines if logged else None
+
+
+def _log(served: Served, lines: Iterable[dict[str, Any]], log: PredictionLog) -> None:
+    manifest = served.manifest
+    if manifest.redact or manifest.log_sample < 1:
+        lines = kept(lines, manifest.redact, manifest.log_sample)
+    texts = list(map(text_of, lines))
+    log.write(served.model.model, texts, buffered=manifest.log == "buffered")
 
 
 def _unknown(served: Served, records: Sequence[Any]) -> UnknownFields | None:
@@ -100,7 +117,7 @@ def _merge(
     whole request and the marked lines come back."""
     if dealt.beside.served is not None and dealt.taken:
         time = lines[0]["time"]
-        theirs = _lines(dealt.beside.served, dealt.records, dealt.answers, time)
+        theirs = answered_lines(dealt.beside.served, dealt.records, dealt.answers, time)
         for row, prediction, line in zip(dealt.taken, dealt.answers, theirs, strict=True):
             predictions[row], lines[row] = prediction, line
     versions = {prediction["model_version"] for prediction in predictions}
@@ -136,55 +153,3 @@ def uuid7() -> str:
     noise = int.from_bytes(os.urandom(10))
     value = milliseconds << 80 | 7 << 76 | (noise >> 68) << 64 | 2 << 62 | noise & (1 << 62) - 1
     return str(uuid.UUID(int=value))
-
-
-def _lines(
-    served: Served, records: Sequence[Any], predictions: Sequence[dict[str, Any]], time: str
-) -> Iterator[dict[str, Any]]:
-    """The lines of the inference log: what was asked, in the words of the caller, and answered.
-    Columns that joined sources added are there with their values, and so are the keys."""
-    names: Sequence[str] = served.model.schema.logged
-    if served.resolver is not None:
-        names = served.resolver.logged
-    for record, answer in zip(records, predictions, strict=True):
-        yield {
-            "model": served.model.model,
-            "version": served.model.version,
-            "time": time,
-            "prediction_id": answer["prediction_id"],
-            "instance": {name: record.get(name) for name in names},
-            "score": answer["score"],
-            "label": answer["label"],
-            "error": None,
-        }
-
-
-def _text(line: dict[str, Any]) -> bytes:
-    try:
-        text = _encode(line)
-    except ValueError:  # NaN or infinity, which JSON has no word for
-        text = _encode(json.loads(json.dumps(line), parse_constant=_CONSTANTS.get))
-    return text.encode()
-
-
-def _log(
-    lines: list[bytes], publisher: Callable[[], Publisher]
-) -> tuple[int, MillraceError | None]:
-    """Publish the lines of one request in as few messages as fit. How many lines were not
-    accepted, and why, comes back; after a refusal the rest is not tried.
-
-    The lake's subscription writes a message and a line end, so lines joined by line ends are
-    lines there too, and a request of a thousand rows costs one publish.
-    """
-    done = 0
-    while done < len(lines):
-        end, size = done, 0
-        while end < len(lines) and (end == done or size + len(lines[end]) < _MESSAGE_BYTES):
-            size += len(lines[end]) + 1
-            end += 1
-        try:
-            publisher().publish(LOG_TOPIC, b"\n".join(lines[done:end]), _ATTRIBUTES)
-        except MillraceError as error:
-            return len(lines) - done, error
-        done = end
-    return 0, None

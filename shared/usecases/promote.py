@@ -223,6 +223,8 @@ def move_to(
         log=spec.serving.log,
         unknown_fields=spec.serving.unknown_fields,
         coerce=spec.serving.coerce,
+        redact=spec.serving.redact,
+        log_sample=spec.serving.log_sample,
         pinned=pin or bool(manifest and manifest.pinned),
         reason=reason,
         lake=ports.lake,

@@ -141,6 +141,34 @@ def test_online_predictions_are_joined_from_the_inference_log(world: World) -> N
     assert dataset.cells["age"][at] == fresh[0][0]
 
 
+def test_redacted_predictions_are_not_learned_from(world: World) -> None:
+    """A cell that was not kept is not a missing value: such rows are left out, never filled up."""
+    day = world.clock.now()
+    fresh = rows(600, seed=1)
+    lines = [
+        {
+            "model": MODEL,
+            "version": RUN,
+            "time": documents.timestamp(day + timedelta(seconds=number)),
+            "prediction_id": f"call-{number}",
+            "instance": {"age": int(row[0]), "gain": 1, "city": None if number < 200 else row[2]},
+            "score": 0.5,
+            "label": "no",
+            "error": None,
+            **({"redacted": ["city"]} if number < 200 else {}),
+        }
+        for number, row in enumerate(fresh)
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    world.lake.write(f"{paths.inference_log(day.date())}x.jsonl", text.encode())
+    labels = [(f"call-{number}", row[3], None, 0) for number, row in enumerate(fresh)]
+    world.ask_again(RUN, [world.labelled("20260107T080000-0000000f", labels)], AGAIN)
+    world.train(AGAIN)
+    dataset = unpack(world.lake.read(paths.dataset(MODEL, AGAIN, "data.csv.gz")).data)
+    assert dataset.origin.count("labels") == 400
+    assert "call-199" not in dataset.prediction_id
+
+
 def test_too_few_new_rows_are_no_evidence(world: World) -> None:
     """Under 150 rows a person decides, whatever the numbers say."""
     world.ask_again(RUN, [_label(world, rows(200, seed=1))], AGAIN)

@@ -104,12 +104,15 @@ def _online_cells(
     """Instances of the inference log, as cells."""
     times = [parse_time(time) for time in wanted.values()]
     days = {day for time in times for day in log_days(time, time)}
+    needed = {*schema.names, *more}
     for day in sorted(days):
         for line in read_log_day(day, lake=run.lake):
             if (
                 line["model"] == run.model
                 and line["prediction_id"] in wanted
                 and not line.get("error")
+                # A cell that was not kept is no missing value: such a row cannot be learned from.
+                and needed.isdisjoint(line.get("redacted", ()))
             ):
                 instance = line.get("instance") or {}
                 cells = {

@@ -151,7 +151,8 @@ def _collect(run: Training, cause: RetrainCause, schema: Schema, champion: Prepa
     joined = [label for label in labels if label.prediction_id in cells]
     if not joined:
         raise NotTrainable(
-            f"none of {len(labels)} labels could be joined to a prediction of {run.model}"
+            f"none of {len(labels)} labels could be joined to a prediction of {run.model} whose "
+            "cells were all kept (see serving.redact)"
         )
     joined.sort(key=lambda label: (label.prediction_time, label.record, label.prediction_id))
     columns = [

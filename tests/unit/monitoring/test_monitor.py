@@ -251,6 +251,41 @@ def test_online_answers_are_judged_once_each() -> None:
     assert made.report(event)["rows"] == 400
 
 
+def test_refused_online_rows_are_counted_and_alarm() -> None:
+    """Rows that got no answer are rows of the window; too many of them break data quality."""
+    made = world()
+    made.ask_online(400, refused=100)
+    made.clock.advance_to(MONDAY + 2 * DAY)
+    event = window(MONDAY, DAY, "online")
+    judge_window(event, made.ports)
+    (found,) = made.report(event, "report-r0.json")["versions"]
+    assert (found["rows"], found["refused"]) == (400, 100)
+    assert found["quality"]["broken"] is True
+    assert "25.0% of the rows were refused" in found["quality"]["sentence"]
+
+
+def test_a_window_of_refused_rows_alone_is_judged() -> None:
+    """Where nobody got an answer there is no score to judge, and an alarm all the same."""
+    made = world()
+    made.ask_online(400, refused=400)
+    made.clock.advance_to(MONDAY + 2 * DAY)
+    event = window(MONDAY, DAY, "online")
+    judge_window(event, made.ports)
+    assert made.report(event, "report-r0.json")["versions"][0]["quality"]["broken"] is True
+
+
+def test_redacted_columns_are_not_taken_for_missing_ones() -> None:
+    """What nobody kept is no finding: the column is not looked at, the others are."""
+    made = world()
+    made.ask_online(400, redacted=("age", "town"))
+    made.clock.advance_to(MONDAY + 2 * DAY)
+    event = window(MONDAY, DAY, "online")
+    assert judge_window(event, made.ports) == "stable"
+    (found,) = made.report(event, "report-r0.json")["versions"]
+    assert {item["column"] for item in found["drift"]["columns"]} == {"income", "job"}
+    assert found["quality"]["broken"] is False
+
+
 def test_each_version_is_held_against_its_own_reference() -> None:
     """Two versions answered in one window: both are judged, the one with more rows first."""
     made = world()

@@ -213,14 +213,17 @@ class World:
         model: str = MODEL,
         twice: bool = False,
         exported_after: timedelta = timedelta(0),
+        refused: int = 0,
+        redacted: tuple[str, ...] = (),
     ) -> None:
-        """Online answers made now and exported to the log a little later."""
+        """Online answers made now and exported to the log a little later; the first `refused` are
+        rows that got none."""
         rng = np.random.default_rng([rows, 3])
         columns = draw_rows(rng, rows, shift)
         scores, _ = answer(columns, rng)
         lines = []
         for row in range(rows):
-            line = {
+            line: dict[str, Any] = {
                 "model": model,
                 "version": VERSION,
                 "time": timestamp(self.clock.now()),
@@ -230,6 +233,11 @@ class World:
                 "label": "yes" if scores[row] >= 0.5 else "no",
                 "error": None,
             }
+            if row < refused:
+                line |= {"score": None, "label": None, "error": "age: must be a number"}
+            if redacted:
+                line["instance"] |= dict.fromkeys(redacted)
+                line["redacted"] = list(redacted)
             lines.append(json.dumps(line))
         text = "\n".join(lines * (2 if twice else 1)) + "\n"
         exported = self.clock.now() + exported_after

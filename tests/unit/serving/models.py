@@ -85,9 +85,14 @@ def version_json(package: Package, hashes: dict[str, str]) -> dict[str, Any]:
 
 
 def serve(
-    package: Package, lake: Bucket, *, log: str = "off", hashes: dict[str, str] | None = None
+    package: Package,
+    lake: Bucket,
+    *,
+    log: str = "off",
+    hashes: dict[str, str] | None = None,
+    **more: Any,
 ) -> None:
-    """Store a package and point the serving manifest at it."""
+    """Store a package and point the serving manifest, with `more` keys, at it."""
     found = store(package, lake)
     body = {
         "model": package.model,
@@ -104,5 +109,6 @@ def serve(
         "promoted_at": "2026-01-01T00:00:00Z",
         "by": "test",
         "moves": [],
+        **more,
     }
     lake.write(paths.manifest(package.model), dumps(body))

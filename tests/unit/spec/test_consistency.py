@@ -25,11 +25,17 @@ def spec(**parts: Any) -> str:
     return dump_value({"task": "binary", "target": "y", **parts})
 
 
-def joined(columns: Body | None = None, primary: Body | None = None, **visits: Any) -> str:
+def joined(
+    columns: Body | None = None,
+    primary: Body | None = None,
+    serving: Body | None = None,
+    **visits: Any,
+) -> str:
     """Customers with their visits, some keys of the latter changed (None leaves one out)."""
     changed = {key: value for key, value in {**VISITS, **visits}.items() if value is not None}
     sources = {"customers": {**CUSTOMERS, **(primary or {})}, "visits": changed}
-    return spec(sources=sources, **({"columns": columns} if columns else {}))
+    more = {"columns": columns, "serving": serving}
+    return spec(sources=sources, **{key: value for key, value in more.items() if value})
 
 
 def test_a_model_of_several_sources_knows_its_columns() -> None:
@@ -41,6 +47,15 @@ def test_a_model_of_several_sources_knows_its_columns() -> None:
     listed = load_spec(joined({**COLUMNS, "id": {}}), "m.yaml")
     assert "id" in listed.feature_names()
     assert listed.file_columns(with_target=True) == [*COLUMNS, "id"]
+
+
+def test_keys_and_joined_columns_can_be_redacted() -> None:
+    """The log keeps them as well; without columns the spec cannot know the names."""
+    names = ["id", "spent", "seen"]
+    assert load_spec(joined(COLUMNS, serving={"redact": names}), "m.yaml").serving.redact == (
+        *names,
+    )
+    assert load_spec(spec(serving={"redact": ["any"]}), "m.yaml").serving.redact == ("any",)
 
 
 TARGETS = [
@@ -59,6 +74,9 @@ TARGETS = [
     (spec(columns={"a": {}, "y": {"require": {"unique": True}}}), "require.unique is not for the"),
     (spec(columns={"a": {"exclude": True}, "y": {}}), "nothing to learn from"),
     (spec(columns={"a": {"type": "time"}, "y": {}}), "nothing to learn from"),
+    (spec(serving={"redact": ["y"]}), "redact 'y' is the target, which no prediction"),
+    (spec(columns=COLUMNS, serving={"redact": ["sen"]}), "'sen' is no column; did you mean seen?"),
+    (joined(COLUMNS, serving={"redact": ["idd"]}), "redact 'idd' is no column"),
 ]
 COLUMN_RULES = [
     (spec(columns={"a": {"expect": {"min": 2, "max": 1}}, "y": {}}), "a.expect: min 2 is above"),

@@ -158,6 +158,11 @@ def test_one_asks_outside_ones_own_machine() -> None:
         ("task", "training: {trials: 3}\ntask", ["training: the next training goes by it"]),
         ("task", "promotion: {rule: not_worse}\ntask", ["promotion: the next decision goes by it"]),
         ("task", "size: l\ntask", ["size: the next run gets"]),
+        (
+            "task",
+            "serving: {redact: [b]}\ntask",
+            ["kept without b, which training needs", "serving: comes with the next promotion"],
+        ),
     ],
 )
 def test_a_change_is_told_with_its_consequences(before: str, after: str, words: list[str]) -> None:

@@ -1,0 +1,170 @@
+"""The predictor under its real server: what a signal leaves of requests and of the log."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.serving.prediction_log import LINES
+from tests.support.predictor import RECORD
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "shared" / "serving" / "gunicorn_conf.py"
+HURRY_SECONDS = 2  # what a publish may take in the predictor (shared/wiring.py)
+KILLED_AFTER_SECONDS = 10
+PATIENCE_SECONDS = 60
+SERVER = """
+import os, time
+from pathlib import Path
+from tests.support.predictor import World
+from tests.unit.serving.models import binary_package, serve
+
+FOLDER = Path(os.environ["FOLDER"])
+
+class Publisher:
+    def publish(self, topic, data, attributes):
+        if (FOLDER / "slow").exists():
+            (FOLDER / "entered").touch()
+            while not (FOLDER / "go").exists():
+                time.sleep(0.01)
+        with (FOLDER / "log").open("ab") as file:
+            file.write(data + b"\\n")
+        return "1"
+
+world = World()
+world.publisher = Publisher()
+serve(binary_package(), world.lake.bucket, log=os.environ["LOG"])
+app = world.app
+"""
+
+
+def until(found: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not found():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.02)
+
+
+class Server:
+    """gunicorn with the predictor's own settings."""
+
+    def __init__(self, folder: Path, log: str) -> None:
+        self.folder = folder
+        (folder / "served.py").write_text(SERVER)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "--config", str(CONFIG), "served:app"],
+            cwd=folder,
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]),
+                "PORT": str(self.port),
+                "FOLDER": str(folder),
+                "LOG": log,
+            },
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        until(self._answers)
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None
+        try:
+            return self.ask(None, "GET", "/healthz")[0] == 200
+        except OSError:
+            return False
+
+    def ask(
+        self, body: Any, method: str = "POST", path: str = "/models/adult/predict"
+    ) -> tuple[int, Any]:
+        line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
+        headers = {"Content-Type": "application/json", "Connection": "close"}
+        line.request(method, path, json.dumps(body), headers)
+        response = line.getresponse()
+        found = response.status, json.loads(response.read())
+        line.close()
+        return found
+
+    def logged(self) -> int:
+        log = self.folder / "log"
+        return len(log.read_bytes().splitlines()) if log.exists() else 0
+
+    def end(self, number: int) -> None:
+        os.killpg(self.process.pid, number)
+        self.process.wait(PATIENCE_SECONDS)
+
+
+Start = Callable[[str], Server]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    started: list[Server] = []
+
+    def made(log: str) -> Server:
+        started.append(Server(tmp_path, log))
+        return started[-1]
+
+    yield made
+    for server in started:
+        if server.process.poll() is None:
+            server.end(signal.SIGKILL)
+
+
+def test_what_was_kept_is_written_when_the_server_is_told_to_end(start: Start) -> None:
+    """SIGTERM to the server alone, as a container gets it: no row of a buffered log is lost."""
+    server = start("buffered")
+    assert server.ask([RECORD] * 7)[0] == 200
+    assert server.logged() == 0
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(PATIENCE_SECONDS) == 0
+    assert server.logged() == 7
+
+
+def test_a_kill_loses_fewer_rows_than_stated(start: Start) -> None:
+    """kill -9 in the middle: of all answered rows fewer than LINES are missing, none is torn."""
+    server = start("buffered")
+    rows = 3 * LINES - 50
+    for _ in range(rows // 50):
+        assert server.ask([RECORD] * 50)[0] == 200
+    server.end(signal.SIGKILL)
+    assert rows - LINES < server.logged() < rows
+    for line in (server.folder / "log").read_bytes().splitlines():
+        assert json.loads(line)["error"] is None
+
+
+def test_a_request_in_work_is_finished(start: Start) -> None:
+    """SIGTERM while a request waits for its log: it is answered, and its line is there."""
+    server = start("sync")
+    (server.folder / "slow").touch()
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(server.ask, RECORD)
+        until((server.folder / "entered").exists)
+        server.process.send_signal(signal.SIGTERM)
+        (server.folder / "go").touch()
+        assert asked.result(PATIENCE_SECONDS)[0] == 200
+    assert server.process.wait(PATIENCE_SECONDS) == 0
+    assert server.logged() == 1
+
+
+def test_there_is_time_to_write_the_log_before_the_platform_kills() -> None:
+    """Waiting for requests, then writing, ends before the server gives up on its worker, and that
+    before Cloud Run kills: an idle connection of a client is waited for in full."""
+    config = runpy.run_path(str(CONFIG))
+    waits = config["_REQUESTS_SECONDS"] + HURRY_SECONDS
+    assert waits < config["graceful_timeout"] < KILLED_AFTER_SECONDS
