@@ -276,6 +276,38 @@ def test_a_move_of_the_champion_survives_any_crash(after: bool) -> None:
     assert crash_everywhere(tell, after=after) > 3
 
 
+@both
+def test_a_winner_is_promoted_once_whatever_crashes(after: bool) -> None:
+    """Stop and promotion are two requests of one command: one end, one move, everybody told."""
+
+    def tell(story: Story) -> None:
+        system = story.system
+        champion = with_two_versions(system, SPEC)
+        start(system)
+        first = _id(system)
+        ask = {"model": "m", "reason": "won"}
+        story.arm()
+        for action, version, facts in (
+            ("experiment-stop", first, {"how": "promote"}),
+            ("promote", CHALLENGER, {"instead_of": champion}),
+        ):
+            reply, status = story.decide(**ask, action=action, version=version, facts=facts)
+            assert status == 200, reply
+        story.drain()
+        story.tick()
+        story.check()
+        manifest = read_manifest("m", lake=system.lake)
+        assert manifest is not None
+        assert [move.version for move in manifest.moves] == [champion, CHALLENGER]
+        record = experiments.find("m", first, lake=system.lake)
+        assert record is not None
+        assert record.ended is not None
+        assert record.ended.how == "promote"
+        assert told(system) == ["started", "ended"]
+
+    assert crash_everywhere(tell, after=after) > 10
+
+
 def test_sweep_finishes_a_stop_that_nobody_repeats(system: System) -> None:
     """The request died after the end was recorded: the challenger is taken out, and people hear
     of it."""
