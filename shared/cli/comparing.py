@@ -44,6 +44,8 @@ def facts_of(model: str, version: str, lake: Bucket) -> dict[str, Any]:
         "metrics": about.get("metrics", {}),
         "size_bytes": _size(model, version, lake),
         "package_sha256": about.get("package", {}).get("sha256"),
+        "content_sha256": about.get("package", {}).get("content_sha256"),
+        "reproducible": about.get("reproducible"),
         "data": {
             "rows": rows.get("rows"),
             "fit": rows.get("fit"),
@@ -76,11 +78,17 @@ def compare(model: str, first: str, second: str, lake: Bucket) -> dict[str, Any]
         "b": b,
         "spec": _spec(model, a, b, lake),
         "same_data": bool(a["data"]["sha256"]) and a["data"]["sha256"] == b["data"]["sha256"],
+        "same_content": _same(a["content_sha256"], b["content_sha256"]),
         "recipe": _recipe(a, b),
         "holdout": holdout,
         "metrics": _metrics(a["metrics"], b["metrics"], same=same),
         "judged": _judged(a, b),
     }
+
+
+def _same(a: str | None, b: str | None) -> bool | None:
+    """None where one of them was stored before it was hashed."""
+    return a == b if a and b else None
 
 
 def _stage(model: str, version: str, stage: str, lake: Bucket) -> dict[str, Any]:

@@ -193,6 +193,7 @@ def _about(found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     if data["labels_used"]:
         yield "labels", data["labels_used"]
     yield "size", _size(found)
+    yield "content", _content(found)
     yield "judged", found["judged"]["sentence"] or "-"
     yield "decision", _decision(decision)
 
@@ -217,6 +218,13 @@ def _decision(decision: Mapping[str, Any]) -> str:
 
 def _size(found: Mapping[str, Any]) -> str:
     return f"{found['size_bytes'] / 1024:,.0f} KiB"
+
+
+def _content(found: Mapping[str, Any]) -> str:
+    """What equal data, spec and seed give again, and whether that holds here."""
+    sha256 = found["content_sha256"]
+    cut = "; the time limit ended the search: not reproducible"
+    return f"{sha256}{cut if found['reproducible'] is False else ''}" if sha256 else "not recorded"
 
 
 def _rows(data: Mapping[str, Any]) -> str:
@@ -247,6 +255,7 @@ def _facts(found: Mapping[str, Any]) -> list[dict[str, Any]]:
         ("candidate", a["candidate"], b["candidate"]),
         ("spec generation", a["spec_generation"], b["spec_generation"]),
         ("package", _size(a), _size(b)),
+        ("content", (a["content_sha256"] or "")[:12], (b["content_sha256"] or "")[:12]),
         ("dataset", (a["data"]["sha256"] or "")[:12], (b["data"]["sha256"] or "")[:12]),
     ]
     rows += [

@@ -237,7 +237,11 @@ def _reference(card: Card) -> list[Row]:
     performance = reference["performance"]
     target, score = reference["target"], reference["prediction"]["score"]
     base = target.get("base_rate")
-    scores = f"mean {score['mean']:.4g}, deviation {score['std']:.4g}" if score["mean"] else "-"
+    scores = (
+        f"mean {score['mean']:.4g}, deviation {score['std']:.4g}"
+        if score["std"] is not None
+        else "-"
+    )
     return [
         (
             "columns",

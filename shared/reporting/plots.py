@@ -124,11 +124,15 @@ def precision_recall(target: Floats, scores: Floats, threshold: float) -> str:
     )
     pick = _spread(len(found))
     said = scores >= threshold
-    dot = [float(target[said].sum() / target.sum())], [float(target[said].mean())]
+    chosen = ""
+    if said.any():
+        right = float(target[said].sum())
+        chosen = frame.dots([right / float(target.sum())], [right / int(said.sum())], 5)
+        chosen += frame.key([("at the threshold", ACCENT)])
     return frame.draw(
         frame.line([0, 1], [base, base], FAINT, _DASHES),
         frame.line(found[pick].tolist(), precise[pick].tolist()),
-        frame.dots(*dot, 5) + frame.key([("at the threshold", ACCENT)]) if said.any() else "",
+        chosen,
     )
 
 

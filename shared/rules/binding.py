@@ -221,12 +221,15 @@ def _calculated(left: _Value, sign: str, right: _Value, at: int) -> _Value:
         )
     if left.kind == right.kind and sign == "-":
         return _Value(
-            "number", lambda columns: (left.get(columns) - right.get(columns)) / SECONDS_PER_DAY
+            "number",
+            lambda columns: _settled(left.get(columns) - right.get(columns)) / SECONDS_PER_DAY,
         )
     if left.kind == "time" and right.kind == "number" and sign in {"+", "-"}:
         return _Value(
             "time",
-            lambda columns: calculate(left.get(columns), right.get(columns) * SECONDS_PER_DAY),
+            lambda columns: _settled(
+                calculate(left.get(columns), right.get(columns) * SECONDS_PER_DAY)
+            ),
         )
     raise ExpressionError(
         f"{sign} does not go with {_NOUNS[left.kind]} and {_NOUNS[right.kind]}; with times there "

@@ -53,7 +53,7 @@ class NumberCode:
     def fit(cls, name: str, column: NDArray[Any], layout: Layout) -> NumberCode:
         values = np.asarray(column, np.float64)
         known = values[~np.isnan(values)]
-        median = float(np.median(known)) if known.size else 0.0
+        median = _median(known)
         indicator = known.size < values.size
         if layout == "tree":
             return cls(name, median, indicator)
@@ -255,6 +255,15 @@ class Encoder:
                 for item in body["columns"]
             ),
         )
+
+
+def _median(values: Matrix) -> float:
+    """0 where nothing is known. The mean of two middle values of 1e308 is taken of their halves."""
+    if not values.size:
+        return 0.0
+    with np.errstate(over="ignore"):
+        found = float(np.median(values))
+    return found if math.isfinite(found) else 2 * float(np.median(values / 2))
 
 
 def _moments(values: Matrix) -> tuple[float, float]:

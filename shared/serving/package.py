@@ -296,9 +296,12 @@ def package_sha256(files: Mapping[str, str]) -> str:
 
 
 def content_sha256(package: Package) -> str:
-    """One hash for what a package answers: that of the same package without its version and time.
-    Equal data, spec and seed give equal ones in every run."""
+    """One hash for what a package answers: that of the same package without its version, its time
+    and the names and times of its snapshots. Equal data, spec and seed give equal ones in every
+    run."""
     body = {**package.to_json(), "version": "", "created": ""}
+    if package.sources:
+        body["sources"] = [{**source, "snapshot": None} for source in body["sources"]]
     hashes = {
         name: hashlib.sha256(data).hexdigest() for name, data in _files(package, body).items()
     }

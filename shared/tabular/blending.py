@@ -82,9 +82,13 @@ def find_blend(
     names = list(answers)
     every = [answers[name] for name in names]
     crossed = np.empty_like(every[0])
-    for number in np.unique(fold):
+    numbers = np.unique(fold)
+    for number in numbers:
         here = fold == number
-        weights = weigh(task, target[~here], [one[~here] for one in every])
+        # With a single fold there is nothing else to find weights on: no blend can earn its place.
+        alone = [1.0] + [0.0] * (len(every) - 1)
+        elsewhere = [one[~here] for one in every]
+        weights = weigh(task, target[~here], elsewhere) if len(numbers) > 1 else alone
         crossed[here] = average([one[here] for one in every], weights)
     gain = paired_gain(task, target, crossed, every[0], order=alike.order, groups=alike.groups)
     weights = weigh(task, target, every)

@@ -21,6 +21,10 @@ from shared.tabular.dataset import Examples
 from shared.tabular.metrics import Floats
 from shared.tabular.spaces import Params
 
+NEWTON = "newton-cholesky"
+# Its matrix has so many rows and columns: with 100 classes and 300 columns it would take 7 GB.
+MOST_NEWTON = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
@@ -70,8 +74,15 @@ def fit_estimator(
     estimator: Any, x: NDArray[Any], target: Floats, *, balanced: bool, **more: Any
 ) -> None:
     """Fit, with both classes counting the same in all where `balanced`."""
+    if getattr(estimator, "solver", None) == NEWTON and _coefficients(x, target) > MOST_NEWTON:
+        estimator.set_params(solver="lbfgs", max_iter=1000)
     weights = {"sample_weight": balance(target)} if balanced else {}
     estimator.fit(x, target, **weights, **more)
+
+
+def _coefficients(x: NDArray[Any], target: Floats) -> int:
+    classes = len(np.unique(target))
+    return int(x.shape[1]) * (classes if classes > 2 else 1)
 
 
 def balance(target: Floats) -> Floats:
@@ -111,7 +122,7 @@ def _linear(penalty: float, task: Task) -> Any:
     if task == "regression":
         return Ridge(alpha=penalty)
     # Newton steps on the Cholesky factor: a few passes where there are more rows than columns.
-    return LogisticRegression(C=1 / penalty, solver="newton-cholesky", max_iter=100)
+    return LogisticRegression(C=1 / penalty, solver=NEWTON, max_iter=100)
 
 
 def _xgboost(values: Params, task: Task, seed: int) -> Any:

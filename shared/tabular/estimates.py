@@ -194,10 +194,12 @@ def _factor(size: float) -> float:
 
 def _freedom(variances: Sequence[float], freedoms: Sequence[float]) -> float:
     """Degrees of freedom of a sum of independent variances (Welch 1947)."""
-    if min(freedoms) <= 0 or not sum(variances):
+    total = sum(variances)
+    if min(freedoms) <= 0 or not total:
         return min(freedoms)
-    parts = (each**2 / freedom for each, freedom in zip(variances, freedoms, strict=True))
-    return sum(variances) ** 2 / sum(parts)
+    # Shares, since the square of a variance of 1e-170 (answers that are all but perfect) is none.
+    parts = zip(variances, freedoms, strict=True)
+    return 1 / sum((each / total) ** 2 / freedom for each, freedom in parts)
 
 
 def _extremes(parts: Floats) -> tuple[float, float]:
@@ -214,8 +216,10 @@ def _estimate(
     *,
     extremes: tuple[float, float],
 ) -> Estimate:
-    skewness = third / variance**1.5 if variance > 0 else 0.0
-    return Estimate(value, float(np.sqrt(variance)), skewness, freedom, units, *extremes)
+    error = float(np.sqrt(variance))
+    # Step by step: the cube of a small error is none.
+    skewness = third / error / error / error if error > 0 else 0.0
+    return Estimate(value, error, skewness, freedom, units, *extremes)
 
 
 def student(alpha: float, freedom: float) -> float:

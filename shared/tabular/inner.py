@@ -23,6 +23,7 @@ from shared.tabular.splitting import group_keys, row_keys
 
 # Of the search alone: beyond this, time grows and the order of recipes hardly changes.
 SAMPLE_ROWS = 15_000
+SAMPLE_CLASS_ROWS = 500
 _SAMPLE_SEED = 1_000_003
 
 
@@ -49,15 +50,15 @@ class Folds:
         return self.rows.take(learned), self.rows.take(self.fold == number)
 
     def sample(self, task: Task, seed: int, most: int = SAMPLE_ROWS) -> Folds:
-        """About `most` of the rows, every class by its share, or all where they are few."""
+        """About `most` of the rows, every class by its share (of a rare one more, a search over a
+        handful finds nothing), or all where they are few."""
         parts = -(-len(self.rows) // most)
         if parts < 2:
             return self
         classes = _classes(task, self.rows)
         kept = folds(len(self.rows), parts, seed + _SAMPLE_SEED, classes) == 0
-        rows, fold = self.rows.take(kept), self.fold[kept]
-        same = _numbers(task, rows, fold, forward=self.forward) == self.numbers
-        return Folds(rows, fold, self.numbers, self.forward) if same else self
+        kept |= _some_of_each(self.fold, classes, kept, seed + _SAMPLE_SEED, most)
+        return Folds(self.rows.take(kept), self.fold[kept], self.numbers, self.forward)
 
 
 def fold_rows(
@@ -97,6 +98,31 @@ def fold_rows(
         "too many rows are equal in all features: a class has no two different rows to learn from "
         "and to judge by"
     )
+
+
+def _some_of_each(
+    fold: NDArray[np.intp],
+    classes: NDArray[np.float64] | None,
+    kept: NDArray[np.bool_],
+    seed: int,
+    most: int,
+) -> NDArray[np.bool_]:
+    """Rows so that every class has SAMPLE_CLASS_ROWS, spread over all folds that have it, those
+    that are kept anyway first: what can be judged on all rows can be on the sample."""
+    different, label = (
+        np.unique(classes, return_inverse=True)
+        if classes is not None
+        else (np.zeros(1), np.zeros(len(fold), np.intp))
+    )
+    wanted = min(SAMPLE_CLASS_ROWS, most // (2 * len(different)))
+    cell = fold * len(different) + label
+    chance = np.random.default_rng(seed).permutation(len(fold))
+    order = np.lexsort((chance, ~kept, cell))
+    sizes = np.bincount(cell)
+    place = np.empty(len(fold), np.intp)
+    place[order] = np.arange(len(fold)) - np.repeat(sizes.cumsum() - sizes, sizes)
+    found: NDArray[np.bool_] = place < -(-wanted // len(np.unique(fold)))
+    return found
 
 
 def _classes(task: Task, rows: Examples) -> NDArray[np.float64] | None:

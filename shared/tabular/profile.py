@@ -123,11 +123,14 @@ def number_profile(values: NDArray[Any]) -> dict[str, Any]:
         return found
     edges = bin_edges(present)
     counts = number_counts(present, edges)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, deviation = float(present.mean()), float(present.std())
     return found | {
         "edges": edges.tolist(),
         "shares": (counts / len(present)).tolist(),
-        "mean": float(present.mean()),
-        "std": float(present.std()),
+        # Sums and squares of 1e200 leave the numbers.
+        "mean": mean if math.isfinite(mean) else None,
+        "std": deviation if math.isfinite(deviation) else None,
         "min": float(present.min()),
         "max": float(present.max()),
     }

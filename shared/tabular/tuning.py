@@ -92,7 +92,8 @@ def search(
 
     Raises ValueError when the library cannot fit these rows.
     """
-    data = Encoded(candidate, task, folds, features)
+    # A single trial asks for every fold once: keeping them encoded is memory for nothing.
+    data = Encoded(candidate, task, folds, features, keep=budget.trials > 1)
     study = _Study(task, folds.numbers, budget)
     best = study.run(
         lambda params: Attempt(data, params, seed, balanced),

@@ -510,3 +510,16 @@ def test_an_inner_join_that_finds_nobody_says_so() -> None:
     strangers = lines([{**row, "id": "nobody"} for row in VISITS])
     with pytest.raises(TooManyBadRows, match=r"none of 300 .* visits has no rows"):
         trained(spec_of({**SOURCES, "visits": visits}, max_bad_rows=1.0), visits=strangers)
+
+
+def test_the_same_joined_data_give_the_same_content(world: World) -> None:
+    """In another run too: its snapshot has another name, and holds the version's."""
+    again = World(spec_of())
+    ask(again, {"people": PEOPLE, "visits": lines(VISITS)}, SCORE)
+    again.train(SCORE)
+    packages = [
+        one.document(paths.version(MODEL, run_id, "version.json"))["package"]
+        for one, run_id in ((world, RUN), (again, SCORE))
+    ]
+    assert packages[0]["sha256"] != packages[1]["sha256"]
+    assert packages[0]["content_sha256"] == packages[1]["content_sha256"]

@@ -102,6 +102,23 @@ def test_values_are_what_the_expressions_say() -> None:
     assert np.isnan(columns["steep"][1])  # the root of -1
 
 
+def test_a_time_that_leaves_the_numbers_is_missing() -> None:
+    """So many days that no float holds their seconds: what is made of that moment is missing in a
+    row alone and in a crowd, never infinite."""
+    schema = Schema(
+        (),
+        carried=(Feature("t", "time"), Feature("n", "number")),
+        derive=(("since", "(t + n) - t"), ("until", "t - (t - n)"), ("year", "year(t + n)")),
+    )
+    records = [{"t": "2026-01-31", "n": days} for days in (1e308, -1e308, 2.0)]
+    found = schema.from_records(records)
+    for place, name in enumerate(("since", "until", "year")):
+        alone = [schema.from_record(record)[place] for record in records]
+        assert _bits(alone) == _bits(found[name])
+        assert np.isnan(found[name][:2]).all()
+    assert found["since"][2] == found["until"][2] == 2
+
+
 def test_dates_are_those_of_the_calendar() -> None:
     """Every 11th day of 800 years, against Python's calendar."""
     from datetime import UTC, datetime, timedelta

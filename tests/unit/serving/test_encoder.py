@@ -146,3 +146,15 @@ def test_ten_thousand_levels_and_nothing_but_rare_ones() -> None:
     out = encoder.transform(asked)
     assert out[:, [100, 101]].tolist() == [[1, 1], [1, 1]]
     assert out.sum() == 4
+
+
+@Layouts
+def test_values_near_the_largest_float_have_a_finite_code(
+    layout: Literal["linear", "tree"],
+) -> None:
+    """The middle of 1.7e308 and 1.6e308 is a number, although their sum is none; JSON takes it."""
+    columns = {"n": np.array([1.7e308, 1.6e308, np.nan, 1.7e308, 1.6e308])}
+    encoder = Encoder.fit(columns, (Feature("n", "number"),), layout)
+    assert 1.6e308 < encoder.codes[0].to_json()["median"] < 1.7e308
+    json.dumps(encoder.to_json(), allow_nan=False)
+    assert np.isfinite(encoder.transform(columns)).all()

@@ -168,3 +168,15 @@ def test_the_correction_is_found_from_far_away() -> None:
     assert found.x[0] == pytest.approx(0.2, abs=0.02)
     assert found.y[0] == pytest.approx(1.6, abs=0.2)
     assert fit_sigmoid(np.array([0.0, 1.0, 1.0, 0.0] * 50), np.array([0.0, 1.0, 0.7, 0.4] * 50))
+
+
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_a_single_fold_earns_no_blend(task: str) -> None:
+    """Where only the last fold can be judged (a class that appears late in time), there is nothing
+    to find weights on that they are not judged by."""
+    target, answers = _noisy(400, [0.5, 0.5])
+    if task == "binary":
+        target = (target > 0).astype(np.float64)
+    blend = find_blend(task, target, dict(zip("ab", answers, strict=True)), np.full(400, 3))
+    assert not blend.earned
+    assert blend.gain == 0

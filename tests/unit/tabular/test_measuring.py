@@ -20,6 +20,7 @@ from shared.tabular.comparison import (
 )
 from shared.tabular.dataset import Examples
 from shared.tabular.gains import Gain, paired_gain
+from shared.tabular.measuring import Answered, measures
 from shared.tabular.metrics import Floats
 from shared.tabular.rates import rate_lower, rate_upper
 from shared.tabular.threshold import choose_threshold
@@ -260,3 +261,18 @@ def test_a_ceiling_that_the_champion_breaks_as_well_stops_nobody_better() -> Non
     )
     assert not false_positive_guardrail(0.08, 0.09, 0.1, 5000, FalseAlarms(180, 1000, 170))["pass"]
     assert not false_positive_guardrail(0.1, 0.11, 0.1, 5000, FalseAlarms(180, 1000, 250))["pass"]
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-40, 1e-55, 1e-75, 1e-100, 1e-200])
+def test_answers_that_are_all_but_perfect_are_measured(size: float) -> None:
+    """Errors whose squares, or the squares and cubes of those, are too small for a float: every
+    metric of two classes and of values still has a value and ends."""
+    random = np.random.default_rng(0)
+    target = np.arange(100.0) % 2
+    off = random.random(100) * size
+    for task, answers in (("binary", np.abs(target - off)), ("regression", target * size + off)):
+        aim = target if task == "binary" else target * size
+        found = measures(Answered(task, aim, answers, 0.5))
+        assert {"binary": {"brier", "auroc"}, "regression": {"rmse", "mae"}}[task] <= set(found)
+        for one in found.values():
+            assert np.isfinite(one["value"])

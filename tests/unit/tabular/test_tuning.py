@@ -157,3 +157,50 @@ def test_the_number_of_trees_is_one_for_all_folds() -> None:
     again = candidates.make("xgboost", params, "binary", 0).fit(side.x, side.target)
     found = attempt.answers()[data.folds.fold == 0]
     assert np.allclose(candidates.answer("binary", again, side.judged_x), found, atol=1e-7)
+
+
+def test_a_rare_class_is_in_the_sample_with_what_there_is_of_it() -> None:
+    """Sixty rows of a class among sixty thousand: all of them are searched on, beside the share of
+    the others, so that a search neither looks at a handful nor at everything."""
+    every = 60_000
+    target = np.zeros(every)
+    target[np.random.default_rng(0).permutation(every)[:60]] = 1
+    rows = Examples({"n": np.arange(every, dtype=np.float64)}, target)
+    folds = inner.fold_rows(rows, "binary", 4, 0, FEATURES[:1])
+    sample = folds.sample("binary", 0)
+    assert sample.rows.target.sum() == 60
+    assert len(sample.rows) <= inner.SAMPLE_ROWS + 60
+    assert sample.numbers == folds.numbers == (0, 1, 2, 3)
+    assert set(sample.rows.columns["n"].tolist()) <= set(range(every))
+
+
+def test_a_fold_of_few_rows_is_in_the_sample() -> None:
+    """One group holds nearly all rows, the others fill the other folds: the search still looks at a
+    sample, and judges the same folds."""
+    every = 40_000
+    groups = ["big"] * (every - 6) + [f"small {place}" for place in range(6)]
+    number = np.arange(every, dtype=np.float64)
+    rows = Examples({"n": number}, number / 7)
+    folds = inner.fold_rows(rows, "regression", 4, 0, FEATURES[:1], groups=groups)
+    sample = folds.sample("regression", 0)
+    assert sample.numbers == folds.numbers
+    assert len(sample.rows) < every / 2
+
+
+def test_many_classes_with_many_columns_take_no_matrix_of_all_pairs() -> None:
+    """Newton's steps for 100 classes and 300 columns would solve 30,000 equations at a time, in 7
+    GB; beyond a thousand the same optimum is found without."""
+    random = np.random.default_rng(0)
+    target = np.arange(300.0) % 6
+    x = random.normal(size=(300, 8))
+    x[:, 0] += target / 3
+    found = []
+    for most in (6 * 8 - 1, 6 * 8):
+        estimator = candidates.make("linear", {"penalty": 1.0}, "multiclass", 0)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(candidates, "MOST_NEWTON", most)
+            candidates.fit_estimator(estimator, x, target, balanced=False)
+        found.append(estimator)
+    assert [one.solver for one in found] == ["lbfgs", candidates.NEWTON]
+    answers = [candidates.answer("multiclass", one, x) for one in found]
+    assert np.abs(answers[0] - answers[1]).max() < 0.001
