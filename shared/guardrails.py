@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from shared.intervals import certainly_worse, student
-from shared.metric_names import METRICS, words
+from shared.metric_names import METRICS, figure, words
 from shared.rule import Rule
 from shared.spec.guarding import Guardrail, Slices
 from shared.spec.model import Promotion
@@ -55,7 +55,7 @@ def _guardrail(metric: str, rail: Guardrail, comparison: Comparison) -> Iterator
             name, verdict = f"guardrail {metric}", _verdict(kept)
             if not kept and value <= measure.get("chance_high", value - 1):
                 # On few rows a perfect model is as far off: too few to judge this limit by.
-                chance = f"up to {measure['chance_high']:.4f} may be chance on so few rows"
+                chance = f"up to {figure(measure['chance_high'])} may be chance on so few rows"
                 sentence, verdict = f"{sentence[:-1]}, but {chance}.", "unsure"
             yield Rule(name, verdict, sentence, value, limit, **facts)
     if rail.max_drop is not None:
@@ -74,11 +74,11 @@ def _drop(metric: str, allowed: float, measure: Mapping[str, Any], comparison: C
     certain = ""
     if low is not None and high is not None:
         ends_of = (low, high) if drop > 0 else (0 - high, 0 - low)
-        certain = " ({:.4f} to {:.4f} with 95 % confidence)".format(*ends_of)
+        certain = " ({} to {} with 95 % confidence)".format(*map(figure, ends_of))
     word = "worse" if drop > 0 else "better"
     sentence = (
-        f"{start(metric)} {measure['value']:.4f} is {abs(drop):.4f} {word}{certain} than the "
-        f"champion's {measure['champion']:.4f}; {allowed:g} worse is allowed."
+        f"{start(metric)} {figure(measure['value'])} is {figure(abs(drop))} {word}{certain} than "
+        f"the champion's {figure(measure['champion'])}; {allowed:g} worse is allowed."
     )
     facts = {"low": low, "high": high, "rows": measure["rows"]}
     return Rule(name, _verdict(drop <= allowed), sentence, drop, allowed, **facts)
@@ -92,14 +92,15 @@ def start(metric: str) -> str:
 
 def said(metric: str, measure: Mapping[str, Any]) -> str:
     """A measured value with its interval and what it rests on."""
-    return f"{start(metric)} is {measure['value']:.4f} ({ends(measure)}, {measure['rows']:,} rows)"
+    rows = f"{measure['rows']:,} rows"
+    return f"{start(metric)} is {figure(measure['value'])} ({ends(measure)}, {rows})"
 
 
 def ends(measure: Mapping[str, Any]) -> str:
     """The interval in words."""
     if measure["low"] is None or measure["high"] is None:
         return "how certain that is cannot be said"
-    return f"{measure['low']:.4f} to {measure['high']:.4f} with 95 % confidence"
+    return f"{figure(measure['low'])} to {figure(measure['high'])} with 95 % confidence"
 
 
 def _verdict(kept: bool) -> Any:
@@ -161,8 +162,8 @@ def _worst(
     measure = lowest["measures"][metric]
     facts = {"low": measure["low"], "high": measure["high"], "rows": measure["rows"]}
     sentence = _slice_sentence(
-        f"{start(metric)} by slice: the worst is {_named(lowest)} with {measure['value']:.4f} "
-        f"({ends(measure)}, {lowest['rows']:,} rows); {wanted}",
+        f"{start(metric)} by slice: the worst is {_named(lowest)} with "
+        f"{figure(measure['value'])} ({ends(measure)}, {lowest['rows']:,} rows); {wanted}",
         broken,
         tests,
         beyond=about.worse_by(measure["value"], limit) > 0,
@@ -185,8 +186,9 @@ def _gap(
     widest = max(judged, key=lambda one: float(one["measures"][metric]["gap"]))
     measure = widest["measures"][metric]
     sentence = _slice_sentence(
-        f"{start(metric)} by slice: {_named(widest)} is {measure['gap']:.4f} worse than all other "
-        f"rows ({measure['value']:.4f} against {measure['rest']:.4f}); {limit:g} is allowed",
+        f"{start(metric)} by slice: {_named(widest)} is {figure(measure['gap'])} worse than all "
+        f"other rows ({figure(measure['value'])} against {figure(measure['rest'])}); {limit:g} is "
+        "allowed",
         broken,
         tests,
         beyond=measure["gap"] > limit,

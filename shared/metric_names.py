@@ -58,6 +58,7 @@ OF_SLICES = {
 }
 
 
+_HUGE = 1e12
 _WRITTEN = {
     "auroc": "AUROC",
     "auroc_ovr": "AUROC, one against the rest",
@@ -74,3 +75,12 @@ _WRITTEN = {
 def words(metric: str) -> str:
     """As people write it."""
     return _WRITTEN.get(metric, metric.replace("_", " "))
+
+
+def figure(value: float, places: int = 4, sign: str = "") -> str:
+    """A measured value as people read it: so many decimals, and two digits of a smaller one (an
+    RMSE of a target in millionths is not 0.000); powers of ten where digits would fill a line."""
+    size = abs(value)
+    if 0 < size < 10 ** (1 - places):
+        return f"{value:{sign}.2g}"
+    return f"{value:{sign}.4g}" if size >= _HUGE else f"{value:{sign}.{places}f}"

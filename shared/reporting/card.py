@@ -12,7 +12,7 @@ from typing import Any
 
 from shared.metric_names import words
 from shared.reporting import card_quality as quality
-from shared.reporting.figures import measured, moment
+from shared.reporting.figures import measured, moment, number
 from shared.reporting.noticed import findings, joined
 from shared.reporting.page import Page, Pairs, Row, Section, Words, as_html, as_markdown
 from shared.reporting.plots import plots
@@ -134,7 +134,7 @@ def _facts(card: Card) -> list[Row]:
     facts = card.prepared["facts"]
     measure = card.comparison.get("measures", {}).get(metric)
     return [
-        (words(metric), measured(measure) if measure else f"{card.metrics[metric]:.4f}"),
+        (words(metric), measured(measure) if measure else number(card.metrics[metric])),
         ("holdout rows", f"{card.comparison['holdout']['rows']:,}"),
         ("rows learned from", f"{facts['fit']:,}"),
         ("recipe", str(card.records["fitted"]["candidate"])),
@@ -253,7 +253,7 @@ def _reference(card: Card) -> list[Row]:
         ("answers", f"of {reference['prediction']['rows']:,} holdout rows: {scores}"),
         *([("base rate", f"{base:.4f}")] if base is not None else []),
         *(
-            [("performance", f"{performance['metric']} {performance['value']:.4f}")]
+            [("performance", f"{performance['metric']} {number(performance['value'])}")]
             if performance
             else []
         ),

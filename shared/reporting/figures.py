@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from shared.metric_names import figure
+
 KEPT = "\u00a0"  # a blank at which no line ends
-_MANY = 1000
+_MANY, _HUGE = 1000, 1e12
 
 
 def number(value: float | None) -> str:
     """A measured value: four places, none for thousands; a dash for nothing."""
     if value is None:
         return "-"
-    return f"{value:,.0f}" if abs(value) >= _MANY else f"{value:.4f}"
+    return _written(value, 4)
 
 
 def share(value: float | None) -> str:
@@ -42,7 +44,11 @@ def measured(measure: Mapping[str, Any] | None) -> str:
 
 
 def _short(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= _MANY else f"{value:.3f}"
+    return _written(value, 3)
+
+
+def _written(value: float, places: int) -> str:
+    return f"{value:,.0f}" if _MANY <= abs(value) < _HUGE else figure(value, places)
 
 
 def cell(value: float) -> str:

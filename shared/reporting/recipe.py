@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from shared.reporting.figures import number
 from shared.runs import RunRequest
 from shared.tabular import metrics
 
@@ -16,7 +17,7 @@ def recipe_rows(task: str, request: RunRequest, records: Mapping[str, dict[str, 
     fitted = records["fitted"]
     fit = records["prepared"]["facts"]["fit"]
     tried = [
-        f"{record['candidate']} {record['score']:.4f}{_sample(record, fit)}"
+        f"{record['candidate']} {number(record['score'])}{_sample(record, fit)}"
         for name, record in records.items()
         if name.startswith("tuned-")
     ]

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -31,6 +31,7 @@ from shared.serving.features import Feature
 Layout = Literal["linear", "tree"]
 Matrix = NDArray[np.float64]
 
+MIN_FREQUENCY, MAX_CATEGORIES = 10, 100
 _HEAVY_TAIL = 2.0
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 # Far beyond any standardised value that was seen; keeps products of 1e308 finite.
@@ -210,8 +211,8 @@ class Encoder:
         features: Sequence[Feature],
         layout: Layout = "tree",
         *,
-        min_frequency: int = 10,
-        max_categories: int = 100,
+        min_frequency: int = MIN_FREQUENCY,
+        max_categories: int = MAX_CATEGORIES,
     ) -> Encoder:
         """Learn medians, moments and levels from training columns.
 
@@ -255,6 +256,11 @@ class Encoder:
                 for item in body["columns"]
             ),
         )
+
+
+def encoded_levels(counts: Iterable[int]) -> int:
+    """How many levels of a category get a column, from how often each stands there."""
+    return min(MAX_CATEGORIES, sum(count >= MIN_FREQUENCY for count in counts))
 
 
 def _median(values: Matrix) -> float:

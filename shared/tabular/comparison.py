@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.budget import Looks, certainty
+from shared.metric_names import figure
 from shared.serving.package import Task
 from shared.tabular.baseline import Baseline
 from shared.tabular.estimates import Labels, independent_units
@@ -168,7 +169,7 @@ class Judgement:
         rows = f"{self.holdout.rows:,} rows that no model was fitted on"
         if not self.holdout.rows:
             return "There is no row to compare on."
-        mine = f"On {rows}, the {NAMES[metric]} of the new version is {self.challenger:.3f}"
+        mine = f"On {rows}, the {NAMES[metric]} of the new version is {figure(self.challenger, 3)}"
         if self.why_not:
             return f"{mine}. It cannot be compared with {self.against}: {self.why_not}."
         if self.champion is None or self.gain is None:
@@ -177,8 +178,9 @@ class Judgement:
             better = "better" if self.gain.value >= 0 else "worse"
             sure = certainty({"alpha": self.gain.alpha})
             against = (
-                f"{mine}, that of the champion {self.against} {self.champion:.3f}: {better} by "
-                f"{abs(self.gain.value):.4f}, and {_at_least(self.gain.lower)} ({sure})"
+                f"{mine}, that of the champion {self.against} {figure(self.champion, 3)}: "
+                f"{better} by {figure(abs(self.gain.value))}, and "
+                f"{_at_least(self.gain.lower)} ({sure})"
             )
             parts = [against]
         if not self.holdout.enough:
@@ -193,7 +195,7 @@ class Judgement:
         base, metric = self.baseline, PRIMARY[self.task]
         always = "the mean" if self.task == "regression" else "the base rate"
         verb = "beats" if self.beats_baseline else "does not clearly beat"
-        sure = f"the gain is at least {base.gain_lower:+.3f} with 95 % confidence"
+        sure = f"the gain is at least {figure(base.gain_lower, 3, '+')} with 95 % confidence"
         if _finite(base.gain_lower) is None:
             sure = "on so few rows nothing is certain about the gain"
         return {
@@ -204,8 +206,9 @@ class Judgement:
             "gain_lower": _finite(base.gain_lower),
             "constant_gain_lower": _finite(base.constant_gain_lower),
             "sentence": (
-                f"The model ({metric} {self.challenger:.3f}) {verb} the best single column "
-                f"`{base.column}` ({base.value:.3f}) and {always} ({base.constant:.3f}); {sure}."
+                f"The model ({metric} {figure(self.challenger, 3)}) {verb} the best single column "
+                f"`{base.column}` ({figure(base.value, 3)}) and {always} "
+                f"({figure(base.constant, 3)}); {sure}."
             ),
         }
 
@@ -219,8 +222,8 @@ def _at_least(lower: float) -> str:
     if lower == float("-inf"):
         return "nothing is certain about it"
     if lower > 0:
-        return f"certainly at least {lower:.4f} better"
-    return f"certainly no more than {abs(lower):.4f} worse"
+        return f"certainly at least {figure(lower)} better"
+    return f"certainly no more than {figure(abs(lower))} worse"
 
 
 # --- guardrails ----------------------------------------------------------------------------------

@@ -539,6 +539,34 @@ def test_what_will_not_fit_says_what_it_needs(tmp_path: Any) -> None:
         room.check_room(50_000_000, 14, "l", 2**34)
 
 
+def test_rows_that_are_all_equal_are_told_so() -> None:
+    """More rows of the same kind would not help, so nobody is asked for them."""
+    world = World(spec_of(columns={"c": {"type": "number"}, "y": {}}))
+    cells = [["5", "yes" if row % 3 else "no"] for row in range(400)]
+    world.ask(csv_bytes(cells, ["c", "y"]))
+    with pytest.raises(
+        NotTrainable, match=r"all 400 rows fall on one side .* equal in all features"
+    ):
+        world.train()
+
+
+def test_levels_and_classes_need_room_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thirty categories of a hundred levels are three thousand columns of a matrix, and a forest of
+    a hundred classes keeps a hundred shares in each leaf: said with their numbers."""
+    room.check_room(14_000, 31, "s", 2**31)
+    with pytest.raises(NotTrainable, match=r"14,000 .* 3,000 levels of categories need about 3"):
+        room.check_room(14_000, 31, "s", 2**31, levels=3_000)
+    with pytest.raises(NotTrainable, match=r"100,000 rows with 5 columns, 100 classes need"):
+        room.check_room(100_000, 5, "s", 2**32, classes=100)
+    world = World(spec_of(task="multiclass", target={"column": "y"}, columns={"c": {}, "y": {}}))
+    cells = [[f"l{row % 40}", f"k{row % 3}"] for row in range(800)]
+    world.ask(csv_bytes(cells, ["c", "y"]))
+    needed = room.needed_bytes(800, 2)
+    monkeypatch.setattr(room, "memory_limit", lambda: needed)
+    with pytest.raises(NotTrainable, match=r"40 levels of categories, 3 classes need"):
+        world.train()
+
+
 def test_fitting_asks_for_room_before_it_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     """The run is rejected with a sentence instead of dying without one."""
     world = World(spec_of(**LOOSE))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from shared.errors import PackageInvalid
 from shared.ports import Bucket
 from shared.serving.columns import Schema
+from shared.serving.encoder import encoded_levels
 from shared.serving.times import moment_of
 from shared.tabular.comparison import HoldoutKind
 from shared.tabular.dataset import Dataset, Examples, Side, examples_of, side_mask, unpack
@@ -104,9 +106,9 @@ def load_prepared(
     """The dataset behind a record. Raises PackageInvalid when the stored file is another one, and
     NotTrainable when its rows need more memory than there is (asked where `size` is given)."""
     schema = Schema.from_json(record["schema"])
+    rows, columns = int(record["facts"]["rows"]), len(schema.names) + len(schema.derive) + 1
     if size is not None:
-        rows = int(record["facts"]["rows"])
-        room.check_room(rows, len(schema.names) + len(schema.derive) + 1, size, room.memory_limit())
+        room.check_room(rows, columns, size, room.memory_limit())
     data = lake.read(record["dataset"]).data
     if hashlib.sha256(data).hexdigest() != record["sha256"]:
         raise PackageInvalid(f"{record['dataset']} of {model} {version} has changed")
@@ -119,6 +121,24 @@ def load_prepared(
         low=record.get("low"),
         high=record.get("high"),
     )
-    return Prepared(
-        unpack(data, record.get("marks", ())), schema, outcome, record["target"], record
+    dataset = unpack(data, record.get("marks", ()))
+    limit = None if size is None else room.memory_limit()
+    if size is not None and limit is not None:  # now that their levels can be counted
+        room.check_room(
+            rows,
+            columns,
+            size,
+            limit,
+            levels=_levels(dataset, schema),
+            classes=len(outcome.labels),
+        )
+    return Prepared(dataset, schema, outcome, record["target"], record)
+
+
+def _levels(dataset: Dataset, schema: Schema) -> int:
+    """How many columns the encoder will make of all categories, about."""
+    return sum(
+        encoded_levels(Counter(dataset.cells[feature.name]).values())
+        for feature in schema.features
+        if feature.kind == "category"
     )

@@ -36,6 +36,7 @@ from shared.usecases.training.stages import Training
 DATA = "data.csv.gz"
 SIDES: tuple[Side, ...] = ("fit", "holdout", "reserved")
 SAMPLE_ROWS = 50_000
+FEW_ROWS = 100  # of as many, some are held out
 COUNTED_GROUPS = 1_000  # with more, what is wrong is not that there are few
 SAMPLE_CELLS = 4_000_000  # each is a text in memory; of very wide rows fewer
 
@@ -164,6 +165,12 @@ class _Target:
 
     def _check(self) -> None:
         outcome = self._outcome
+        rows = sum(self._sides.values())
+        if rows >= FEW_ROWS and rows in self._sides.values() and self._split.by == "features":
+            raise NotTrainable(
+                f"all {rows:,} rows fall on one side of the split, because rows that are equal in "
+                f"all features stay together; too few are different to learn and to compare"
+            )
         self._targets["fit"].check_enough(outcome, "rows to fit on")
         if self._split.mark is not None and len(np.unique(np.concatenate(self._keys["fit"]))) < 2:
             raise NotTrainable("all rows to fit on are equal in all features")

@@ -203,6 +203,17 @@ def test_sentences_say_what_was_found() -> None:
     assert "its labels are a, b" in why.sentence()
 
 
+def test_a_small_target_is_not_zero_in_words() -> None:
+    """Errors in millionths, and those of 1e30, have digits that say something."""
+    for size, shown in ((4.7e-4, "0.00047"), (3e-31, "3e-31"), (5.9979e28, "5.998e+28")):
+        rows = holdout_of("regression", np.zeros(400), "random", classes=0, overlap=0, removed=0)
+        gain = Gain(size / 100, size / 1000)
+        text = Judgement("v2", "regression", rows, size, None, [], "v1", size, gain).sentence()
+        assert f"of the new version is {shown}," in text
+        assert "0.000 " not in text
+        assert len(text) < 400
+
+
 def test_few_blocks_or_groups_are_too_little_evidence() -> None:
     """A thousand rows of five customers, or positives that all came in one stretch of time, decide
     nothing; the same rows spread out do."""
