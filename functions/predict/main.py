@@ -15,5 +15,6 @@ app = create_app(
     clock=lambda: wiring.clock,
     pinned=lambda: os.environ.get("MILLRACE_MODEL"),
     bucket=wiring.bucket,
+    project=lambda: wiring.config.project,
     contract=Contract.of(os.environ),
 )

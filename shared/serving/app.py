@@ -27,6 +27,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from shared.errors import InvalidInstances, MillraceError
 from shared.ports import Bucket, Clock, Publisher
 from shared.serving.about import About
+from shared.serving.access_log import AccessLog, to_stdout
 from shared.serving.counting import count_answer, count_lost, log_line
 from shared.serving.direct import DirectModel
 from shared.serving.load import Load
@@ -54,8 +55,10 @@ class Predictor:
         publisher: Callable[[], Publisher],
         clock: Callable[[], Clock],
         monotonic: Callable[[], float],
+        access: AccessLog,
     ) -> None:
         self.metrics, self.load, self._clock = Metrics(), Load(), clock
+        self.access = access
         lost = partial(count_lost, self.metrics)
         self.log = PredictionLog(publisher, on_lost=lost, monotonic=monotonic)
 
@@ -84,28 +87,46 @@ class Predictor:
     ) -> Response:
         """One request in one of the protocols."""
         started = time.perf_counter()
-        name = model or self.lookup.only(request.args.get("model"))
-        served = self.lookup.served(name, version)
-        status = 500
+        name, served, status, rows = model or "", None, 500, 0
         try:
-            answered = self._answer(protocol, served)
+            name = model or self.lookup.only(request.args.get("model"))
+            served = self.lookup.served(name, version)
+            answered, rows = self._answer(protocol, served)
             status = 200
         except REFUSALS as error:
             refusal = refusal_of(error)
             status = refusal.status
             if isinstance(error, InvalidInstances):
-                rows = len({problem["row"] for problem in error.problems})
-                self.metrics.count("millrace_refused_rows_total", rows, model=name)
+                refused = len({problem["row"] for problem in error.problems})
+                self.metrics.count("millrace_refused_rows_total", refused, model=name)
             raise refusal from error
         finally:
-            self.metrics.count(
-                "millrace_requests_total", model=name, protocol=protocol.NAME, status=str(status)
+            seconds, answering = time.perf_counter() - started, ""
+            if served is not None:  # names from an address are no reason to grow memory
+                answering = served.model.version
+                self._count(protocol, name, answering, status, seconds)
+            self.access.add(
+                request.environ,
+                model=name,
+                version=answering,
+                protocol=protocol.NAME,
+                rows=rows,
+                status=status,
+                seconds=seconds,
             )
-            seconds = time.perf_counter() - started
-            self.metrics.observe(name, served.model.version, seconds)
         return answered
 
-    def _answer(self, protocol: Protocol, served: Served) -> Response:
+    def _count(
+        self, protocol: Protocol, model: str, version: str, status: int, seconds: float
+    ) -> None:
+        self.metrics.count(
+            "millrace_requests_total", model=model, protocol=protocol.NAME, status=str(status)
+        )
+        self.metrics.observe(model, version, seconds)
+
+    def _answer(self, protocol: Protocol, served: Served) -> tuple[Response, int]:
+        """The response and how many rows it answers."""
+        self.load.shed()
         body = request.get_data(cache=False)
         if len(body) >= MAX_BODY_BYTES and not request.content_length:
             raise RequestEntityTooLarge  # werkzeug cuts a chunked body there and says nothing
@@ -127,7 +148,7 @@ class Predictor:
         headers = written.headers
         if answer.unknown is not None:
             headers = {**(headers or {}), "X-Millrace-Unknown-Fields": answer.unknown.header()}
-        return _json(written.body, 200, headers)
+        return _json(written.body, 200, headers), len(answer.predictions)
 
     def refused(self, error: Exception) -> Response:
         """A refusal in the shape that the route's protocol has."""
@@ -150,15 +171,19 @@ def create_app(
     contract: vertex.Contract | None = None,
     interval_seconds: float = INTERVAL_SECONDS,
     monotonic: Callable[[], float] = time.monotonic,
+    project: Callable[[], str] = str,
+    access: Callable[[str], None] = to_stdout,
 ) -> Flask:
     """The predictor as a WSGI application. Ports are given as functions: nothing is connected
     before the first request (or `app.extensions["millrace"].preload()`).
 
     Args:
         bucket: Gives a bucket by its name, for a package that the contract points at.
+        project: The Google Cloud project that traces are in; empty for none.
+        access: Takes the line of each request.
     """
     contract = contract or vertex.Contract()
-    predictor = Predictor(publisher, clock, monotonic)
+    predictor = Predictor(publisher, clock, monotonic, AccessLog(project, access))
     times: dict[str, Any] = {"interval_seconds": interval_seconds, "monotonic": monotonic}
     if contract.storage_uri:
         where = bucket or (lambda _: lake())

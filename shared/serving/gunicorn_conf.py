@@ -35,7 +35,10 @@ worker_tmp_dir = "/dev/shm"  # noqa: S108 - gunicorn makes an unnamed file there
 def post_worker_init(worker: Any) -> None:
     """Load models before the port answers, so that a cold start pays before its first request."""
     worker.cfg.set("graceful_timeout", _REQUESTS_SECONDS)
-    worker.wsgi.extensions["millrace"].preload()
+    predictor = worker.wsgi.extensions["millrace"]
+    # Requests that no thread has taken; the pool has no public name for them.
+    predictor.load.waiting = worker.tpool._work_queue.qsize
+    predictor.preload()
     # What is loaded now stays; the collector need not walk it in the middle of requests.
     gc.freeze()
 

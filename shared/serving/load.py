@@ -1,25 +1,42 @@
-"""How much a process works on at once, in bytes of bodies: memory is what runs out first.
+"""How much a process works on at once, and how much waits for it.
 
-A body becomes some twenty times its size as Python values, and an instance has 512 MiB. Small ones
-pass: the server's threads bound their number.
+In bytes of bodies: memory is what runs out first. A body becomes some twenty times its size as
+Python values, and an instance has 512 MiB. Small ones pass: the server's threads bound their
+number. In requests that wait for a thread: a queue that only grows answers people who have gone.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from shared.serving.protocols.asked import Refusal
 
 MAX_BYTES = 16 * 1024 * 1024
 _SMALL = 256 * 1024
+# More than Cloud Run sends an instance at once (`concurrency` in topology.yaml): there it is the
+# platform that refuses.
+MAX_WAITING = 128
 
 
 class Load:
-    """Bytes of the large requests that are worked on. Safe to share between threads."""
+    """Bytes of the large requests that are worked on. Safe to share between threads.
+
+    `waiting` tells how many requests wait for a thread, where the server can tell.
+    """
 
     def __init__(self, limit: int = MAX_BYTES) -> None:
         self._limit, self._bytes = limit, 0
+        self.waiting: Callable[[], int] = int
+        self.most_waiting = MAX_WAITING
         self._lock = threading.Lock()
+
+    def shed(self) -> None:
+        """Refuse a request when too many wait behind it: that costs next to nothing, and so the
+        queue gets short at once. Raises Refusal."""
+        if self.waiting() > self.most_waiting:
+            message = "too many requests wait to be answered; try again in a moment"
+            raise Refusal(503, "overloaded", message, {"Retry-After": "1"})
 
     def enter(self, body: bytes) -> None:
         """Take a request in, or raise Refusal when it would be too much beside the others; alone,

@@ -23,7 +23,7 @@ _STATUSES = {
     "415": "Another content type or encoding.",
     "422": "Rows break the model's schema; each problem is listed.",
     "429": "Other large requests are being answered.",
-    "503": "No version can be loaded at the moment.",
+    "503": "No version can be loaded at the moment, or too many requests wait.",
 }
 
 

@@ -3,6 +3,7 @@ rows, and that those who read it get along."""
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import Counter
 from collections.abc import Mapping
@@ -268,3 +269,36 @@ def test_readers_tell_refused_rows_from_answers(world: World) -> None:
     assert {line.redacted for line in found} == {("city",)}
     ids = [line.prediction_id for line in found]
     assert list(find_online("adult", ids, [now.date()], lake=lake)) == ["good"]
+
+
+# --- the access log ------------------------------------------------------------------------------
+
+
+def test_each_prediction_request_has_a_line() -> None:
+    """Answered, refused or of no model that is here; probes and pages have none."""
+    lines: list[str] = []
+    world = logged(World(access=lines.append, project=lambda: "p"), log="off")
+    world.ask([RECORD, RECORD], headers={"X-Cloud-Trace-Context": f"{'a1' * 16}/1;o=1"})
+    world.ask({"age": "old"}, "/invocations")
+    world.ask(RECORD, "/models/other/predict")
+    for path in ("/healthz", "/models", "/metrics"):
+        assert world.client.get(path).status_code == 200
+    first, second, third = map(json.loads, lines)
+    assert (first["rows"], first["status"], first["version"]) == (2, 200, "v1")
+    assert first["logging.googleapis.com/trace"] == f"projects/p/traces/{'a1' * 16}"
+    assert (second["protocol"], second["status"], second["rows"]) == ("mlflow", 400, 0)
+    assert (third["model"], third["version"], third["status"]) == ("other", "", 404)
+
+
+def test_requests_are_shed_while_too_many_wait(world: World) -> None:
+    """With a long queue behind it a request is refused at once, and counted."""
+    logged(world)
+    load = world.app.extensions["millrace"].load
+    load.waiting = lambda: load.most_waiting
+    assert world.ask(RECORD)[0] == 200
+    load.waiting = lambda: load.most_waiting + 1
+    response = world.client.post("/models/adult/predict", json=RECORD)
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
+    assert response.get_json()["error"]["code"] == "overloaded"
+    assert len(world.log_lines()) == 1
+    assert 'protocol="native",status="503"} 1' in metrics(world)

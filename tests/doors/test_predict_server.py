@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -39,6 +40,7 @@ class Publisher:
         if (FOLDER / "slow").exists():
             (FOLDER / "entered").touch()
             while not (FOLDER / "go").exists():
+                (FOLDER / f"waiting-{load.waiting()}").touch()
                 time.sleep(0.01)
         with (FOLDER / "log").open("ab") as file:
             file.write(data + b"\\n")
@@ -48,6 +50,8 @@ world = World()
 world.publisher = Publisher()
 serve(binary_package(), world.lake.bucket, log=os.environ["LOG"])
 app = world.app
+load = app.extensions["millrace"].load
+load.most_waiting = 1
 """
 
 
@@ -160,6 +164,22 @@ def test_a_request_in_work_is_finished(start: Start) -> None:
         assert asked.result(PATIENCE_SECONDS)[0] == 200
     assert server.process.wait(PATIENCE_SECONDS) == 0
     assert server.logged() == 1
+
+
+def test_a_queue_that_is_too_long_is_shortened_at_once(start: Start) -> None:
+    """With all threads at work and more waiting than are allowed, those that come first in the
+    queue are refused with 503 until it is short; whoever is in work is answered."""
+    server = start("sync")
+    (server.folder / "slow").touch()
+    threads, more = runpy.run_path(str(CONFIG))["threads"], 6
+    with ThreadPoolExecutor(threads + more) as pool:
+        asked = [pool.submit(server.ask, RECORD) for _ in range(threads + more)]
+        until((server.folder / f"waiting-{more}").exists)
+        (server.folder / "go").touch()
+        statuses = Counter(one.result(PATIENCE_SECONDS)[0] for one in asked)
+    assert statuses.keys() == {200, 503}
+    assert statuses[200] >= threads
+    assert server.logged() == statuses[200]
 
 
 def test_there_is_time_to_write_the_log_before_the_platform_kills() -> None:
