@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -38,6 +38,7 @@ from shared.serving.prediction_log import PredictionLog
 from shared.serving.protocols import mlflow_scoring, native, open_inference, vertex
 from shared.serving.protocols.asked import JSON, Protocol
 from shared.serving.protocols.refusing import MAX_BODY_BYTES, REFUSALS, refusal_of
+from shared.serving.shortcut import Shortcut
 from shared.usecases.predict import predict
 
 _PRELOADED = 4
@@ -82,16 +83,34 @@ class Predictor:
         self.metrics.count("millrace_refresh_failures_total", model=model)
         log_line(model, error)
 
-    def answer(
+    def view(
         self, protocol: Protocol, model: str | None = None, version: str | None = None
     ) -> Response:
-        """One request in one of the protocols."""
+        """One request in one of the protocols, as Flask dispatches it."""
+        asked = request.args.get("model")
+        body, headers = self.answer(
+            protocol, request.environ, _body, model=model, version=version, asked=asked
+        )
+        return Response(body, headers=headers, content_type=JSON)
+
+    def answer(
+        self,
+        protocol: Protocol,
+        environ: dict[str, Any],
+        read: Callable[[], bytes],
+        *,
+        model: str | None = None,
+        version: str | None = None,
+        asked: str | None = None,
+    ) -> tuple[bytes, Mapping[str, str] | None]:
+        """Body and headers of the answer to a request, whose body `read` gives. `asked` is what
+        the query names where the path names no model. Raises REFUSALS."""
         started = time.perf_counter()
         name, served, status, rows = model or "", None, 500, 0
         try:
-            name = model or self.lookup.only(request.args.get("model"))
+            name = model or self.lookup.only(asked)
             served = self.lookup.served(name, version)
-            answered, rows = self._answer(protocol, served)
+            body, headers, rows = self._answer(protocol, served, environ, read)
             status = 200
         except REFUSALS as error:
             refusal = refusal_of(error)
@@ -106,7 +125,7 @@ class Predictor:
                 answering = served.model.version
                 self._count(protocol, name, answering, status, seconds)
             self.access.add(
-                request.environ,
+                environ,
                 model=name,
                 version=answering,
                 protocol=protocol.NAME,
@@ -114,7 +133,7 @@ class Predictor:
                 status=status,
                 seconds=seconds,
             )
-        return answered
+        return body, headers
 
     def _count(
         self, protocol: Protocol, model: str, version: str, status: int, seconds: float
@@ -124,15 +143,19 @@ class Predictor:
         )
         self.metrics.observe(model, version, seconds)
 
-    def _answer(self, protocol: Protocol, served: Served) -> tuple[Response, int]:
-        """The response and how many rows it answers."""
+    def _answer(
+        self,
+        protocol: Protocol,
+        served: Served,
+        environ: dict[str, Any],
+        read: Callable[[], bytes],
+    ) -> tuple[bytes, Mapping[str, str] | None, int]:
+        """Body, headers, and how many rows are answered."""
         self.load.shed()
-        body = request.get_data(cache=False)
-        if len(body) >= MAX_BODY_BYTES and not request.content_length:
-            raise RequestEntityTooLarge  # werkzeug cuts a chunked body there and says nothing
+        body = read()
         self.load.enter(body)
         try:
-            asked = protocol.read(body, request.environ, served.model)
+            asked = protocol.read(body, environ, served.model)
             answer = predict(
                 served,
                 asked.records,
@@ -148,17 +171,18 @@ class Predictor:
         headers = written.headers
         if answer.unknown is not None:
             headers = {**(headers or {}), "X-Millrace-Unknown-Fields": answer.unknown.header()}
-        return _json(written.body, 200, headers), len(answer.predictions)
+        return _encode(written.body).encode(), headers, len(answer.predictions)
 
-    def refused(self, error: Exception) -> Response:
+    def refused(self, error: Exception, path: str = "") -> Response:
         """A refusal in the shape that the route's protocol has."""
-        refusal, path = refusal_of(error), request.path
+        refusal, path = refusal_of(error), path or request.path
         protocol: Protocol = native
         if path == "/v2" or path.startswith("/v2/"):
             protocol = open_inference
         elif path.endswith("/invocations"):
             protocol = mlflow_scoring
-        return _json(protocol.refuse(refusal), refusal.status, refusal.headers)
+        body = _encode(protocol.refuse(refusal))
+        return Response(body, refusal.status, refusal.headers, content_type=JSON)
 
 
 def create_app(
@@ -215,8 +239,9 @@ def _add_predictions(app: Flask, predictor: Predictor, contract: vertex.Contract
         ("/v2/models/<model>/versions/<version>/infer", open_inference),
     ]
     for number, (rule, protocol) in enumerate(asked):
-        answer = partial(predictor.answer, protocol)
-        app.add_url_rule(rule, f"POST {number}", answer, methods=["POST"])
+        view = partial(predictor.view, protocol)
+        app.add_url_rule(rule, f"POST {number}", view, methods=["POST"])
+    app.wsgi_app = Shortcut(app, predictor, asked)  # type: ignore[method-assign]
 
 
 def _add_about(app: Flask, about: About, contract: vertex.Contract) -> None:
@@ -244,5 +269,9 @@ def _add_about(app: Flask, about: About, contract: vertex.Contract) -> None:
         app.add_url_rule(rule, f"GET {number}", view, methods=["GET"])
 
 
-def _json(body: object, status: int = 200, headers: Any = None) -> Response:
-    return Response(_encode(body), status=status, headers=headers, content_type=JSON)
+def _body() -> bytes:
+    """Of the request that Flask dispatches."""
+    body = request.get_data(cache=False)
+    if len(body) >= MAX_BODY_BYTES and not request.content_length:
+        raise RequestEntityTooLarge  # werkzeug cuts a chunked body there and says nothing
+    return body

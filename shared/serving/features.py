@@ -14,6 +14,7 @@ from shared.rules.regexes import Pattern
 from shared.serving.cells import Rule
 
 Kind = Literal["number", "category", "time"]
+_NO_LIMITS = (None, None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Bounds:
             object.__setattr__(self, "_pattern", Pattern(self.regex))
 
     def __bool__(self) -> bool:
-        return self != Bounds()
+        return self.present or (self.min, self.max, self.values, self.regex) != _NO_LIMITS
 
     def to_json(self) -> dict[str, Any]:
         body: dict[str, Any] = {

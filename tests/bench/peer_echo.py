@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 from flask import Flask, Response, request
 
-
-class _Nothing:
-    """What the predictor's gunicorn configuration asks an application for."""
-
-    def preload(self) -> None:
-        return
-
-
 app = Flask("echo", static_folder=None)
-app.extensions["millrace"] = _Nothing()
+# What the predictor's gunicorn configuration asks an application for.
+app.extensions["millrace"] = SimpleNamespace(
+    load=SimpleNamespace(), preload=lambda: None, close=lambda: None
+)
 
 
 @app.post("/predict")
