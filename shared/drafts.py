@@ -31,6 +31,7 @@ from shared.events import (
     RunRejected,
     ScoringCompleted,
 )
+from shared.reporting import letter
 from shared.routes import FOLDERS
 from shared.uploads import name_of
 
@@ -138,13 +139,18 @@ _ALERTS: dict[type[MonitorAlert], tuple[str, str, Sequence[Sequence[str]]]] = {
 
 def _data_rejected(event: DataRejected, where: Where) -> Draft:
     led = f" for {event.model}" if paths.is_model_name(event.model) else ""
+    following, commands = "Correct it and drop it again:", [_drop_again(event, where)]
+    if event.reason == "UnknownModel":
+        following = "Drop the model's spec, then the file again; or was its name misspelled?"
+        spec = where.command("drop", f"{event.model}.yaml", "--model", event.model)
+        commands = [where.command("status"), spec, *commands]
     return Draft(
         asks="act now",
         title=f"a file{led} was refused",
         sentence=event.message,
         facts=[f"file: {event.source}", f"reason: {event.reason}"],
-        next="The original is where it was. Correct it and drop it again:",
-        commands=[_drop_again(event, where)],
+        next=f"The original is where it was. {following}",
+        commands=commands,
         links=[f"Record: {where.object(paths.rejection(event.model, event.run_id))}"],
         footer=[f"{event.model} run {event.run_id}"],
     )
@@ -207,7 +213,9 @@ def _model_promoted(event: ModelPromoted, where: Where) -> Draft:
             f"before: {event.previous or 'none'}",
             f"by: {event.by}",
         ],
-        next="It answers now. Ask it, or put the previous version back:",
+        next="It answers now. Ask it, or put the previous version back:"
+        if event.previous
+        else "It answers now, as the first version to do so. Ask it:",
         commands=[
             where.command("predict", event.model, "--example"),
             *([where.command("rollback", event.model)] if event.previous else []),
@@ -218,12 +226,13 @@ def _model_promoted(event: ModelPromoted, where: Where) -> Draft:
 
 
 def _model_not_promoted(event: ModelNotPromoted, where: Where) -> Draft:
+    goes_on = "What served before goes on." if event.serves else letter.HELP
     return Draft(
         asks="know",
         title=f"a version of {event.model} was not promoted",
         sentence=event.sentence,
         facts=[f"version: {event.version}", f"by: {event.by}"],
-        next="Nothing to do. Rule by rule, or to serve it all the same:",
+        next=f"{goes_on} Rule by rule, or to serve it all the same:",
         commands=[
             where.command("decision", "show", event.model, event.version),
             where.command("versions", "promote", event.model, event.version),

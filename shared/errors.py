@@ -50,7 +50,7 @@ class UnknownIntent(Rejected):
 
 
 class UnknownModel(Rejected):
-    """A file for a model that has no spec, after waiting for one."""
+    """A file for a model that has no spec, after 10 minutes of waiting for one (30 s locally)."""
 
     advice = "Drop the model's spec, then the file again; look at the spelling of the folder."
 

@@ -156,13 +156,14 @@ class ModelPromoted(_Outcome):
 @dataclass(frozen=True, kw_only=True)
 class ModelNotPromoted(_Outcome):
     """A version was judged, or declined by a person, and the champion stays. `decided_at` as in
-    ModelPromoted."""
+    ModelPromoted; `serves` is False where the model has no champion."""
 
     KEY: ClassVar[tuple[str, ...]] = ("model", "run_id", "version")
     version: str
     by: str
     sentence: str
     decided_at: str = ""
+    serves: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

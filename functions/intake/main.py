@@ -17,6 +17,7 @@ def use_case(delivery: Delivery) -> str:
         clock=wiring.clock,
         claim_seconds=wiring.config.claim_seconds,
         context=wiring.config.context,
+        spec_wait_seconds=wiring.config.spec_wait_seconds,
     )
     return take_in(parse_upload(delivery), ports)
 

@@ -14,10 +14,17 @@ wiring = Wiring()
 def use_case(_: SweepDue, __: Delivery) -> Swept:
     config, lake, publisher, clock = wiring.config, wiring.lake, wiring.publisher, wiring.clock
     return sweep(
-        Intake(wiring.inbox, lake, publisher, clock, config.claim_seconds, config.context),
+        Intake(
+            wiring.inbox,
+            lake,
+            publisher,
+            clock,
+            config.claim_seconds,
+            config.context,
+            config.spec_wait_seconds,
+        ),
         Promote(lake, publisher, clock, config.claim_seconds),
         wiring.jobs,
-        spec_wait_seconds=config.spec_wait_seconds,
     )
 
 

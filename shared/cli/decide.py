@@ -18,6 +18,7 @@ from shared.cli.predict import request
 from shared.manifests import Manifest, read_manifest
 from shared.ports import Bucket
 from shared.spec.registry import find_spec
+from shared.usecases.decisions import nothing_before
 from shared.versions import number_of
 
 reason_option = click.option("--reason", default="", help="Why; it is recorded.")
@@ -55,6 +56,8 @@ def _carry(
         raise click.ClickException(f"{model} has no champion" if known else unknown(model, lake))
     if action == "rollback":  # named, so that a repeat does not roll back further
         version = manifest.version if manifest else ""
+        if manifest is not None and manifest.replaced is None:
+            raise click.ClickException(nothing_before(model, version))
     elif version:
         version = resolve(model, version, lake, also=_questions(model, lake))
     context.announce(f"{action} {model}: {_effect(action, model, version, manifest, lake)}")
@@ -81,8 +84,6 @@ def _effect(action: str, model: str, version: str, manifest: Manifest | None, la
     now, then = manifest.version if manifest else None, version
     if action == "rollback":
         then = (manifest.replaced if manifest else None) or ""
-    if not then:
-        return "there is no previous version to go back to"
     if now == then:
         return f"{shown(model, now, lake)} serves already"
     pinned = ", and automation is held" if action == "rollback" else ""

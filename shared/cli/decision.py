@@ -13,7 +13,7 @@ from shared.cli import contexts
 from shared.cli.console import json_option, say, show_json, shown_command
 from shared.cli.named import resolve
 from shared.cli.why import find_run
-from shared.manifests import read_manifest
+from shared.manifests import Manifest, read_manifest
 from shared.moves import trail
 from shared.ports import Bucket
 from shared.reporting import letter
@@ -84,6 +84,7 @@ def tell(model: str, version: str, lake: Bucket, context_name: str) -> dict[str,
             "model": model,
             "version": version,
             "action": "asked" if waits else "undecided",
+            "serving": champion,
             "sentence": approval.sentence if approval and waits else found["sentence"],
             "rules": found["rules"],
         }
@@ -105,12 +106,12 @@ def tell(model: str, version: str, lake: Bucket, context_name: str) -> dict[str,
             for name in PAPERS
             if paths.version(model, version, name) in there
         ],
-        "next": list(_next(model, version, str(body["action"]), champion, context_name)),
+        "next": list(_next(model, version, str(body["action"]), manifest, context_name)),
     }
 
 
 def _next(
-    model: str, version: str, action: str, champion: str | None, context: str
+    model: str, version: str, action: str, manifest: Manifest | None, context: str
 ) -> Iterator[str]:
     def command(*parts: str) -> str:
         return shown_command(*parts, context=context)
@@ -118,11 +119,17 @@ def _next(
     if action == "asked":
         yield f"Say yes: {command('approvals', 'approve', model, version, '--reason', '...')}"
         yield f"or no:   {command('approvals', 'decline', model, version, '--reason', '...')}"
-    elif champion == version:
-        yield f"It serves. To put the version before back: {command('rollback', model)}"
+    elif manifest is not None and manifest.version == version:
+        if manifest.replaced is not None:
+            yield f"It serves. To put {manifest.replaced} back: {command('rollback', model)}"
+        else:
+            another = command("versions", "promote", model, "VERSION", "--reason", "...")
+            yield f"It serves, and replaced no other. To let another one serve: {another}"
     elif action == "undecided":
         yield f"See what it waits for: {command('why', version)}"
     else:
+        if manifest is None:
+            yield letter.HELP
         promote = command("versions", "promote", model, version, "--reason", "...")
         yield f"To let it serve all the same: {promote}"
 
@@ -135,7 +142,7 @@ def written(story: Mapping[str, Any]) -> Iterator[str]:
     number = f" ({story['semantic_version']})" if story["semantic_version"] else ""
     yield f"Decision on {story['model']}, version {story['version']}{number}"
     yield ""
-    yield letter.OUTCOMES[str(story["action"])]
+    yield letter.outcome(story)
     if story.get("by"):
         yield letter.by_whom(story)
     elif story["action"] == "asked":

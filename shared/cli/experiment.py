@@ -235,15 +235,21 @@ def _looks(context: Context, record: Record, seen: Seen) -> str:
 
 @experiment.command("stop")
 @click.argument("model")
-@click.option("--promote/--keep", default=False, help="Who answers then; keep is the default.")
+@click.option(
+    "--promote/--keep", default=None, help="Who answers then: the challenger, or the champion."
+)
 @click.option("--anyway", is_flag=True, help="Promote though the challenger is not shown better.")
 @reason_option
 @dry_run_option
 @contexts.pass_name
 def stop_experiment(
-    context_name: str, *, model: str, promote: bool, anyway: bool, reason: str, dry_run: bool
+    context_name: str, *, model: str, promote: bool | None, anyway: bool, reason: str, dry_run: bool
 ) -> None:
     """End MODEL's experiment: keep the champion, or promote the challenger with what was found."""
+    if promote is None:
+        raise click.UsageError(
+            "say who answers afterwards: --keep (the champion) or --promote (the challenger)"
+        )
     context = contexts.load(context_name)
     record = chosen(context, model)
     running, ended = record.experiment, record.ended

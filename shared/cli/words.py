@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.cli.console import safe, shown_command
+from shared.reporting import letter
+from shared.reporting.letter import moment
 from shared.runs import REPLAYED_BY
 from shared.uploads import name_of
 
 # Transitions that read better as a sentence; {names} are facts of the transition.
 SENTENCES = {
     "requested": "accepted as a {kind} run",
-    "waiting-spec": "waiting for the model's spec",
+    "waiting-spec": "the model has no spec; waiting for one until {until}, then it is refused",
     "waiting-sources": "waiting for the other files of batch {batch}",
     "joined-batch": "{why}",
     "waiting-champion": "waiting for a champion to score with",
@@ -42,6 +44,7 @@ INSTEAD = {
     "DataStopped": "Change the spec as it says, drop the spec, then the file again.",
     "BatchClosed": "Drop all files of the batch again, in a batch of another name.",
     "SourceMissing": "Drop all files of the batch again, in a batch of another name.",
+    "UnknownModel": "Drop the model's spec, then the file again; or was its name misspelled?",
     "UnknownSource": "Drop the file again at the place it says.",
 }
 GOOD = frozenset(
@@ -67,6 +70,8 @@ def _sentence(event: Mapping[str, Any]) -> str:
         return f"accepted as a train run that replays corrected rows of {facts['replays']}"
     if name.startswith(REPLAYED_BY):
         return f"its corrected rows were replayed: run {facts.get('run_id', '-')}"
+    if name == "waiting-spec" and "until" in facts:
+        facts["until"] = moment(str(facts["until"]))
     if name in SENTENCES:
         return SENTENCES[name].format_map(_Facts(facts))
     if name.startswith("started-"):
@@ -120,6 +125,14 @@ def _place(facts: Mapping[str, Any]) -> list[str]:
     return [*batch, "--as", kind] if kind in ("train", "score") else batch
 
 
+def _deadline(facts: Mapping[str, Any]) -> list[str]:
+    """Until when a file waits for a spec; runs of before that was noted do not know."""
+    if "until" not in facts:
+        return []
+    until = moment(str(facts["until"]))
+    return [f"Without a spec by {until} the file is refused, and has to be dropped again."]
+
+
 def next_steps(
     model: str,
     run_id: str,
@@ -139,6 +152,8 @@ def next_steps(
     version = str(facts.get("version") or run_id)
     decided = f"How it was decided: {command('decision', 'show', version)}"
     promote = f"To serve it all the same: {command('versions', 'promote', model, version)}"
+    nothing = facts.get("serving", "unknown") is None
+    goes_on = letter.HELP if nothing else "What served before goes on."
     look = [f"Look again: {command('why', run_id)}"]
     log = str(facts.get("execution") or "jobs")
     mend = [
@@ -148,7 +163,7 @@ def next_steps(
     scores = f"gs://{lake}/{facts.get('output', '')}"
     steps: dict[str, list[str]] = {
         "promoted": [f"Ask it: {command('predict', model, '--example')}", decided],
-        "not_promoted": [f"What served before goes on. {promote}", decided],
+        "not_promoted": [goes_on, promote, decided],
         "awaiting_approval": [
             f"What the rules found: {command('decision', 'show', version)}",
             f"Say yes: {command('approvals', 'approve', model, version)}",
@@ -173,8 +188,11 @@ def next_steps(
         ],
         "duplicate": [f"See that run: {command('why', str(facts.get('same_as', '-')))}"],
         "waiting_for_spec": [
-            f"Draft one: {command('init', 'FILE', '--target', 'COLUMN', '-o', f'{model}.yaml')}",
-            f"then:      {command('drop', f'{model}.yaml', '--model', model)}",
+            *_deadline(facts),
+            f"Is {model} spelled right? The models there are: {command('status')}",
+            "Draft a spec from a file that has the target: "
+            + command("init", "FILE", "--target", "COLUMN", "-o", f"{model}.yaml"),
+            f"then drop it: {command('drop', f'{model}.yaml', '--model', model)}",
         ],
         "waiting_for_champion": [
             f"Train one: {command('drop', 'FILE', '--model', model, '--as', 'train')}"

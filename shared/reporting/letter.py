@@ -19,6 +19,16 @@ OUTCOMES = {
     "asked": "It waits for a person. What served before goes on until then.",
     "undecided": "It is not decided yet.",
 }
+# Where no version answered when this was decided.
+NOTHING_SERVES = {
+    "not_promoted": "It was not promoted, and nothing serves yet: the model has no champion.",
+    "expired": "Nobody decided in time, so it was not promoted, and nothing serves yet.",
+    "asked": "It waits for a person. Nothing serves until then.",
+}
+HELP = (
+    "Nothing serves yet. What would help: more rows, or columns that say more about the target; or "
+    "a person promotes it by hand."
+)
 MARKS = {"ok": "ok", "broken": "BROKEN", "unsure": "open"}
 _WOULD = {
     "promote": "promoted it",
@@ -31,6 +41,14 @@ _WOULD = {
 def mark(rule: Mapping[str, Any]) -> str:
     """One word for a rule's verdict; decisions from before there were verdicts have `passed`."""
     return MARKS[rule.get("verdict") or ("ok" if rule["passed"] else "broken")]
+
+
+def outcome(body: Mapping[str, Any]) -> str:
+    """What came of it. `serving` is what answered then; older decisions do not know."""
+    action = str(body["action"])
+    if body.get("serving", "unknown") is None and action in NOTHING_SERVES:
+        return NOTHING_SERVES[action]
+    return OUTCOMES[action]
 
 
 def by_whom(body: Mapping[str, Any]) -> str:
@@ -58,7 +76,7 @@ def markdown(body: Mapping[str, Any]) -> str:
     lines = [
         f"# Decision on {plain(body['model'])}, version {plain(body['version'])}",
         "",
-        f"**{OUTCOMES[str(body['action'])]}** {plain(by_whom(body))}",
+        f"**{outcome(body)}** {plain(by_whom(body))}",
         "",
         f"> {plain(body['sentence'])}",
         "",

@@ -145,7 +145,7 @@ def _rollback(decision: Decision, ports: Promote) -> str:
     sentence = f"Rolled back from {left}: {decision.reason or 'no reason given'}."
     if manifest.version == left:
         if manifest.replaced is None:
-            raise NotAllowed(f"{decision.model} has no previous version to go back to")
+            raise NotAllowed(nothing_before(decision.model, manifest.version))
         _check_package(decision.model, manifest.replaced, ports)
         cause = f"{ROLLBACK}{manifest.revision}"
         move = move_to(
@@ -164,6 +164,14 @@ def _rollback(decision: Decision, ports: Promote) -> str:
     return (
         f"{move.name} serves {decision.model} again instead of {left}. Automation is held until "
         f"`millrace unpin {decision.model}`."
+    )
+
+
+def nothing_before(model: str, champion: str) -> str:
+    """Why a rollback leads nowhere, and what leads to another version all the same."""
+    return (
+        f"{champion} replaced no version when it was promoted, so {model} has no previous "
+        f"version to go back to. Another one: millrace versions promote {model} VERSION"
     )
 
 

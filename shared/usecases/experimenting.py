@@ -95,7 +95,7 @@ def start(
         raise NotAllowed(
             f"experiment {running.id} of {model} runs already ({running.version} gets "
             f"{running.share:.0%} by {running.key}); stop it first: "
-            f"millrace experiment stop {model}"
+            f"millrace experiment stop {model} --keep"
         )
     experiments.keep(model, running, lake=ports.lake)
     sentence = started_sentence(model, running)

@@ -99,6 +99,7 @@ def settle_refusal(
     action: str = "not_promoted",
 ) -> str:
     """Record that the champion stays. `verdict` is what policy said, where it was asked."""
+    manifest = read_manifest(model, lake=ports.lake)
     body = {
         "model": model,
         "version": version,
@@ -106,6 +107,7 @@ def settle_refusal(
         "by": by,
         "at": timestamp(ports.clock.now()),
         "sentence": sentence,
+        "serving": manifest.version if manifest else None,
         **_policy(model, version, verdict, ports),
     }
     return _settle(body, ports)
@@ -167,9 +169,14 @@ def _announce(body: Mapping[str, Any], ports: Promote, *, decided: datetime | No
         _say_promoted(model, move, body["sentence"], ports, at)
         facts["previous"] = body["previous"]
     elif action == "not_promoted":
-        ports.say(ModelNotPromoted(model=model, run_id=version, **facts, decided_at=at))
+        serves = body.get("serving", "unknown") is not None
+        ports.say(
+            ModelNotPromoted(model=model, run_id=version, **facts, decided_at=at, serves=serves)
+        )
     elif action == "expired":
         ports.say(_expired(model, version, body["sentence"]))
+    if "serving" in body:
+        facts["serving"] = body["serving"]
     ports.note(model, version, NOTES[action], **facts)
     return action
 

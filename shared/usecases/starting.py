@@ -43,7 +43,8 @@ _REQUESTS = {
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """The ports of the way in, how long a claim lives, and which installation this is."""
+    """The ports of the way in, how long a claim lives, which installation this is, and how long a
+    file waits for its model's first spec."""
 
     inbox: Bucket
     lake: Bucket
@@ -51,6 +52,7 @@ class Intake:
     clock: Clock
     claim_seconds: int
     context: str
+    spec_wait_seconds: int = 600
 
     def say(self, event: Event) -> None:
         publish(event, publisher=self.publisher, clock=self.clock)

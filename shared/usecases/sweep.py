@@ -38,14 +38,14 @@ class Swept:
     experiments: int = 0
 
 
-def sweep(intake: Intake, promote: Promote, jobs: JobRunner, *, spec_wait_seconds: int) -> Swept:
+def sweep(intake: Intake, promote: Promote, jobs: JobRunner) -> Swept:
     """Look after everything once. One part's trouble does not keep the others waiting; it is
     raised at the end as Retryable."""
     lake, counts = intake.lake, dict[str, int]()
 
     def look_after_waiting() -> int:
         names = [info.name for info in lake.list("waiting/")]
-        work = partial(settle, ports=intake, wait_seconds=spec_wait_seconds)
+        work = partial(settle, ports=intake)
         return apart((name, partial(work, name)) for name in names)
 
     def look_after_batches() -> int:

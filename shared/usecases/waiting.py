@@ -10,6 +10,7 @@ the spec that released the file: two that judged it by two specs could both run 
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from shared import documents, paths, runs
@@ -27,17 +28,18 @@ from shared.usecases.starting import Intake, record_refusal
 
 
 def wait_for_spec(destination: DataUpload, upload: ObjectInfo, claim: Claim, ports: Intake) -> None:
-    """Leave a marker that registering the spec will find."""
-    model = destination.model
+    """Leave a marker that registering the spec will find, and say until when that is possible."""
+    model, now = destination.model, ports.clock.now()
     body = {
         "upload": as_document(upload),
         "run_id": claim.run_id,
-        "since": timestamp(ports.clock.now()),
+        "since": timestamp(now),
         "decision": None,
         "spec_generation": None,
     }
     documents.create(ports.lake, paths.waiting(model, claim.key), body)
-    ports.note(model, claim.run_id, "waiting-spec", source=claim.key)
+    until = timestamp(now + timedelta(seconds=ports.spec_wait_seconds))
+    ports.note(model, claim.run_id, "waiting-spec", source=claim.key, until=until)
 
 
 def waits(model: str, key: str, *, lake: Bucket) -> bool:
@@ -51,15 +53,15 @@ def release(model: str, registered: RegisteredSpec, ports: Intake) -> None:
         _settle(info.name, registered, ports)
 
 
-def settle(name: str, ports: Intake, *, wait_seconds: int) -> int:
+def settle(name: str, ports: Intake) -> int:
     """Release the file of this marker if it has a spec by now, refuse it if it waited longer than
-    `wait_seconds`, finish what was decided before a crash. Returns 1 when it is settled."""
+    an upload may, finish what was decided before a crash. Returns 1 when it is settled."""
     marker = documents.read(ports.lake, name)
     if not marker.exists:
         return 0
     registered = find_spec(name.split("/")[1], lake=ports.lake)
     waited = ports.clock.now() - parse_time(marker.body["since"])
-    if registered is None and waited.total_seconds() <= wait_seconds:
+    if registered is None and waited.total_seconds() <= ports.spec_wait_seconds:
         return 0
     return _settle(name, registered, ports)
 
@@ -82,7 +84,7 @@ def _carry_out(model: str, marker: dict[str, Any], ports: Intake) -> None:
     destination = route(upload.name)
     try:
         if marker["decision"] == "expired":
-            raise _no_spec(model, marker, ports)
+            raise _no_spec(model, ports)
         if isinstance(destination, DataUpload):
             judge = read_registered(model, marker["spec_generation"], lake=ports.lake)
             begin(destination, upload, run_id, judge, ports)
@@ -90,12 +92,11 @@ def _carry_out(model: str, marker: dict[str, Any], ports: Intake) -> None:
         record_refusal(model, upload, run_id, error, ports)
 
 
-def _no_spec(model: str, marker: dict[str, Any], ports: Intake) -> UnknownModel:
-    waited = f"{ports.clock.now() - parse_time(marker['since'])}".split(".")[0]
+def _no_spec(model: str, ports: Intake) -> UnknownModel:
     known = ", ".join(known_models(lake=ports.lake)) or "none yet"
     return UnknownModel(
-        f"there was no spec for {model!r} within {waited}; known models: {known}. Drop "
-        f"_specs/{model}.yaml, then this file again"
+        f"there was no spec for {model!r} within the {ports.spec_wait_seconds} seconds that a file "
+        f"waits for one; known models: {known}. Drop _specs/{model}.yaml, then this file again"
     )
 
 

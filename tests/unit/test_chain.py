@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from shared import documents, paths
+from shared.events import parse_time
 from tests.support.crashing import Story, crash_everywhere
 from tests.support.system import CSV, SPEC, System
 
@@ -51,6 +52,19 @@ def test_data_for_an_unknown_model_is_refused_after_waiting() -> None:
     refusal = system.published("DataRejected")[0]
     assert refusal["reason"] == "UnknownModel"
     assert "other" in refusal["message"]
+    assert "600 seconds" in refusal["message"]
+
+
+def test_who_waits_for_a_spec_is_told_until_when() -> None:
+    """The deadline is part of the run's history, counted from when the wait began."""
+    system = System()
+    source = system.drop("m/score/a.csv", CSV)
+    began = system.clock.now()
+    system.drain()
+    run_id = system.claim(source)["run_id"]
+    noted = documents.require(system.lake, paths.run_event("m", run_id, "waiting-spec"))
+    until = parse_time(noted["facts"]["until"])
+    assert 600 <= (until - began).total_seconds() < 660
 
 
 def test_a_hundred_duplicates_of_one_upload_make_one_run() -> None:

@@ -57,6 +57,15 @@ DRIFT = alert(
     "workclass: PSI 0.2 (threshold 0.1), share of '<Private>' 69.4% -> 41.0%",
     "so since 2026-01-04T00:00:00Z",
 )
+FIRST_PROMOTED = events.ModelPromoted(
+    model="adult_income",
+    run_id=RUN,
+    version=RUN,
+    previous=None,
+    revision=1,
+    by="ada",
+    sentence="It is the first version.",
+)
 EXPERIMENT_DUE = events.AutomationNoted(
     model="adult_income",
     source="experiment",
@@ -213,6 +222,15 @@ def test_commands_name_the_context_unless_it_is_local() -> None:
     """A copied command speaks to the installation that the message came from."""
     assert "--context production" in json.dumps(message(DRIFT, WHERE))
     assert "--context" not in json.dumps(message(DRIFT, Where("lake", "local")))
+
+
+def test_a_first_version_offers_nothing_to_go_back_to() -> None:
+    """Nothing served before it, and nothing serves after a first version that was declined."""
+    assert "previous version back" not in json.dumps(message(FIRST_PROMOTED, WHERE))
+    declined = events.ModelNotPromoted(
+        model="m", run_id=RUN, version=RUN, by="policy", sentence="Too weak.", serves=False
+    )
+    assert "Nothing serves yet" in json.dumps(message(declined, WHERE))
 
 
 def test_an_event_is_posted_once() -> None:

@@ -146,12 +146,18 @@ def test_what_was_held_against_a_former_champion_replaces_no_other(desk: Desk) -
     assert desk.champion() == third
 
 
-def test_keeping_the_champion_is_the_default(desk: Desk) -> None:
-    """And a stop of what is over says how it ended."""
+def test_a_stop_says_who_answers_afterwards(desk: Desk) -> None:
+    """Without a word on that nothing ends, and the error names both. A stop of what is over says
+    how it ended."""
     desk("start", MODEL, CHALLENGER)
-    assert desk("stop", MODEL, "--reason", "enough").exit_code == 0
+    unsaid = desk("stop", MODEL, "--reason", "enough")
+    assert unsaid.exit_code == 2
+    assert "--keep" in unsaid.output
+    assert "--promote" in unsaid.output
+    assert desk.trial.record().ended is None
+    assert desk("stop", MODEL, "--keep", "--reason", "enough").exit_code == 0
     assert desk.champion() == VERSION
-    again = desk("stop", MODEL)
+    again = desk("stop", MODEL, "--keep")
     assert again.exit_code == 1
     assert "enough" in again.output
     assert "enough" in desk("status", MODEL).stdout

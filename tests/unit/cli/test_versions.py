@@ -139,9 +139,13 @@ def test_a_rollback_says_what_it_does_and_holds_automation(two: tuple[Shell, str
     assert shell.system.champion() == first
     row = json.loads(shell("status", "--json").stdout)[0]
     assert (row["champion"], row["semantic_version"], row["pinned"]) == (first, "1.0.0", True)
-    nowhere = shell("rollback", "m")
-    assert nowhere.exit_code == 1
-    assert "no previous version" in nowhere.output
+    for nowhere in (shell("rollback", "m"), shell("rollback", "m", "--dry-run")):
+        assert nowhere.exit_code == 1
+        assert "no previous version" in nowhere.output
+        assert "versions promote m VERSION" in nowhere.output
+    letter = shell("decision", "show", "m", first).output
+    assert "./millrace rollback" not in letter
+    assert "./millrace versions promote m VERSION" in letter
 
 
 def test_without_a_champion_there_is_nothing_to_take_back(shell: Shell) -> None:

@@ -49,7 +49,7 @@ def test_a_join_says_what_came() -> None:
     assert text == "joined: without orders, whose columns are missing in every row"
 
 
-@pytest.mark.parametrize("reason", ["DataStopped", "BatchClosed", "SourceMissing"])
+@pytest.mark.parametrize("reason", ["DataStopped", "BatchClosed", "SourceMissing", "UnknownModel"])
 def test_a_refusal_that_no_other_file_helps_does_not_ask_for_one(reason: str) -> None:
     """Where the spec or the batch has to change, the next step names that."""
     facts = {"reason": reason}
@@ -68,6 +68,18 @@ def test_next_steps_are_commands_that_exist(state: str) -> None:
             parts = part.split()
             assert parts[:2] == ["--context", "demo"]
             assert parts[2] in COMMANDS
+
+
+def test_a_model_without_a_champion_hears_of_nothing_that_goes_on() -> None:
+    """Not promoted where nothing serves: what would help, not that all is well."""
+
+    def steps(**facts: object) -> str:
+        given = {"kind": "train", "context": "local", "lake": "l"}
+        return " ".join(words.next_steps("m", "r", "not_promoted", facts, **given))
+
+    assert "Nothing serves yet" in steps(serving=None)
+    assert "What served before goes on" in steps(serving="v1")
+    assert "What served before goes on" in steps()
 
 
 def test_a_slack_message_is_readable_in_a_terminal() -> None:
