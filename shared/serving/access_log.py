@@ -47,7 +47,8 @@ class AccessLog:
         status: int,
         seconds: float,
     ) -> None:
-        severity = "ERROR" if status >= 500 else "WARNING" if status >= 400 else "INFO"
+        # What is behind a 503 was told when it happened, or is no fault of ours.
+        severity = "ERROR" if status == 500 else "WARNING" if status >= 400 else "INFO"
         # The name comes from the address where no such model is served.
         name = _quoted(model)
         trace = self._trace(environ)

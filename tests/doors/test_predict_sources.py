@@ -349,6 +349,8 @@ def test_old_snapshots(too_old: str) -> None:
         assert (status, answer["error"]["code"]) == (409, "features_too_old")
         assert answer["error"]["features_as_of"] == "2026-01-01T00:00:00Z"
         assert "transactions" in answer["error"]["message"]
+        assert world.log_lines()[-1]["error"] == "the features of transactions are too old"
+        assert world.instance()["customer"] == "CS1"
         text = world.client.get("/metrics").get_data(as_text=True)
         assert (
             f'millrace_requests_total{{model="{MODEL}",protocol="native",status="409"}} 1' in text

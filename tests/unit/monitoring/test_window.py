@@ -39,6 +39,18 @@ def test_values_mean_what_the_schema_says_whatever_their_type() -> None:
     assert found.columns["k"].tolist() == ["x", "", "1", "true", "1", "", ""]
 
 
+def test_what_is_made_of_a_redacted_column_is_not_looked_at() -> None:
+    """One redacted row is enough: a column that is half there would look like one that changed."""
+    schema = Schema(
+        (Feature("n", "number"), Feature("m", "number")),
+        derive=(("twice", "n * 2"), ("more", "m + 1")),
+    )
+    rows = Gathering("v", schema, "binary", truths={}, positive="yes")
+    rows.add("a", (1, 2), 0.5, "yes")
+    rows.add("b", (None, 2), 0.5, "yes", redacted=["n"])
+    assert rows.done().columns.keys() == {"m", "more"}
+
+
 def test_a_long_window_is_thinned_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the limit every second row is dropped, over the whole window; counts and labels stay
     those of all rows."""

@@ -38,7 +38,7 @@ def test_a_line_says_what_was_asked_and_answered() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "severity"), [(200, "INFO"), (422, "WARNING"), (503, "ERROR"), (500, "ERROR")]
+    ("status", "severity"), [(200, "INFO"), (422, "WARNING"), (503, "WARNING"), (500, "ERROR")]
 )
 def test_severity_goes_by_the_status(status: int, severity: str) -> None:
     """Cloud Logging filters by it."""
