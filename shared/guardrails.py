@@ -10,10 +10,11 @@ are fast.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from shared.intervals import certainly_worse, student
-from shared.metric_names import METRICS, figure, words
+from shared.metric_names import METRICS, figure_of, words
 from shared.rule import Rule
 from shared.spec.guarding import Guardrail, Slices
 from shared.spec.model import Promotion
@@ -46,6 +47,7 @@ def _guardrail(metric: str, rail: Guardrail, comparison: Comparison) -> Iterator
         return
     value = measure["value"]
     facts = {"low": measure["low"], "high": measure["high"], "rows": measure["rows"]}
+    shown = partial(figure_of, metric)
     for limit, kept, wanted in (
         (rail.min, rail.min is None or value >= rail.min, "at least"),
         (rail.max, rail.max is None or value <= rail.max, "at most"),
@@ -55,7 +57,7 @@ def _guardrail(metric: str, rail: Guardrail, comparison: Comparison) -> Iterator
             name, verdict = f"guardrail {metric}", _verdict(kept)
             if not kept and value <= measure.get("chance_high", value - 1):
                 # On few rows a perfect model is as far off: too few to judge this limit by.
-                chance = f"up to {figure(measure['chance_high'])} may be chance on so few rows"
+                chance = f"up to {shown(measure['chance_high'])} may be chance on so few rows"
                 sentence, verdict = f"{sentence[:-1]}, but {chance}.", "unsure"
             yield Rule(name, verdict, sentence, value, limit, **facts)
     if rail.max_drop is not None:
@@ -71,14 +73,14 @@ def _drop(metric: str, allowed: float, measure: Mapping[str, Any], comparison: C
         sentence = f"{start(metric)} of the champion could not be measured on these rows."
         return Rule(name, "unsure", sentence, threshold=allowed)
     drop, low, high = measure["drop"], measure["drop_low"], measure["drop_high"]
-    certain = ""
+    certain, shown = "", partial(figure_of, metric)
     if low is not None and high is not None:
         ends_of = (low, high) if drop > 0 else (0 - high, 0 - low)
-        certain = " ({} to {} with 95 % confidence)".format(*map(figure, ends_of))
+        certain = " ({} to {} with 95 % confidence)".format(*map(shown, ends_of))
     word = "worse" if drop > 0 else "better"
     sentence = (
-        f"{start(metric)} {figure(measure['value'])} is {figure(abs(drop))} {word}{certain} than "
-        f"the champion's {figure(measure['champion'])}; {allowed:g} worse is allowed."
+        f"{start(metric)} {shown(measure['value'])} is {shown(abs(drop))} {word}{certain} than "
+        f"the champion's {shown(measure['champion'])}; {allowed:g} worse is allowed."
     )
     facts = {"low": low, "high": high, "rows": measure["rows"]}
     return Rule(name, _verdict(drop <= allowed), sentence, drop, allowed, **facts)
@@ -92,15 +94,16 @@ def start(metric: str) -> str:
 
 def said(metric: str, measure: Mapping[str, Any]) -> str:
     """A measured value with its interval and what it rests on."""
-    rows = f"{measure['rows']:,} rows"
-    return f"{start(metric)} is {figure(measure['value'])} ({ends(measure)}, {rows})"
+    rows, value = f"{measure['rows']:,} rows", figure_of(metric, measure["value"])
+    return f"{start(metric)} is {value} ({ends(metric, measure)}, {rows})"
 
 
-def ends(measure: Mapping[str, Any]) -> str:
+def ends(metric: str, measure: Mapping[str, Any]) -> str:
     """The interval in words."""
     if measure["low"] is None or measure["high"] is None:
         return "how certain that is cannot be said"
-    return f"{figure(measure['low'])} to {figure(measure['high'])} with 95 % confidence"
+    shown = partial(figure_of, metric)
+    return f"{shown(measure['low'])} to {shown(measure['high'])} with 95 % confidence"
 
 
 def _verdict(kept: bool) -> Any:
@@ -161,9 +164,10 @@ def _worst(
     lowest = judged[-1]
     measure = lowest["measures"][metric]
     facts = {"low": measure["low"], "high": measure["high"], "rows": measure["rows"]}
+    shown = partial(figure_of, metric)
     sentence = _slice_sentence(
         f"{start(metric)} by slice: the worst is {_named(lowest)} with "
-        f"{figure(measure['value'])} ({ends(measure)}, {lowest['rows']:,} rows); {wanted}",
+        f"{shown(measure['value'])} ({ends(metric, measure)}, {lowest['rows']:,} rows); {wanted}",
         broken,
         tests,
         beyond=about.worse_by(measure["value"], limit) > 0,
@@ -185,9 +189,10 @@ def _gap(
     broken = [one for one in judged if certain(one) > limit]
     widest = max(judged, key=lambda one: float(one["measures"][metric]["gap"]))
     measure = widest["measures"][metric]
+    shown = partial(figure_of, metric)
     sentence = _slice_sentence(
-        f"{start(metric)} by slice: {_named(widest)} is {figure(measure['gap'])} worse than all "
-        f"other rows ({figure(measure['value'])} against {figure(measure['rest'])}); {limit:g} is "
+        f"{start(metric)} by slice: {_named(widest)} is {shown(measure['gap'])} worse than all "
+        f"other rows ({shown(measure['value'])} against {shown(measure['rest'])}); {limit:g} is "
         "allowed",
         broken,
         tests,

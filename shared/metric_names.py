@@ -59,6 +59,7 @@ OF_SLICES = {
 
 
 _HUGE = 1e12
+_OF_UNIT = ("rmse", "mae")
 _WRITTEN = {
     "auroc": "AUROC",
     "auroc_ovr": "AUROC, one against the rest",
@@ -84,3 +85,11 @@ def figure(value: float, places: int = 4, sign: str = "") -> str:
     if 0 < size < 10 ** (1 - places):
         return f"{value:{sign}.2g}"
     return f"{value:{sign}.4g}" if size >= _HUGE else f"{value:{sign}.{places}f}"
+
+
+def figure_of(metric: str, value: float, places: int = 4, sign: str = "") -> str:
+    """As `figure` for what is in the target's unit. Of a share or a log loss so many decimals are
+    enough, and what is smaller is nothing."""
+    if metric in _OF_UNIT:
+        return figure(value, places, sign)
+    return f"{value:{sign}.{places}f}"

@@ -8,13 +8,14 @@ A gain above 0 always means that the challenger is better, whatever the metric.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.budget import Looks, certainty
-from shared.metric_names import figure
+from shared.metric_names import figure_of
 from shared.serving.package import Task
 from shared.tabular.baseline import Baseline
 from shared.tabular.estimates import Labels, independent_units
@@ -166,10 +167,11 @@ class Judgement:
     def sentence(self) -> str:
         """The outcome for somebody who decides and does not compute."""
         metric = PRIMARY[self.task]
+        shown = partial(figure_of, metric)
         rows = f"{self.holdout.rows:,} rows that no model was fitted on"
         if not self.holdout.rows:
             return "There is no row to compare on."
-        mine = f"On {rows}, the {NAMES[metric]} of the new version is {figure(self.challenger, 3)}"
+        mine = f"On {rows}, the {NAMES[metric]} of the new version is {shown(self.challenger, 3)}"
         if self.why_not:
             return f"{mine}. It cannot be compared with {self.against}: {self.why_not}."
         if self.champion is None or self.gain is None:
@@ -178,9 +180,9 @@ class Judgement:
             better = "better" if self.gain.value >= 0 else "worse"
             sure = certainty({"alpha": self.gain.alpha})
             against = (
-                f"{mine}, that of the champion {self.against} {figure(self.champion, 3)}: "
-                f"{better} by {figure(abs(self.gain.value))}, and "
-                f"{_at_least(self.gain.lower)} ({sure})"
+                f"{mine}, that of the champion {self.against} {shown(self.champion, 3)}: "
+                f"{better} by {shown(abs(self.gain.value))}, and "
+                f"{_at_least(metric, self.gain.lower)} ({sure})"
             )
             parts = [against]
         if not self.holdout.enough:
@@ -193,9 +195,10 @@ class Judgement:
             sentence = "There is no row to measure a baseline on."
             return {"value": None, "beats": False, "sentence": sentence}
         base, metric = self.baseline, PRIMARY[self.task]
+        shown = partial(figure_of, metric)
         always = "the mean" if self.task == "regression" else "the base rate"
         verb = "beats" if self.beats_baseline else "does not clearly beat"
-        sure = f"the gain is at least {figure(base.gain_lower, 3, '+')} with 95 % confidence"
+        sure = f"the gain is at least {shown(base.gain_lower, 3, '+')} with 95 % confidence"
         if _finite(base.gain_lower) is None:
             sure = "on so few rows nothing is certain about the gain"
         return {
@@ -206,9 +209,9 @@ class Judgement:
             "gain_lower": _finite(base.gain_lower),
             "constant_gain_lower": _finite(base.constant_gain_lower),
             "sentence": (
-                f"The model ({metric} {figure(self.challenger, 3)}) {verb} the best single column "
-                f"`{base.column}` ({figure(base.value, 3)}) and {always} "
-                f"({figure(base.constant, 3)}); {sure}."
+                f"The model ({metric} {shown(self.challenger, 3)}) {verb} the best single column "
+                f"`{base.column}` ({shown(base.value, 3)}) and {always} "
+                f"({shown(base.constant, 3)}); {sure}."
             ),
         }
 
@@ -218,12 +221,13 @@ def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def _at_least(lower: float) -> str:
+def _at_least(metric: str, lower: float) -> str:
     if lower == float("-inf"):
         return "nothing is certain about it"
+    size = figure_of(metric, abs(lower))
     if lower > 0:
-        return f"certainly at least {figure(lower)} better"
-    return f"certainly no more than {figure(abs(lower))} worse"
+        return f"certainly at least {size} better"
+    return f"certainly no more than {size} worse"
 
 
 # --- guardrails ----------------------------------------------------------------------------------

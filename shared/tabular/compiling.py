@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from shared.errors import PackageInvalid
 from shared.serving.engine import Engine, Link, linear_engine, tree_engine
 from shared.serving.package import Task
 from shared.spec.model import Candidate
@@ -22,8 +23,16 @@ def compile_estimator(fitted: Fitted) -> Engine:
     """The engine that answers as the estimator does. Raises PackageInvalid, ValueError."""
     if fitted.candidate == "linear":
         return _linear(fitted.estimator, fitted.task)
+    if fitted.candidate == "xgboost" and not _splits(fitted.estimator):
+        # The converter would answer another base rate, too.
+        raise PackageInvalid("nothing was learned: no tree splits, so all rows get one answer")
     onnx = to_onnx(fitted.candidate, fitted.estimator, fitted.task, len(fitted.encoder.names))
     return tree_engine(onnx, "value" if fitted.task == "regression" else "probability")
+
+
+def _splits(estimator: Any) -> bool:
+    """Whether any of XGBoost's trees asks anything."""
+    return any("yes=" in tree for tree in estimator.get_booster().get_dump())
 
 
 def _linear(estimator: Any, task: Task) -> Engine:

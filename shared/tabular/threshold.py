@@ -55,9 +55,12 @@ def choose_threshold(
     if not allowed.any():
         allowed = false == false.min()
     best = int(np.argmax(np.where(allowed, values, -np.inf)))
-    lower = ordered[last[best] + 1] if best + 1 < len(last) else 0.0
+    upto = float(ordered[last[best]])
+    lower = float(ordered[last[best] + 1]) if best + 1 < len(last) else 0.0
+    middle = (upto + lower) / 2
     return Choice(
-        threshold=float((ordered[last[best]] + lower) / 2),
+        # Between neighbouring floats there is nothing: half way is one of them, maybe the lower.
+        threshold=middle if middle > lower else upto,
         metric=metric,
         value=float(values[best]),
         false_positive_rate=float(false[best] / negatives) if negatives else 0.0,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shared.errors import PackageInvalid
 from shared.spec.model import Candidate
 from shared.tabular import candidates, parity, spaces
 from shared.tabular.compiling import compile_estimator
@@ -92,3 +93,13 @@ def test_float32_that_swallows_the_target_does_not_pass(tmp_path: Path) -> None:
     )
     model = served(package_of(linear), tmp_path / "linear")
     assert parity.check(linear, model, rows.columns, FEATURES, Spread.of(far.target)).passed
+
+
+def test_trees_that_never_split_are_no_package() -> None:
+    """What learned nothing is refused in words, not by the numbers of its parity."""
+    params = {**spaces.FIRST["xgboost"], "min_child_weight": 1e6, "n_estimators": 2}
+    fitted = candidates.fit(
+        "xgboost", params, "binary", rows_of("binary"), features=FEATURES, seed=0
+    )
+    with pytest.raises(PackageInvalid, match="nothing was learned"):
+        compile_estimator(fitted)

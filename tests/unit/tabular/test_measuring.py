@@ -96,6 +96,19 @@ def test_the_threshold_keeps_the_upper_bound_under_the_ceiling(ceiling: float) -
     assert choice.value >= max(allowed) - 1e-12
 
 
+def test_scores_that_are_neighbouring_floats_stay_apart() -> None:
+    """Scores that saturate differ in their last bit: the rows that were counted as negative are."""
+    for step in range(4):
+        lower = np.nextafter(0.3, 1) if step % 2 else 0.3
+        lower = lower if step < 2 else 1 - lower * 1e-16
+        upper = np.nextafter(lower, 2)
+        scores = np.repeat([upper, lower], 30)
+        positive = np.repeat([1.0, 0.0], 30)
+        choice = choose_threshold(positive, scores, "f1", None)
+        assert choice.false_positive_rate == 0
+        assert metrics.confusion(positive, scores, choice.threshold)["false_positives"] == 0
+
+
 def test_a_ceiling_that_cannot_be_kept_is_said() -> None:
     """Five negatives never prove a rate under 5 %."""
     positive, scores = np.array([1.0] * 5 + [0.0] * 5), np.linspace(1, 0.1, 10)
@@ -212,6 +225,9 @@ def test_a_small_target_is_not_zero_in_words() -> None:
         assert f"of the new version is {shown}," in text
         assert "0.000 " not in text
         assert len(text) < 400
+    rows = holdout_of("binary", np.ones(400), "random", classes=2, overlap=0, removed=0)
+    noise = Judgement("v2", "binary", rows, 0.9, None, [], "v1", 0.9, Gain(1e-16, -1e-17))
+    assert "better by 0.0000, " in noise.sentence()
 
 
 def test_few_blocks_or_groups_are_too_little_evidence() -> None:
