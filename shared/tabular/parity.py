@@ -29,6 +29,8 @@ DEVIATION_SHARE = 0.01
 UNSEEN = "\u2622 never seen in training"
 EXTREMES = (1e15, -1e15, float(2**24 + 1), float(2**31 + 1), 0.0, -1.0, 0.5)
 _BASE_ROWS = 40
+# Variations of a row with 400 columns have so many cells; of wider ones there are fewer each.
+MAX_CELLS = 15_000_000
 _SPLITS_PER_FEATURE = 25
 
 
@@ -105,18 +107,27 @@ def hostile_rows(
 ) -> Columns:
     """Variations of real rows, one cell at a time, and a row without any value."""
     rows = len(next(iter(base.values())))
-    blocks: list[Columns] = [{f.name: _filled(f, 1, None) for f in features}]
+    most = max(2, MAX_CELLS // len(features) ** 2)
+    values = {f.name: _hostile_values(f, splits)[:most] if rows else [] for f in features}
+    # The columns are taken once: a small array for every cell of wide rows fills any memory.
+    numbers = [place % rows for found in values.values() for place in range(len(found))]
+    taken = np.array(numbers, np.intp)
+    columns = {f.name: np.concatenate([_filled(f, 1, None), base[f.name][taken]]) for f in features}
+    start = 1
     for feature in features:
-        values: list[float | str | None]
-        if feature.kind != "category":
-            values = [None, *EXTREMES, *splits.get(feature.name, np.array([])).tolist()]
-        else:
-            values = [None, UNSEEN]
-        for position, value in enumerate(values):
-            row = np.array([position % rows]) if rows else np.array([], np.intp)
-            block = {name: column[row] for name, column in base.items()}
-            blocks.append({**block, feature.name: _filled(feature, len(row), value)})
-    return {f.name: np.concatenate([block[f.name] for block in blocks]) for f in features}
+        for value in values[feature.name]:
+            columns[feature.name][start] = _filled(feature, 1, value)[0]
+            start += 1
+    return columns
+
+
+def _hostile_values(
+    feature: Feature, splits: dict[str, NDArray[np.float64]]
+) -> list[float | str | None]:
+    """What a cell is replaced by, one after the other."""
+    if feature.kind == "category":
+        return [None, UNSEEN]
+    return [None, *EXTREMES, *splits.get(feature.name, np.array([])).tolist()]
 
 
 def split_points(

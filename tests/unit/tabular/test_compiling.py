@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from shared.errors import PackageInvalid
+from shared.serving.features import Feature
 from shared.spec.model import Candidate
 from shared.tabular import candidates, parity, spaces
 from shared.tabular.compiling import compile_estimator
@@ -103,3 +104,19 @@ def test_trees_that_never_split_are_no_package() -> None:
     )
     with pytest.raises(PackageInvalid, match="nothing was learned"):
         compile_estimator(fitted)
+
+
+def test_hostile_rows_of_two_thousand_columns_fit_into_memory() -> None:
+    """Each column is varied, a few times only where they are many; each row in one cell."""
+    features = tuple(Feature(f"c{place}", "number") for place in range(2_000))
+    base = {feature.name: np.full(5, 7.0) for feature in features}
+    splits = {feature.name: np.arange(75.0) for feature in features}
+    found = hostile_rows(base, features, splits)
+    varied = np.array([found[feature.name][1:] != 7 for feature in features])
+    assert 2_000 * 2 <= varied.shape[1] <= 2_000 * 4
+    assert (varied.sum(axis=0) <= 1).all()
+    assert varied.any(axis=1).all()
+    assert all(np.isnan(column[0]) for column in found.values())
+    few = features[:20]
+    narrow = hostile_rows({one.name: base[one.name] for one in few}, few, splits)
+    assert len(narrow["c0"]) == 1 + 20 * (1 + 7 + 75)
