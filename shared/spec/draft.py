@@ -259,6 +259,15 @@ def _in_minutes(training: Training, sample: Sample) -> tuple[Training, list[str]
     return training.model_copy(update={"time_limit": SHORT_SEARCH}), [note]
 
 
+def _odd_rows(numeric: Iterable[Look]) -> int:
+    """Rows of the sample in which one of these columns of numbers has none."""
+    odd: set[int] = set()
+    for seen in numeric:
+        texts = set(seen.odd)
+        odd.update(row for row, cell in enumerate(seen.cells) if cell in texts)
+    return len(odd)
+
+
 def _bad_rows(
     sample: Sample, looks: dict[str, Look], columns: dict[str, Column], goal: Goal
 ) -> tuple[float | None, list[str]]:
@@ -268,10 +277,7 @@ def _bad_rows(
         notes.append(
             f"{rows_have(sample.ragged)} not {len(sample.names)} cells and will be quarantined."
         )
-    odd = max(
-        (look.odd_cells for name, look in looks.items() if columns[name].feature and look.numeric),
-        default=0,
-    )
+    odd = _odd_rows(look for n, look in looks.items() if columns[n].feature and look.numeric)
     bad = (sample.ragged + goal.unusable + odd / max(sample.share, 1e-9)) / max(1, sample.rows)
     usual = float(Spec.model_fields["max_bad_rows"].default)
     if bad <= 0.8 * usual:

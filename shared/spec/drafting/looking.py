@@ -10,8 +10,14 @@ from dataclasses import dataclass
 from shared.serving.cells import BadCell, CellRules
 from shared.spec.model import Source
 
-# A column of numbers may have this share of other cells; they will be quarantined.
+# A target of numbers may have this share of other cells, and a time this share of other texts.
 MAX_ODD = 0.01
+# A column of numbers may have this share of other cells: as many as `max_bad_rows` lets go to
+# quarantine by default. Where there are few different numbers they may be codes among codes, so
+# that hardly any other text is taken for a typing error.
+MAX_ODD_CELLS = 0.05
+MANY_NUMBERS = 20
+MAX_ODD_LEVELS = 0.01
 STANDARD_MISSING = frozenset(Source().missing)
 # Spelled like these in a column of numbers, a cell says "nothing here".
 MORE_MISSING = frozenset(
@@ -24,6 +30,15 @@ DRESSED = re.compile(
     r"(?:[€$£¥%]|usd|eur|gbp)?\)?",
     re.IGNORECASE,
 )
+
+
+def are_numbers(cells: int, odd_cells: int, levels: float, odd_levels: float) -> bool:
+    """Whether a column is one of numbers, by its known cells and its different texts, and by how
+    many of both are none. Drafts and trainings without named columns decide by this."""
+    plain = levels - odd_levels
+    if plain <= 0 or odd_cells > MAX_ODD_CELLS * cells:
+        return False
+    return plain >= MANY_NUMBERS or odd_levels <= MAX_ODD_LEVELS * levels
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +66,18 @@ class Look:
 
     @property
     def numeric(self) -> bool:
-        """Nearly all cells are numbers, and nearly all levels: one text that is no number may
-        stand in many rows."""
-        return (
-            bool(self.numbers)
-            and len(self.odd) <= MAX_ODD * len(self.levels)
-            and self.odd_cells <= MAX_ODD * self.filled
-        )
+        """Nearly all cells are numbers."""
+        return are_numbers(self.filled, self.odd_cells, len(self.levels), len(self.odd))
+
+    @property
+    def nearly_numeric(self) -> bool:
+        """So few cells are no numbers that they may be typing errors, whatever it is read as."""
+        return bool(self.numbers) and self.odd_cells <= MAX_ODD_CELLS * self.filled
+
+    @property
+    def texts_for_numbers(self) -> bool:
+        """Read as texts, because many cells are dressed."""
+        return bool(self.dressed) and not self.nearly_numeric
 
     @property
     def dressed(self) -> str:
@@ -97,7 +117,11 @@ def more_markers(columns: Iterable[Sequence[str]], rules: CellRules) -> Counter[
         odd = Counter({cell: count for cell, count in levels.items() if cell not in numbers})
         marks = [cell for cell in odd if cell.lower() in MORE_MISSING]
         rest = odd.total() - sum(odd[cell] for cell in marks)
-        if numbers and odd.total() < 0.9 * levels.total() and rest <= MAX_ODD * levels.total():
+        if (
+            numbers
+            and odd.total() < 0.9 * levels.total()
+            and rest <= MAX_ODD_CELLS * levels.total()
+        ):
             found.update({cell: odd[cell] for cell in marks})
     return found
 

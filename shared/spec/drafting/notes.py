@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
+import shlex
 from collections.abc import Collection, Sequence
 
 from shared.spec.drafting import hints
 from shared.spec.drafting.looking import Look
 from shared.spec.model import Column
+
+MAX_SHOWN = 3  # odd cells of a column
 
 
 def reasons(why: dict[str, list[str]]) -> list[str]:
@@ -21,10 +25,8 @@ def feature_notes(columns: dict[str, Column], looks: dict[str, Look], target: st
         seen for seen in looks.values() if columns[seen.name].feature and seen.name != target
     ]
     notes = []
-    odd = [f"{look.name} ({look.odd[0]!r})" for look in features if look.numeric and look.odd]
-    if odd:
-        notes.append(f"Numbers but for a few cells, whose rows go to quarantine: {', '.join(odd)}.")
-    dressed = [f"{look.name} ({look.dressed!r})" for look in features if look.dressed]
+    notes += [odd_cells(look) for look in features if look.odd and look.nearly_numeric]
+    dressed = [f"{seen.name} ({seen.dressed!r})" for seen in features if seen.texts_for_numbers]
     if dressed:
         notes.append(f"Read as texts, written plainly they would be numbers: {', '.join(dressed)}.")
     many = [
@@ -43,6 +45,21 @@ def feature_notes(columns: dict[str, Column], looks: dict[str, Look], target: st
             f"draft again with --missing {cell}."
         )
     return notes
+
+
+def odd_cells(look: Look) -> str:
+    """What becomes of the few cells of a column that are no numbers."""
+    few = look.odd[:MAX_SHOWN]
+    shown = ", ".join(f"{cell!r} ({look.levels[cell]:,})" for cell in few)
+    more = len(look.odd) - len(few)
+    shown += f" and {more:,} more" if more else ""
+    share = math.floor(1000 * (1 - look.odd_cells / look.filled)) / 10
+    begin = f"{look.name}: {share:g}% numbers; else {shown}"
+    if not look.numeric:
+        return f"{begin}: read as texts; if these are typing errors, make it `type: number`."
+    missing = " ".join(f"--missing {shlex.quote(cell)}" for cell in few)
+    or_missing = "" if more else f", or if it means missing draft again with {missing}"
+    return f"{begin}: their rows go to quarantine{or_missing}."
 
 
 def date_parts(times: Sequence[str]) -> list[str]:

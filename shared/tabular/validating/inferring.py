@@ -1,8 +1,8 @@
 """Column types from the data, for a spec that names none: block by block, in bounded memory. Pure.
 
-A column is a number when nearly all its known cells are (the others are typing errors, and their
-rows go to quarantine). One whose texts are nearly all different tells a model nothing (names, ids,
-free text) and is left out, as is one that numbers the rows.
+A column is a number when nearly all its known cells are, by the rule that drafts use (the others
+are typing errors, and their rows go to quarantine). One whose texts are nearly all different tells
+a model nothing (names, ids, free text) and is left out, as is one that numbers the rows.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pyarrow as pa
 from shared.errors import NotTrainable
 from shared.serving.columns import Schema
 from shared.serving.features import Feature
+from shared.spec.drafting.looking import are_numbers
 from shared.spec.model import Column, Spec
 from shared.tabular.reading.blocks import Block
 from shared.tabular.validating.distinct import judge
@@ -23,8 +24,6 @@ from shared.tabular.validating.seen import Hashes, hashes_of
 # From this share of distinct texts on, a text column is taken for an identifier.
 DISTINCT_SHARE = 0.5
 MIN_DISTINCT = 100
-# Of the cells, and of the different ones.
-NUMBER_SHARE = 0.99
 # So many different values are counted one by one; beyond, their number is estimated.
 COUNTED = 50_000
 
@@ -103,10 +102,7 @@ class _Looked:
         different = self._different.count()
         if different < 2:
             return Column(exclude=True)
-        if (
-            self._odd.count() <= (1 - NUMBER_SHARE) * different
-            and self._odd_cells <= (1 - NUMBER_SHARE) * self._filled
-        ):
+        if are_numbers(self._filled, self._odd_cells, different, self._odd.count()):
             return Column(type="number", exclude=self._counts_rows)
         return Column(exclude=different > max(MIN_DISTINCT, DISTINCT_SHARE * self._filled))
 

@@ -247,6 +247,55 @@ def test_no_file_makes_a_draft_crash(
     )
 
 
+def _with_ages(odd: int, text: str = "unknown-ish") -> str:
+    """3,000 rows; `age` has 67 different numbers, and this text in so many of them."""
+    ages = [str(18 + i % 67) for i in range(3000)]
+    for i in range(odd):
+        ages[37 * i % 3000] = text
+    return "age,b,y\n" + "".join(
+        f"{age},{i % 5},{'yes' if i % 4 else 'no'}\n" for i, age in enumerate(ages)
+    )
+
+
+@pytest.mark.parametrize(("odd", "share"), [(5, "99.8%"), (60, "98%"), (140, "95.3%")])
+def test_a_few_texts_do_not_turn_a_number_into_a_category(
+    tmp_path: Path, odd: int, share: str
+) -> None:
+    """They go to quarantine, and a note names them and says how they become missing values."""
+    found = draft_of(tmp_path, _with_ages(odd))
+    assert found.spec.columns["age"].type == "number"
+    said = f"age: {share} numbers; else 'unknown-ish' ({odd})"
+    (note,) = (note for note in found.notes if note.startswith(said))
+    assert "--missing unknown-ish" in note
+    assert odd / 3000 < found.spec.max_bad_rows
+    again = draft_of(tmp_path, _with_ages(odd), missing=("unknown-ish",))
+    assert "unknown-ish" in again.spec.source.missing
+    assert not any(note.startswith("age:") for note in again.notes)
+
+
+def test_a_code_among_few_numbers_stays_a_category_and_is_said(tmp_path: Path) -> None:
+    """As does a text that stands in more rows than may go to quarantine."""
+    text = "a,b,y\n" + "".join(
+        f"{'X' if i % 100 == 3 else i % 5},{i / 7},{'yes' if i % 4 else 'no'}\n" for i in range(600)
+    )
+    found = draft_of(tmp_path, text)
+    assert found.spec.columns["a"].type == "category"
+    assert any(note.startswith("a: 99% numbers; else 'X' (6)") for note in found.notes)
+    assert draft_of(tmp_path, _with_ages(160)).spec.columns["age"].type == "category"
+
+
+def test_rows_with_typing_errors_in_any_column_count_together(tmp_path: Path) -> None:
+    """The draft allows so many bad rows as all columns make, so that it works as it is."""
+    text = "a,b,y\n" + "".join(
+        f"{'o' if i % 25 == 3 else i / 7},{'x' if i % 25 == 9 else i / 3},"
+        f"{'yes' if i % 4 else 'no'}\n"
+        for i in range(600)
+    )
+    spec = draft_of(tmp_path, text).spec
+    assert spec.feature_names() == ["a", "b"]
+    assert spec.max_bad_rows >= 0.08
+
+
 def test_parquet_is_drafted_like_the_csv_it_came_from(tmp_path: Path) -> None:
     """Same columns, same types, same task."""
     written = tmp_path / "bank.csv"

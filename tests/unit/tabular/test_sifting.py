@@ -398,12 +398,13 @@ def test_a_few_typing_errors_do_not_make_a_column_of_texts() -> None:
     cells = {
         "row": [str(number) for number in range(7, 307)],
         "amount": ["12o" if number == 5 else str(number / 3) for number in range(300)],
+        "again": ["old" if number % 25 == 0 else str(number % 67) for number in range(300)],
         "mixed": ["x" if number % 3 == 0 else str(number / 3) for number in range(300)],
         "y": ["yes" if number % 3 else "no" for number in range(300)],
     }
     spec = _infer(cells, Spec.model_validate({"task": "binary", "target": "y"}))
-    assert spec.feature_names() == ["amount"]
-    assert spec.columns["amount"].type == "number"
+    assert spec.feature_names() == ["amount", "again"]
+    assert {spec.columns[name].type for name in ("amount", "again")} == {"number"}
 
 
 def test_the_time_of_the_split_is_a_time_though_no_columns_are_named() -> None:
