@@ -48,6 +48,18 @@ def promoted(cloud: MemoryCloud, number: int) -> Move:
     )
 
 
+def test_a_promotion_brings_how_the_spec_wants_its_answers_kept() -> None:
+    """The predictor reads the manifest alone; pinning leaves what it says about the log."""
+    system = everything()
+    trained(system, SPEC + "serving: {log: buffered, redact: [b], log_sample: 0.25}\n")
+    for action in ("pin", "unpin"):
+        manifest = read_manifest("m", lake=system.lake)
+        assert manifest is not None
+        assert (manifest.log, manifest.redact) == ("buffered", ("b",))
+        assert manifest.log_sample == 0.25
+        system.decide(model="m", action=action, reason="audit week")
+
+
 def test_every_move_has_an_object_that_says_who_when_and_why() -> None:
     """By policy, by hand, back, held and let go: one object for each, in order, with the objects
     that hold the decision behind it."""
