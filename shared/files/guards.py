@@ -18,7 +18,16 @@ from dataclasses import dataclass
 from shared.errors import BinaryFile, EmptyFile, HeaderMismatch, UnreadableText
 from shared.files import dialect
 from shared.files.content import PARQUET, check_content
-from shared.files.headers import Wanted, check_columns, label_source, wanted_columns
+from shared.files.headers import (
+    Served,
+    Wanted,
+    check_columns,
+    check_width,
+    label_source,
+    scored_columns,
+    scored_layouts,
+    wanted_columns,
+)
 from shared.routes import Intent
 from shared.spec.model import Source, Spec
 from shared.tabular.reading.json_values import Broken, array_values, line_values
@@ -41,7 +50,14 @@ class _Head:
 
 
 def check_head(
-    head: bytes, size_bytes: int, spec: Spec, intent: Intent, *, name: str = "", source: str = ""
+    head: bytes,
+    size_bytes: int,
+    spec: Spec,
+    intent: Intent,
+    *,
+    name: str = "",
+    source: str = "",
+    served: Served | None = None,
 ) -> None:
     """Refuse what cannot be a file for this spec.
 
@@ -50,10 +66,14 @@ def check_head(
         size_bytes: The object's size.
         name: Its name, which may say the format.
         source: For a model with several sources, which of them it is.
+        served: Of a file to be scored, the version that will, if there is one.
 
     Raises EmptyFile, BinaryFile, UnreadableText, HeaderMismatch.
     """
-    wanted = wanted_columns(spec, intent, source)
+    scored = intent == "score"
+    wanted = (
+        scored_columns(spec, served, source) if scored else wanted_columns(spec, intent, source)
+    )
     opened = _open(head, size_bytes, _written(spec, intent, source), name, wanted)
     if opened is None:
         if intent == "label":
@@ -76,7 +96,8 @@ def check_head(
     elif opened.source.header:
         _check_table(rows, opened, wanted)
     else:
-        _check_width(rows[0], spec, intent, opened.source)
+        layouts = scored_layouts(spec, served) if scored else [spec.file_columns(with_target=True)]
+        check_width(rows[0], spec, layouts, opened.source)
 
 
 def _written(spec: Spec, intent: Intent, source: str) -> Source:
@@ -202,24 +223,6 @@ def _check_rows_fit(rows: Sequence[list[str]], wanted: Wanted) -> None:
     raise HeaderMismatch(
         f"the header has {len(header)} fields{known}, the rows have {width}; {advice}"
     )
-
-
-def _check_width(row: list[str], spec: Spec, intent: Intent, source: Source) -> None:
-    widths = {len(spec.file_columns(with_target=True))}
-    if intent == "score":
-        widths.add(len(spec.file_columns(with_target=False)))
-    if len(row) not in widths:
-        raise HeaderMismatch(
-            f"the first row has {len(row)} fields, the spec (source.header: false) names "
-            f"{' or '.join(map(str, sorted(widths)))} columns; is the delimiter really "
-            f"{source.delimiter!r}?"
-        )
-    names = {name.casefold() for name in spec.columns}
-    if names.issuperset(cell.casefold() for cell in row) and len(set(row)) > 1:
-        raise HeaderMismatch(
-            "the first row holds column names, but the spec says source.header: false; remove the "
-            "row, or change the spec"
-        )
 
 
 def _check_label_header(header: list[str], spec: Spec, source: Source) -> None:

@@ -19,12 +19,28 @@ _LONG = 60  # characters of one that it shows
 
 
 @dataclass(frozen=True, slots=True)
+class Served:
+    """The version that will score a file, and the generation of the spec it was trained by."""
+
+    version: str
+    number: str | None
+    generation: int
+    spec: Spec
+
+    def __str__(self) -> str:
+        name = self.number or self.version
+        which = f"generation {self.generation} of the spec"
+        return f"version {name}, which serves and was trained by {which}"
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """`needed` columns must be there; `known` may be, and others are refused (`known` None: any
-    may). The order is free."""
+    may). The order is free. `by` names the version that needs them, if it is not the spec."""
 
     needed: tuple[str, ...]
     known: frozenset[str] | None
+    by: str = ""
 
     @property
     def expected(self) -> frozenset[str]:
@@ -49,6 +65,38 @@ def wanted_columns(spec: Spec, intent: Intent, source: str = "") -> Wanted:
     if known is not None and intent == "score":
         known |= spec.derived.keys()  # they may come ready-made
     return Wanted(tuple(dict.fromkeys([*needed, *joins])), known)
+
+
+def scored_columns(spec: Spec, served: Served | None, source: str = "") -> Wanted:
+    """Columns of a file that is to be scored by `served`: it needs its own, and may have those of
+    the spec in force as well, for which the files are written by now."""
+    if served is None:
+        return wanted_columns(spec, "score", source)
+    joined = spec.sources.get(source)
+    if joined is not None and not joined.primary:
+        theirs = served.spec.sources.get(source)
+        needed = _read_by(theirs) if theirs is not None and not theirs.primary else []
+        return Wanted(tuple(dict.fromkeys(needed)), None, str(served))
+    mine, wanted = wanted_columns(spec, "score"), wanted_columns(served.spec, "score")
+    known = None if mine.known is None or wanted.known is None else mine.known | wanted.known
+    return Wanted(wanted.needed, known, str(served))
+
+
+def scored_layouts(spec: Spec, served: Served | None) -> list[list[str]]:
+    """Columns that a file without header may have, to choose from by width: as the spec in force
+    names them, else as the one did that `served` learned by. Both widths may fit: the file's own
+    says whether the target is in it."""
+    layouts = _layouts(spec)
+    if served is None:
+        return layouts
+    if not served.spec.main_source.header:
+        layouts += _layouts(served.spec)
+    needed = set(wanted_columns(served.spec, "score").needed)
+    return [names for names in layouts if needed.issubset(names)] or layouts
+
+
+def _layouts(spec: Spec) -> list[list[str]]:
+    return [spec.file_columns(with_target=target) for target in (False, True)]
 
 
 def label_columns(spec: Spec) -> tuple[str, ...]:
@@ -114,10 +162,32 @@ def check_columns(names: Sequence[str], wanted: Wanted, *, strict: bool, hint: s
         if found
     ]
     parts += [_likeness(extra[:_LONG], name[:_LONG]) for extra, name in [*renamed.items()][:_FEW]]
+    whose, also = "the spec", ", or drop a changed spec first"
+    if wanted.by and missing:
+        whose, also = wanted.by, ""  # no spec changes what a version has learned
     raise HeaderMismatch(
-        f"the header does not fit the spec ({'; '.join(parts)}){hint}. Fix the file, or drop a "
-        f"changed spec first"
+        f"the header does not fit {whose} ({'; '.join(parts)}){hint}. Fix the file{also}"
     )
+
+
+def check_width(
+    row: Sequence[str], spec: Spec, layouts: Sequence[Sequence[str]], source: Source
+) -> None:
+    """Refuse the first row of a file without header that fits none of its `layouts`. Raises
+    HeaderMismatch."""
+    widths = {len(names) for names in layouts}
+    if len(row) not in widths:
+        raise HeaderMismatch(
+            f"the first row has {len(row)} fields, the spec (source.header: false) names "
+            f"{' or '.join(map(str, sorted(widths)))} columns; is the delimiter really "
+            f"{source.delimiter!r}?"
+        )
+    names = {name.casefold() for name in spec.columns}
+    if names.issuperset(cell.casefold() for cell in row) and len(set(row)) > 1:
+        raise HeaderMismatch(
+            "the first row holds column names, but the spec says source.header: false; remove the "
+            "row, or change the spec"
+        )
 
 
 def unknown_columns(names: Sequence[str], known: Collection[str] | None) -> list[str]:

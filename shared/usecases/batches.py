@@ -100,7 +100,7 @@ def _accept(
     head = first_bytes(upload, ports)
     if head is None:
         return None
-    guard(destination, head, registered)
+    guard(destination, head, registered, ports.lake)
     copy = copy_input(destination, upload, run_id, ports.lake)
     return InputRef.of(copy, source_of(upload), destination.source) if copy else None
 

@@ -17,13 +17,14 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from shared import documents, paths, runs
-from shared.errors import AliasMoved, HeaderMismatch, NotServed, PreconditionFailed, Rejected
+from shared.errors import AliasMoved, NotServed, PreconditionFailed, Rejected
 from shared.events import ScoringCompleted, parse_time
 from shared.files import guards
-from shared.files.headers import unknown_columns, wanted_columns
+from shared.files.headers import Served, Wanted, check_columns, scored_columns, scored_layouts
 from shared.parts import Parts
 from shared.ports import Bucket, Clock, Publisher
 from shared.runs import RunRequest
+from shared.served import learned_by
 from shared.serving.package import LoadedModel, load
 from shared.spec.model import Spec
 from shared.spec.registry import read_generation
@@ -97,6 +98,7 @@ def _score(
 ) -> tuple[int, int]:
     """Write predictions.csv once; rows and errors come back."""
     spec = read_generation(request.model, request.spec_generation, lake=lake)
+    served = learned_by(request.model, version, lake=lake)
     champion = load_version(request.model, version, lake=lake, threads=threads)
     parts = Parts(
         lake,
@@ -106,8 +108,10 @@ def _score(
         if_generation=0,
     )
     try:
-        with _open_sheet(request, spec, champion, lake=lake, block_rows=block_rows) as sheet:
-            _check_names(sheet, spec, champion)
+        with _open_sheet(
+            request, spec, served, champion, lake=lake, block_rows=block_rows
+        ) as sheet:
+            _check_names(sheet, spec, served, champion)
             counts = _write(parts, sheet, champion, request.run_id)
     except Rejected:
         parts.discard()
@@ -121,21 +125,28 @@ def _score(
 
 @contextmanager
 def _open_sheet(
-    request: RunRequest, spec: Spec, champion: LoadedModel, *, lake: Bucket, block_rows: int
+    request: RunRequest,
+    spec: Spec,
+    served: Served | None,
+    champion: LoadedModel,
+    *,
+    lake: Bucket,
+    block_rows: int,
 ) -> Iterator[Sheet]:
     """The rows to score, of one file or joined. Raises Rejected for what can never be scored."""
     if spec.sources or champion.package.sources:
         from shared.usecases.scoring_join import open_batch
 
-        with open_batch(request, spec, champion, lake=lake, block_rows=block_rows) as joined:
+        with open_batch(
+            request, spec, served, champion, lake=lake, block_rows=block_rows
+        ) as joined:
             yield joined
         return
     (ref,) = request.inputs
     head = lake.read(ref.object, generation=ref.generation, end=guards.HEAD_BYTES).data
-    guards.check_head(head, ref.size_bytes, spec, "score", name=ref.object)
-    # Both widths may fit a file without header; its own says whether the target is in it.
-    names = [spec.file_columns(with_target=False), spec.file_columns(with_target=True)]
-    expected = spec.file_columns(with_target=True)
+    guards.check_head(head, ref.size_bytes, spec, "score", name=ref.object, served=served)
+    names = scored_layouts(spec, served)
+    expected = scored_columns(spec, served).expected
     with open_input(
         lake, ref, spec.source, names=names, expected=expected, block_rows=block_rows
     ) as sheet:
@@ -153,21 +164,11 @@ def load_version(model: str, version: str, *, lake: Bucket, threads: int = 1) ->
     return load(read, about["package"]["files"], threads=threads)
 
 
-def _check_names(sheet: Sheet, spec: Spec, champion: LoadedModel) -> None:
-    """Raises HeaderMismatch."""
-    missing = [name for name in champion.schema.names if name not in sheet.names]
-    known = wanted_columns(spec, "score").known if sheet.source.format == "csv" else None
-    extra = unknown_columns(sheet.names, known)
-    parts = [
-        f"{what}: {', '.join(found)[:300]}"
-        for what, found in (
-            (f"missing for version {champion.version}", missing),
-            ("not in the spec", extra),
-        )
-        if found
-    ]
-    if parts:
-        raise HeaderMismatch(f"the columns do not fit ({'; '.join(parts)})")
+def _check_names(sheet: Sheet, spec: Spec, served: Served | None, champion: LoadedModel) -> None:
+    """The package has the last word on what it needs. Raises HeaderMismatch."""
+    known = scored_columns(spec, served).known if sheet.source.format == "csv" else None
+    by = str(served or f"version {champion.version}, which serves")
+    check_columns(sheet.names, Wanted(tuple(champion.schema.names), known, by), strict=True)
 
 
 def _write(parts: Parts, sheet: Sheet, champion: LoadedModel, run_id: str) -> tuple[int, int]:

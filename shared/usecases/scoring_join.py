@@ -24,6 +24,7 @@ from shared import documents, paths
 from shared.documents import dumps
 from shared.errors import BadSource, FeaturesTooOld, HeaderMismatch
 from shared.events import parse_time
+from shared.files.headers import Served, scored_columns, scored_layouts
 from shared.ports import Bucket
 from shared.runs import InputRef, RunRequest
 from shared.serving.package import LoadedModel
@@ -44,6 +45,7 @@ _EXAMPLES = 20
 def open_batch(
     request: RunRequest,
     spec: Spec,
+    served: Served | None,
     champion: LoadedModel,
     *,
     lake: Bucket,
@@ -51,7 +53,7 @@ def open_batch(
 ) -> Iterator[Sheet]:
     """The primary's rows in their order, with the columns of every source of the champion.
     Raises Rejected for files that can never be scored."""
-    batch = _Batch(request, spec, champion, lake, block_rows)
+    batch = _Batch(request, spec, champion, lake, block_rows, served=served)
     with ExitStack() as stack:
         names, source = batch.look()
         wanted = [one for one in champion.package.sources if not set(one.types) <= set(names)]
@@ -79,9 +81,13 @@ class _Batch:
         champion: LoadedModel,
         lake: Bucket,
         block_rows: int,
+        *,
+        served: Served | None,
     ) -> None:
         self._request, self._spec, self._champion = request, spec, champion
         self._lake, self._block_rows = lake, block_rows
+        self._layouts = scored_layouts(spec, served)
+        self._expected = scored_columns(spec, served, spec.primary).expected
         primary = spec.primary
         self._primary = inputs_of(request.inputs, primary) or inputs_of(request.inputs, "")
         if len(self._primary) != 1:
@@ -99,17 +105,12 @@ class _Batch:
 
     @contextmanager
     def _open_primary(self) -> Iterator[Sheet]:
-        # Both widths may fit a file without header; its own says whether the target is in it.
-        names = [
-            self._spec.file_columns(with_target=False),
-            self._spec.file_columns(with_target=True),
-        ]
         with open_input(
             self._lake,
             self._primary[0],
             self._spec.main_source,
-            names=names,
-            expected=names[1],
+            names=self._layouts,
+            expected=self._expected,
             block_rows=self._block_rows,
         ) as sheet:
             yield sheet

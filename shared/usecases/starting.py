@@ -30,6 +30,7 @@ from shared.manifests import read_manifest
 from shared.ports import Blob, Bucket, Clock, ObjectInfo, Publisher
 from shared.routes import DataUpload, Intent
 from shared.runs import InputRef, RunRequest
+from shared.served import champion_of
 from shared.spec.model import RegisteredSpec
 from shared.uploads import source_of
 
@@ -67,7 +68,7 @@ def start_run(
     """The run of one file. `head` are its first bytes, with the generation they are of.
     Raises Rejected."""
     model, intent, upload = destination.model, destination.intent, head.info
-    guard(destination, head, registered)
+    guard(destination, head, registered, ports.lake)
     key = question(model, intent, [content_of(upload)], registered.generation, ports.lake)
     first = None if is_forced(upload) else same_content(key, model, run_id, ports)
     if first is not None:
@@ -103,8 +104,10 @@ def first_bytes(upload: ObjectInfo, ports: Intake) -> Blob | None:
         return None
 
 
-def guard(destination: DataUpload, head: Blob, registered: RegisteredSpec) -> None:
-    """Raises Rejected for first bytes that cannot be a file for this spec."""
+def guard(destination: DataUpload, head: Blob, registered: RegisteredSpec, lake: Bucket) -> None:
+    """Raises Rejected for first bytes that cannot be a file for this spec, or of which the version
+    that serves could make nothing."""
+    scored = destination.intent == "score"
     guards.check_head(
         head.data,
         head.info.size_bytes,
@@ -112,6 +115,7 @@ def guard(destination: DataUpload, head: Blob, registered: RegisteredSpec) -> No
         destination.intent,
         name=destination.file_name,
         source=destination.source,
+        served=champion_of(destination.model, lake=lake) if scored else None,
     )
 
 
