@@ -107,6 +107,7 @@ def ask(port: int, path: str, body: bytes, connections: int, seconds: float) -> 
             except ConnectionError:
                 failed += 1
                 selector.unregister(connection.socket)
+                connection.socket.close()
                 connection = _Connection(port, request)
                 selector.register(connection.socket, selectors.EVENT_READ, connection)
                 connection.send()
@@ -119,6 +120,9 @@ def ask(port: int, path: str, body: bytes, connections: int, seconds: float) -> 
                     bodies.append(connection.body)
                 connection.send()
     elapsed, busy = time.perf_counter() - started, time.process_time() - cpu
+    for key in list(selector.get_map().values()):
+        key.data.socket.close()
+    selector.close()
     times.sort()
     p99 = times[int(len(times) * 0.99)] if times else 0.0
     p50 = statistics.median(times) if times else 0.0
