@@ -15,6 +15,9 @@ from shared.spec.base import Duration, Part, Stretch
 from shared.spec.guarding import Guardrail, Slices
 
 Candidate = Literal["linear", "random_forest", "gradient_boosting", "xgboost"]
+# In units of the target's scale: beyond it no engine keeps its precision, and squares of errors
+# stop being numbers.
+LARGEST_TARGET = 1e30
 
 
 class Target(Part):
@@ -33,6 +36,9 @@ class Target(Part):
     def _ordered(self) -> Self:
         if self.low is not None and self.high is not None and self.low >= self.high:
             raise ValueError(f"low {self.low:g} is not below high {self.high:g}; swap them")
+        for name, end in (("low", self.low), ("high", self.high)):
+            if end is not None and not abs(end / self.scale) <= LARGEST_TARGET:
+                raise ValueError(f"{name} {end:g} is beyond {LARGEST_TARGET:g} times scale")
         return self
 
 

@@ -20,14 +20,13 @@ from shared.serving.columns import Schema, bounds_of
 from shared.serving.features import NO_BOUNDS, Bounds
 from shared.serving.package import TargetScale, Task
 from shared.spec.model import Spec
+from shared.spec.parts import LARGEST_TARGET
 
 MAX_CLASSES = 100
 MIN_ROWS = 50
 MIN_CLASS_ROWS = 10
 MIN_HOLDOUT = 10
 MIN_HELD_CLASS = 2
-# Beyond this no engine keeps its precision, and squares of errors stop being numbers.
-LARGEST_VALUE = 1e30
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +84,8 @@ class Outcome:
                 raise BadCell("the target is missing", "target_missing")
             if rule := self.require.broken_by(number):
                 raise BadCell(rule, rule.code)
-            if not abs(number / self.scale) <= LARGEST_VALUE:
-                phrase = f"must be within {LARGEST_VALUE:g} times target.scale"
+            if not abs(number / self.scale) <= LARGEST_TARGET:
+                phrase = f"must be within {LARGEST_TARGET:g} times target.scale"
                 raise BadCell(phrase, "target_size")
             return number / self.scale
         label = self.cells.category_of(text)

@@ -63,6 +63,7 @@ TARGETS = [
     (spec(target={"column": "y", "scale": 2}), "target.scale is for task: regression"),
     (spec(target={"column": "y", "low": 0}), "target.low is for task: regression"),
     (spec(task="regression", target={"column": "y", "low": 2, "high": 1}), "target: low 2 is not"),
+    (spec(task="regression", target={"column": "y", "high": 1e300}), "high 1e+300 is beyond 1e+30"),
     (spec(target="z", columns={"yy": {}, "zz": {}}), "did you mean zz?"),
     (
         spec(
