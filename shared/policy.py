@@ -1,7 +1,8 @@
 """The promotion rule. Pure: a comparison, a spec and the state of the champion in, a decision out.
 
 All rules are applied and listed. A broken baseline or guardrail declines, missing evidence asks a
-person, and only then is the gain judged. The rule that settled it is marked.
+person, and only then is the gain judged. What would be promoted is asked about where the checks of
+its data warn that a column may give the answer away. The rule that settled it is marked.
 """
 
 from __future__ import annotations
@@ -43,16 +44,26 @@ def judge(
     entry = _entry_rules(comparison, promotion)
     evidence, rival = _evidence(comparison, champion), _rival_rules(comparison, promotion, champion)
     consent = _consent(promotion, champion, pinned=pinned)
-    rules = (*entry, evidence, *rival, consent)
+    checks = _data_checks(comparison)
+    rules = (*entry, evidence, *rival, *checks, consent)
     broken = _first(entry, "broken")
     if broken:
         return _settled("decline", broken.sentence, broken, rules)
     unsure = _first(entry, "unsure")
     if unsure:
         return _settled("ask", f"{unsure.sentence} So a person decides.", unsure, rules)
-    if champion is None:
-        return _newcomer(comparison, evidence, consent, rules)
-    return _challenger(comparison, evidence, rival, consent, rules)
+    verdict = (
+        _newcomer(comparison, evidence, consent, rules)
+        if champion is None
+        else _challenger(comparison, evidence, rival, consent, rules)
+    )
+    warned = _first(checks, "unsure")
+    if warned and (verdict.action == "promote" or consent.name in _deciding(verdict)):
+        # How good it is says nothing if it learned the answer itself.
+        advice = " ".join(one["advice"] for one in _new(comparison))
+        text = f"{verdict.sentence} {warned.sentence} {advice} So a person decides."
+        return _settled("ask", text, warned, rules)
+    return verdict
 
 
 def worth_knowing(verdict: Verdict | None) -> list[str]:
@@ -100,6 +111,10 @@ def _settled(
 ) -> Verdict:
     marked = (replace(rule, decides=True) if rule is deciding else rule for rule in rules)
     return Verdict(action, sentence, tuple(marked))
+
+
+def _deciding(verdict: Verdict) -> set[str]:
+    return {rule.name for rule in verdict.rules if rule.decides}
 
 
 def _first(rules: Sequence[Rule], verdict: Outcome) -> Rule | None:
@@ -170,6 +185,22 @@ def _gain_rule(comparison: Mapping[str, Any], promotion: Promotion) -> Rule:
     )
     verdict: Outcome = "ok" if passed else "broken"
     return Rule(promotion.rule, verdict, sentence, lower, floor, low=lower)
+
+
+def _data_checks(comparison: Mapping[str, Any]) -> tuple[Rule, ...]:
+    """May a column give the answer away? Nothing where the checks had no word about one; what the
+    champion learned from as well was settled when it was promoted."""
+    found, new = comparison.get("data_checks") or (), _new(comparison)
+    if not found:
+        return ()
+    said = " ".join(f"{one['sentence']}." for one in new or found)
+    if new:
+        return (Rule("data_checks", "unsure", f"The checks warn: {said}"),)
+    return (Rule("data_checks", "ok", f"As with the champion, the checks warn: {said}"),)
+
+
+def _new(comparison: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [one for one in comparison.get("data_checks") or () if not one["known"]]
 
 
 def _consent(promotion: Promotion, champion: str | None, *, pinned: bool) -> Rule:

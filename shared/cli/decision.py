@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from shared import approvals, documents, paths
-from shared.cli import contexts
+from shared import approvals, documents, paths, runs
+from shared.cli import contexts, words
 from shared.cli.console import json_option, say, show_json, shown_command
 from shared.cli.named import resolve
 from shared.cli.why import find_run
@@ -106,7 +106,10 @@ def tell(model: str, version: str, lake: Bucket, context_name: str) -> dict[str,
             for name in PAPERS
             if paths.version(model, version, name) in there
         ],
-        "next": list(_next(model, version, str(body["action"]), manifest, context_name)),
+        "next": [
+            *words.left_open(runs.history(model, version, lake=lake)),
+            *_next(model, version, str(body["action"]), manifest, context_name),
+        ],
     }
 
 

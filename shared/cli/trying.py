@@ -19,7 +19,7 @@ from shared.cli.console import dry_run_option, nothing_done, say, shown_command
 from shared.cli.contexts import Context
 from shared.cli.data import existing_file, follow_upload, printer, report, type_of
 from shared.cli.drafting import ask_draft, model_name, wish_options, wishes_of, words_of
-from shared.cli.following import REFUSED, Followed, follow
+from shared.cli.following import REFUSED, WAITING, Followed, follow
 from shared.cli.predict import ask
 from shared.manifests import read_manifest
 from shared.serving.cells import BadCell, CellRules
@@ -80,7 +80,7 @@ def try_(
     followed = _train(context, name, file, timeout)
     if followed.state == "promoted":
         _first_prediction(context, name, spec, file)
-    elif followed.exit_code == REFUSED:
+    elif followed.exit_code in (REFUSED, WAITING):
         say(f"  More: {shown_command('why', followed.run_id, context=context.name)}")
         _say_leaks(context, followed, file, target, wishes)
     raise SystemExit(followed.exit_code)
@@ -154,12 +154,13 @@ def _train(context: Context, name: str, file: Path, timeout: float) -> Followed:
 def _say_leaks(
     context: Context, followed: Followed, file: Path, target: str, wishes: Wishes
 ) -> None:
-    """The next command after a training that stopped because a column settles the target."""
+    """The next command after a training that did not end well, where a column may have settled the
+    target."""
     findings = [
         finding
         for event in followed.events
         for finding in (event.get("facts") or {}).get("findings", [])
-        if finding.get("level") == "stop" and finding.get("name") == "leakage"
+        if finding.get("name") in ("leakage", "strong_column")
     ]
     columns = tuple(dict.fromkeys(name for finding in findings for name in finding["columns"]))
     if not columns:

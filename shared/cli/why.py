@@ -110,6 +110,7 @@ def tell(model: str, run_id: str, lake: Bucket, context_name: str) -> dict[str, 
         "events": [{**event, "sentence": words.sentence(event)} for event in history],
         "next": [
             *([waiting] if (waiting := waits_for(history, lake=lake)) else []),
+            *(words.left_open(history) if state.state != "rejected" else ()),
             *steps,
             *_to_read(model, run_id, state.state, lake, context_name),
             *(_to_mend(model, run_id, lake, context_name) if mendable else []),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from shared.cli.console import safe, shown_command
@@ -47,6 +47,7 @@ INSTEAD = {
     "UnknownModel": "Drop the model's spec, then the file again; or was its name misspelled?",
     "UnknownSource": "Drop the file again at the place it says.",
 }
+MAX_FINDINGS = 5
 GOOD = frozenset(
     {"promoted", "scored", "labelled", "spec_registered", "compared", "duplicate", "joined"}
 )
@@ -131,6 +132,24 @@ def _deadline(facts: Mapping[str, Any]) -> list[str]:
         return []
     until = moment(str(facts["until"]))
     return [f"Without a spec by {until} the file is refused, and has to be dropped again."]
+
+
+def left_open(events: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What the checks warned of in the data of a run, each with its advice."""
+    found = [
+        finding
+        for event in events
+        for finding in (event.get("facts") or {}).get("findings", ())
+        if finding.get("level") == "warn"
+    ]
+    more = [f"and {len(found) - MAX_FINDINGS} more, on its data card."]
+    return [
+        *(
+            safe(f"The checks warned: {one['sentence']}. {one['advice']}")
+            for one in found[:MAX_FINDINGS]
+        ),
+        *(more if len(found) > MAX_FINDINGS else ()),
+    ]
 
 
 def next_steps(

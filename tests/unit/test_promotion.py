@@ -188,6 +188,36 @@ def test_chance_on_few_rows_is_not_promoted_unasked() -> None:
     assert judge(enough, auto, champion=None, pinned=False).action == "promote"
 
 
+STRONG = {
+    "name": "strong_column",
+    "sentence": "`b` alone predicts `y` very well (AUROC 0.982)",
+    "advice": "If it is known only afterwards, add to the spec `columns: {b: {exclude: true}}`.",
+    "columns": ["b"],
+}
+
+
+def test_a_column_that_may_be_the_answer_asks_a_person_though_the_spec_says_auto() -> None:
+    """The question names column and line of the spec; nothing serves until somebody says yes."""
+    system = System()
+    system.drop("_specs/m.yaml", SPEC)
+    version = _challenge(system, data_checks=[{**STRONG, "known": False}])
+    assert system.champion() is None
+    (question,) = system.published("ApprovalRequested")
+    assert STRONG["sentence"] in question["sentence"]
+    assert STRONG["advice"] in question["sentence"]
+    system.decide(model="m", version=version, action="approve", reason="known in time")
+    assert system.champion() == version
+
+
+@pytest.mark.parametrize(("known", "state"), [(False, "awaiting_approval"), (True, "promoted")])
+def test_a_later_version_asks_about_such_a_column_once(known: bool, state: str) -> None:
+    """A new one is asked about, one that the champion was warned of as well is not again."""
+    system, first = _trained(SPEC)
+    assert system.champion() == first
+    version = _challenge(system, data_checks=[{**STRONG, "known": known}])
+    assert runs.state("m", version, lake=system.lake).state == state
+
+
 def test_mlflow_follows_the_manifest_and_a_moved_alias_asks() -> None:
     """Aliases mirror our champion; an alias moved by hand changes nothing and is said once."""
     system, first = _trained(SPEC)

@@ -207,6 +207,22 @@ def test_a_later_training_with_a_leak_warns_and_keeps_its_columns() -> None:
     assert names == ["status", "amount", "purpose"]
 
 
+def test_a_comparison_carries_warnings_of_leaks_and_whether_the_champion_has_them() -> None:
+    """So that policy asks about a new one, and not again about what was settled."""
+    world = World(loan_spec({"exclude": True}))
+    world.ask(loans())
+    world.train()
+    world.promote(RUN)
+    for run_id, known in ((NEXT, False), (THIRD, True)):
+        _asked(world, run_id, loans(500, 1 + known), loan_spec())
+        world.train(run_id)
+        comparison = world.document(paths.version(MODEL, run_id, "comparison.json"))
+        (found,) = comparison["data_checks"]
+        assert (found["name"], found["columns"], found["known"]) == ("leakage", ["status"], known)
+        assert "`columns: {status: {exclude: true}}`" in found["advice"]
+        world.promote(run_id)
+
+
 def test_a_training_that_stopped_is_nobodys_predecessor() -> None:
     """After a stop the next training is still the first one."""
     world = World(loan_spec())

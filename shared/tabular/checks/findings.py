@@ -62,7 +62,8 @@ CHECKS: dict[str, Check] = {
             "strong_column",
             "leakage",
             "One column alone predicts the target very well (AUROC from 0.98, R2 from 0.95), but "
-            "not well enough to be taken for the target itself. Only ever warns.",
+            "not well enough to be taken for the target itself. Only ever warns, and asks a person "
+            "before the version serves.",
             "As for leakage; nothing if the column is known when predictions are asked for.",
             only_warns=True,
         ),

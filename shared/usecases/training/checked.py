@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 PROFILE = "profile.json"
 EVENT = "checked"
+LEAKS = ("leakage", "strong_column")
 
 
 def run_checks(run: Training, prepared: Prepared, facts: Mapping[str, Any]) -> list[Finding]:
@@ -50,6 +51,23 @@ def run_checks(run: Training, prepared: Prepared, facts: Mapping[str, Any]) -> l
             + " Drop the changed spec, then the file again."
         )
     return found
+
+
+def warnings_of_leaks(
+    checks: Sequence[Mapping[str, Any]], champion: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Of stored findings, those of columns that may give the answer away; `known` are those that
+    the champion's training was warned of as well."""
+    before = {name for one in champion if one["name"] in LEAKS for name in one["columns"]}
+    return [
+        {
+            **{key: one[key] for key in ("name", "sentence", "advice")},
+            "columns": list(one["columns"]),
+            "known": before.issuperset(one["columns"]),
+        }
+        for one in checks
+        if one["name"] in LEAKS
+    ]
 
 
 def in_short(found: Sequence[Finding]) -> str:

@@ -27,6 +27,7 @@ from shared.tabular.measuring import Answered
 from shared.tabular.metrics import Floats
 from shared.tabular.splitting import row_keys
 from shared.usecases.training import looks
+from shared.usecases.training.checked import warnings_of_leaks
 from shared.usecases.training.measured import measurements, time_rows
 from shared.usecases.training.prepared import STAGE, Prepared, load_prepared
 from shared.usecases.training.stages import Training
@@ -102,7 +103,18 @@ def compare(
             run, version, prepared, rows, mine=mine, champion=rival.answered(rows, task)
         ),
         "latency": time_rows(model, rival.model, prepared, held),
+        "data_checks": warnings_of_leaks(
+            prepared.record.get("checks") or (), _champion_checks(run, champion)
+        ),
     }
+
+
+def _champion_checks(run: Training, champion: Manifest | None) -> list[dict[str, Any]]:
+    """What the checks found in the data of who serves; nothing where nobody looked."""
+    if champion is None:
+        return []
+    record = documents.read(run.lake, paths.run_stage(run.model, champion.version, _RECORD)).body
+    return record.get("checks") or []
 
 
 def answers_of(model: LoadedModel, prepared: Prepared, cells: Cells) -> Floats:

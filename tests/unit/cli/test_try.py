@@ -125,6 +125,39 @@ def test_a_column_that_settles_the_target_is_answered_with_the_next_command(
         assert spec.columns["b"].allow_leak == change.get("allow_leak")
 
 
+def test_a_warning_is_said_with_its_advice_until_somebody_answered(
+    shell: Shell, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """try does not let such a version serve by itself; try, why and decision show tell the line of
+    the spec before they tell how to go on all the same."""
+    line = "`columns: {b: {exclude: true}}`"
+    finding = {"name": "strong_column", "columns": ["b"], "advice": f"Add {line}."}
+    finding["sentence"] = "`b` alone predicts `y` very well"
+    shell.comparison = {"data_checks": [{**finding, "known": False}]}
+    train = shell.system.train
+
+    def warn(**comparison: object) -> None:
+        for run_id in shell.system.run_ids("my_data_2"):
+            note = {"findings": [{**finding, "level": "warn"}], "sentence": "the checks warn"}
+            lake, clock = shell.system.lake, shell.system.clock
+            runs.note("my_data_2", run_id, "checked", lake=lake, clock=clock, **note)
+        train(**comparison)
+
+    monkeypatch.setattr(shell.system, "train", warn)
+    tried = shell("try", str(data), "--target", "y", "--yes")
+    assert tried.exit_code == 3
+    assert shell.system.champion("my_data_2") is None
+    assert "--not-available b" in tried.stdout
+    (question,) = shell.system.published("ApprovalRequested")
+    run_id = question["version"]
+    for told in (tried, shell("why", run_id), shell("decision", "show", run_id)):
+        assert line in " ".join(told.stdout.split())
+        assert told.stdout.index("The checks warned: `b`") < told.stdout.index("Say yes:")
+    shell("approvals", "decline", "my_data_2", run_id, "--reason", "known afterwards", "--yes")
+    for told in (shell("why", run_id), shell("decision", "show", run_id)):
+        assert "The checks warned: `b`" in told.stdout
+
+
 @pytest.mark.parametrize("suffix", ["jsonl", "json.gz", "parquet"])
 def test_try_takes_other_formats(shell: Shell, tmp_path: Path, suffix: str) -> None:
     """JSON lines, a packed JSON array and Parquet end like CSV, with a first question."""
