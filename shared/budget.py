@@ -8,6 +8,7 @@ the budget, and nothing has to be remembered (infra/decisions/010-error-budget.m
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 BUDGET = 0.05
 LOOKS = 12
 ALPHA = BUDGET / LOOKS
+_BECAUSE = re.compile(r", because up to \w+ challengers share one error budget of [\d.]+ %")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,11 @@ def certainty(comparison: Mapping[str, Any]) -> str:
         f"judged at {100 * (1 - alpha):.1f} %, because up to {looks} challengers share one error "
         f"budget of {100 * total:.0f} %"
     )
+
+
+def briefly(sentence: str) -> str:
+    """A sentence that says how certain it is, without why: the rule's own sentence says that."""
+    return _BECAUSE.sub("", sentence)
 
 
 def _number(count: int) -> str:

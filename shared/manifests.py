@@ -205,6 +205,7 @@ def change_policy(
     reason: str,
     lake: Bucket,
     clock: Clock,
+    about: Experiment | None = None,
 ) -> Move:
     """Change keys of the manifest while the champion stays, as one more move of the journal.
     Raises AliasMoved when the manifest is not the one that was read."""
@@ -222,6 +223,8 @@ def change_policy(
         reason=reason,
         semantic_version=current.semantic_version,
         pinned=bool(changes.get("pinned", current.pinned)),
+        experiment=about.id if about else None,
+        challenger=about.version if about else None,
     )
     more = {"revision": move.revision, "policies": _kept(current.policies, move)}
     _swap(current.model, current, {**found.body, **changes, **more}, move, lake)
@@ -240,7 +243,16 @@ def set_experiment(
     """Begin an experiment, or end the one that runs. Raises AliasMoved."""
     action = "experiment-start" if experiment else "experiment-stop"
     changes = {"experiment": experiment.to_json() if experiment else None}
-    return change_policy(current, action, changes, by=by, reason=reason, lake=lake, clock=clock)
+    return change_policy(
+        current,
+        action,
+        changes,
+        by=by,
+        reason=reason,
+        lake=lake,
+        clock=clock,
+        about=experiment or current.experiment,
+    )
 
 
 def _kept(moves: tuple[Move, ...], *more: Move) -> list[dict[str, Any]]:

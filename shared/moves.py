@@ -26,7 +26,8 @@ _REASON_CHARACTERS = 1000
 @dataclass(frozen=True, slots=True)
 class Move:
     """One revision of a manifest. `version` serves afterwards, `previous` served before; `cause`
-    identifies what asked for it, `reason` says why in words. `pinned` is how it is afterwards."""
+    identifies what asked for it, `reason` says why in words. `pinned` is how it is afterwards.
+    `experiment` is the id of one that began or ended, `challenger` its second version."""
 
     revision: int
     version: str
@@ -38,6 +39,8 @@ class Move:
     reason: str = ""
     semantic_version: str | None = None
     pinned: bool | None = None
+    experiment: str | None = None
+    challenger: str | None = None
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> Move:
@@ -64,11 +67,16 @@ class Move:
         return self.action in CHAMPION
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "reason": self.reason[:_REASON_CHARACTERS]}
+        body = {**asdict(self), "reason": self.reason[:_REASON_CHARACTERS]}
+        if self.experiment is None:
+            del body["experiment"], body["challenger"]
+        return body
 
 
 def rests_on(model: str, move: Move) -> list[str]:
     """The objects that hold the decision behind a move; a person's own word has none."""
+    if move.experiment:
+        return [paths.experiment(model, move.experiment)]
     if not move.cause.startswith(DECISION):
         return []
     names = [paths.version(model, move.version, "decision.json")]

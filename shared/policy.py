@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from shared.budget import certainty
+from shared.budget import briefly, certainty
 from shared.guardrails import declared_rules
 from shared.rule import Outcome, Rule
 from shared.spec.model import Promotion
@@ -97,13 +97,14 @@ def _challenger(
         sentence = f"The evidence does not decide: {comparison['sentence']}"
         return _settled("ask", sentence, evidence, rules)
     gain = rival[0]
+    said = briefly(gain.sentence)
     if gain.verdict == "unsure":
-        return _settled("ask", f"{gain.sentence} So a person decides.", gain, rules)
+        return _settled("ask", f"{said} So a person decides.", gain, rules)
     if not gain.passed:
-        return _settled("decline", gain.sentence, gain, rules)
+        return _settled("decline", said, gain, rules)
     if not consent.passed:
-        return _settled("ask", f"{gain.sentence} {consent.sentence}", consent, rules)
-    return _settled("promote", gain.sentence, gain, rules)
+        return _settled("ask", f"{said} {consent.sentence}", consent, rules)
+    return _settled("promote", said, gain, rules)
 
 
 def _settled(
@@ -178,8 +179,11 @@ def _gain_rule(comparison: Mapping[str, Any], promotion: Promotion) -> Rule:
     passed = lower > floor
     wanted = "better than" if promotion.rule == "better" else "not worse than"
     so = "That is" if passed else "That is not certainly"
+    rows = f"On {comparison['holdout']['rows']:,} holdout rows"
+    same = f"{rows} the new version answers exactly as the champion, so the gain"
+    begin = same if comparison.get("identical") else f"{rows} the gain"
     sentence = (
-        f"On {comparison['holdout']['rows']:,} holdout rows the gain in {metric} is {gain:+.4f}, "
+        f"{begin} in {metric} is {gain:+.4f}, "
         f"at least {lower:+.4f} (needed: above {floor:+.4f}; {certainty(comparison)}). "
         f"{so} {wanted} the champion."
     )

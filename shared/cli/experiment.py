@@ -3,6 +3,7 @@ promote takes; judging is reckoned here, from the inference log and the recorded
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shared import documents, experiments, paths
+from shared.budget import briefly
 from shared.cli import contexts
 from shared.cli.console import (
     dry_run_option,
@@ -24,6 +26,7 @@ from shared.cli.contexts import Context
 from shared.cli.decide import decide, reason_option
 from shared.cli.named import resolve, shown
 from shared.errors import MillraceError
+from shared.events import parse_time
 from shared.experiments import Experiment, Record
 from shared.manifests import read_manifest
 from shared.serving.times import format_duration
@@ -88,18 +91,39 @@ def start_experiment(
         facts["until"] = documents.timestamp(parse_end(until))
     challenger = resolve(model, challenger, context.lake)
     context.announce(f"experiment start {model} {shown(model, challenger, context.lake)}")
-    if not dry_run:
-        say(decide(context, "experiment-start", model, challenger, reason, facts=facts))
-        command = shown_command("experiment", "status", model, context=context.name)
-        say(f"To judge it: {command}", err=True)
-        return
-    now = context.clock.now()
     planned = plan(
-        model, challenger, facts, by=context.user, reason=reason, now=now, lake=context.lake
+        model,
+        challenger,
+        facts,
+        by=context.user,
+        reason=reason,
+        now=context.clock.now(),
+        lake=context.lake,
     )
-    say(f"Would say: {started_sentence(model, planned)}")
-    say(needed_sentence(context, model, planned, difference))
-    nothing_done()
+    needed = needed_sentence(context, model, planned, difference)
+    declined = declined_sentence(context, model, challenger)
+    if declined:
+        say(declined)
+    if dry_run:
+        say(f"Would say: {started_sentence(model, planned)}")
+        say(needed)
+        nothing_done()
+        return
+    say(decide(context, "experiment-start", model, challenger, reason, facts=facts))
+    say(needed)
+    command = shown_command("experiment", "status", model, context=context.name)
+    say(f"To judge it: {command}", err=True)
+
+
+def declined_sentence(context: Context, model: str, version: str) -> str:
+    """That a version was not promoted, and why; empty for every other one."""
+    name = paths.version(model, version, "decision.json")
+    found = documents.read(context.lake, name).body
+    if found.get("action") != "not_promoted":
+        return ""
+    who = "The gate" if found["by"] == "policy" else str(found["by"])
+    which = shown(model, version, context.lake)
+    return f"Note: {who} declined {which}: {briefly(str(found['sentence']))}"
 
 
 def parse_end(text: str) -> datetime:
@@ -133,7 +157,11 @@ def needed_sentence(
     if rows is None:
         return f"The champion's holdout has no {metric_name(metric)}, so no number can be named."
     delay = read_spec(model, lake=context.lake).spec.monitoring.label_delay
-    looks = "looked at once, at its planned end" if timed else "looked at whenever you like"
+    looks = (
+        "looked at once, at its planned end"
+        if timed
+        else "looked at whenever you like, as there is no planned end (--until needs fewer)"
+    )
     return (
         f"To show a true difference of {effect:.3g} in {metric_name(metric)} (champion on its "
         f"holdout: {facts[metric]:.3g}) in 4 of 5 such experiments it takes about {rows:,} "
@@ -154,14 +182,20 @@ def show_experiment(context_name: str, model: str, experiment_id: str, as_json: 
     """What MODEL's experiment says by now. Looking costs nothing: bounds hold for every look."""
     context = contexts.load(context_name)
     record = chosen(context, model, experiment_id)
-    seen = look(context, record)
+    ended = record.ended
+    stored = dict(ended.verdict or {}) if ended else {}
+    # What was judged at its end stays what was judged, whatever the spec says by now.
+    found = stored if ended and stored else look(context, record).to_json()
     if as_json:
         running = record.experiment.to_json()
-        ended = asdict(record.ended) if record.ended else None
-        show_json({"model": model, "experiment": running, "ended": ended, **seen.to_json()})
+        told = asdict(ended) if ended else None
+        show_json({"model": model, "experiment": running, "ended": told, **found})
         return
     say(ended_sentence(record))
-    show(context, record, seen)
+    if ended and not stored:
+        say("Nobody judged it when it ended. By the spec of today, and the labels by then:")
+    if "champion" in found:  # it may have ended without a figure
+        show(context, record, found)
 
 
 def chosen(context: Context, model: str, experiment_id: str = "") -> Record:
@@ -187,42 +221,49 @@ def look(context: Context, record: Record) -> Seen:
     return look_at(record, spec, now=context.clock.now(), lake=context.lake)
 
 
-def show(context: Context, record: Record, seen: Seen) -> None:
+def show(context: Context, record: Record, found: Mapping[str, Any]) -> None:
     """The table, the verdict, and what to know before believing it."""
     from shared.tabular.performance import metric_name
 
-    found, name = seen.look, metric_name(seen.look.metric)
+    name = metric_name(found["metric"])
     click.echo()
     rows = []
-    for arm, measured in (("champion", found.champion), ("challenger", found.challenger)):
+    for arm in ("champion", "challenger"):
+        measured = found[arm]
+        share = measured["labelled"] / measured["counted"] if measured["counted"] else None
         row: dict[str, Any] = {
             "arm": arm,
-            "version": measured.version,
-            "rows": measured.rows,
-            "old enough": measured.counted,
-            "labelled": measured.labelled,
-            "coverage": f"{measured.coverage:.0%}" if measured.counted else None,
+            "version": measured["version"],
+            "rows": measured["rows"],
+            "old enough": measured["counted"],
+            "labelled": measured["labelled"],
+            "coverage": None if share is None else f"{share:.0%}",
         }
-        if measured.positives is not None:
-            row["positives"] = measured.positives
-        rows.append({**row, name: measured.value, "from": measured.low, "to": measured.high})
+        if measured["positives"] is not None:
+            row["positives"] = measured["positives"]
+        ends = {"from": measured["low"], "to": measured["high"]}
+        rows.append({**row, name: measured["value"], **ends})
     show_rows(rows, as_json=False)
     click.echo()
-    say(found.sentence)
-    for warning in found.warnings:
+    if record.ended is None or not record.ended.verdict:  # else its end has said so
+        say(str(found["sentence"]))
+    for warning in found["warnings"]:
         say(f"Warning: {warning}.")
-    for reason, count in seen.left_out.items():
+    for reason, count in found["left_out"].items():
         say(f"Left out: {count:,} rows that {LEFT_OUT.get(reason, reason)}; the champion answered.")
-    say(_looks(context, record, seen))
+    say(_looks(context, record, found))
 
 
-def _looks(context: Context, record: Record, seen: Seen) -> str:
+def _looks(context: Context, record: Record, found: Mapping[str, Any]) -> str:
     """Which rule the bounds follow."""
+    until = parse_time(str(found["counted_until"]))
+    if record.ended is not None and record.ended.verdict:
+        return f"So judged when it ended: predictions up to {until:%Y-%m-%d %H:%M:%S} UTC counted."
     delay = read_spec(record.model, lake=context.lake).spec.monitoring.label_delay
-    counted = f"Predictions up to {seen.counted_until:%Y-%m-%d %H:%M:%S} UTC count"
+    counted = f"Predictions up to {until:%Y-%m-%d %H:%M:%S} UTC count"
     if delay:
         counted += f" (labels are waited for {format_duration(delay)})"
-    if seen.look.final:
+    if found["final"]:
         return f"{counted}. This is the planned end: the one test that the experiment was made for."
     rest = "so intervals are wide enough for any number of looks"
     if record.experiment.until is None:
@@ -286,5 +327,6 @@ def _verdict(context: Context, record: Record) -> dict[str, Any]:
     except MillraceError as error:
         say(f"It cannot be judged: {error}", err=True)
         return {"verdict": None, "sentence": f"It could not be judged: {error}"}
-    show(context, record, seen)
-    return seen.to_json()
+    found = seen.to_json()
+    show(context, record, found)
+    return found

@@ -57,7 +57,8 @@ def model_row(model: str, lake: Bucket) -> dict[str, Any]:
         "semantic_version": manifest.semantic_version if manifest else None,
         "promoted_at": manifest.promoted_at if manifest else None,
         "pinned": manifest.pinned if manifest else False,
-        "experiment": running.version if running else None,
+        "experiment": running.id if running else None,
+        "challenger": running.version if running else None,
         "running": [f"{slot.kind} {slot.run_id}" for slot in lane.slots],
         "waiting": [
             *(f"{item.kind} {item.run_id}" for item in lane.waiting),

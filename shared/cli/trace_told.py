@@ -82,7 +82,7 @@ def _said(answer: Mapping[str, Any]) -> str:
 
 def _cells(cells: Mapping[str, Any]) -> str:
     shown = [f"{name}={value}" for name, value in cells.items()]
-    more = f" and {len(shown) - _CELLS} more" if len(shown) > _CELLS else ""
+    more = f" and {len(shown) - _CELLS} more (all of them: --json)" if len(shown) > _CELLS else ""
     return (", ".join(shown[:_CELLS]) + more) or "what was asked is not kept"
 
 

@@ -66,7 +66,7 @@ def version_facts(model: str, version: str, turns: list[Move], lake: Bucket) -> 
         "labels_used": [labels_facts(model, name, lake) for name in about.get("labels_used", [])],
         "comparison": _comparison(model, version, turns, lake),
         "decision": _decision(model, version, lake),
-        "served": _served(version, turns),
+        "served": turns_of(version, turns),
     }
 
 
@@ -249,7 +249,7 @@ def _decision(model: str, version: str, lake: Bucket) -> dict[str, Any] | None:
     return {**{key: body.get(key) for key in keys}, "asked": asked}
 
 
-def _served(version: str, turns: list[Move]) -> list[dict[str, Any]]:
+def turns_of(version: str, turns: list[Move]) -> list[dict[str, Any]]:
     """From when to when it answered, and who put it there."""
     found = []
     for move, after in zip(turns, [*turns[1:], None], strict=True):

@@ -8,13 +8,15 @@ from typing import Any
 import click
 
 from shared import documents, paths
+from shared.budget import briefly
 from shared.cli import contexts, decide
 from shared.cli.comparing import compare, facts_of
 from shared.cli.console import cell, json_option, safe, say, show_json, show_rows
 from shared.cli.known import did_you_mean, unknown
 from shared.cli.named import resolve
+from shared.cli.tracing import turns_of
 from shared.manifests import read_manifest
-from shared.moves import rests_on, trail
+from shared.moves import Move, rests_on, trail
 from shared.ports import Bucket
 from shared.spec.numbering import Change
 from shared.spec.registry import find_spec
@@ -44,8 +46,26 @@ def list_versions(context_name: str, model: str, as_json: bool) -> None:
     show_rows(version_rows(lake, model), as_json=as_json, empty=empty)
 
 
-def version_rows(lake: Bucket, model: str) -> list[dict[str, Any]]:
+def turns(model: str, lake: Bucket) -> list[Move]:
+    """Every move of the champion, oldest first."""
     manifest = read_manifest(model, lake=lake)
+    found = trail(model, manifest.journal if manifest else (), lake=lake)
+    return [move for move in found if move.moves_champion]
+
+
+def later(served: list[dict[str, Any]], decision: Mapping[str, Any]) -> str | None:
+    """What people made of a version that the first decision did not let serve."""
+    if not served or decision.get("action") in (None, "promoted"):
+        return None
+    spans = [
+        f"{cell(turn['from'])} to {cell(turn['until']) if turn['until'] else 'this day'}"
+        for turn in served
+    ]
+    return f"promoted by hand ({served[0]['by']}), served {', '.join(spans)}"
+
+
+def version_rows(lake: Bucket, model: str) -> list[dict[str, Any]]:
+    manifest, moves = read_manifest(model, lake=lake), turns(model, lake)
     rows = []
     for version in version_ids(model, lake=lake):
         body = read_version(model, version, lake=lake)
@@ -63,7 +83,8 @@ def version_rows(lake: Bucket, model: str) -> list[dict[str, Any]]:
                 "value": comparison.get("challenger"),
                 "decision": decision.get("action", "undecided"),
                 "by": decision.get("by"),
-                "why": decision.get("sentence"),
+                "later": later(turns_of(version, moves), decision),
+                "why": briefly(decision.get("sentence") or "") or None,
             }
         )
     return rows
@@ -79,9 +100,12 @@ def show_version(context_name: str, model: str, version: str, as_json: bool) -> 
     lake = contexts.load(context_name).lake
     found = facts_of(model, resolve(model, version, lake), lake)
     if as_json:
-        show_json(found)
+        show_json({**found, "served": turns_of(found["version"], turns(model, lake))})
         return
-    for name, value in _about(found):
+    served = turns_of(found["version"], turns(model, lake))
+    lines = list(_about(found))
+    later_on = later(served, found["decision"])
+    for name, value in [*lines, *([("later", later_on)] if later_on else [])]:
         if isinstance(value, list):
             for number, item in enumerate(value):
                 say(f"{name if not number else '':<{_WIDE}}{safe(str(item))}")
@@ -110,6 +134,12 @@ def compare_versions(context_name: str, model: str, first: str, second: str, as_
         if manifest is None:
             raise click.ClickException(f"{model} has no champion; name a second version")
         a, b = manifest.version, a
+    if a == b:
+        what = "both are the same version" if second else "it is the champion itself"
+        raise click.ClickException(
+            f"{first} has nothing to be compared with: {what}; name another one: "
+            f"./millrace versions compare {model} {first} OTHER"
+        )
     found = compare(model, a, b, lake)
     if as_json:
         show_json(found)
@@ -162,6 +192,9 @@ def _reason(model: str, version: str, cause: str, lake: Bucket) -> str:
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
     same = row["version"] == row["previous"]
+    reason = row["reason"]
+    if row.get("experiment"):
+        reason = f"experiment {row['experiment']} with challenger {row['challenger']}: {reason}"
     return {
         "revision": row["revision"],
         "at": row["at"],
@@ -170,7 +203,7 @@ def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
         "to": None if same else row["semantic_version"] or row["version"],
         "pinned": row["pinned"],
         "by": row["by"],
-        "why": row["reason"],
+        "why": reason,
     }
 
 

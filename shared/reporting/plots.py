@@ -19,7 +19,7 @@ from shared.reporting.svg import (
     table,
 )
 from shared.tabular.importances import Importance
-from shared.tabular.metrics import PRIMARY, Floats, auroc, roc_points
+from shared.tabular.metrics import PRIMARY, Floats, auroc, calibration_error, roc_points
 from shared.tabular.rates import rate_interval
 
 MAX_POINTS = 300
@@ -143,12 +143,10 @@ def calibration(target: Floats, scores: Floats, what: str) -> str:
     xs = [float(scores[part].mean()) for part in bins]
     ys = [float(target[part].mean()) for part in bins]
     ends = [rate_interval(float(target[part].sum()), len(part)) for part in bins]
-    error = sum(len(part) * abs(x - y) for part, x, y in zip(bins, xs, ys, strict=True)) / len(
-        scores
-    )
+    error = calibration_error(target, scores)
     top = min(1.0, max(*xs, *(high for _, high in ends)) * 1.02)
     frame = Frame(
-        f"Calibration, expected error {error:.3f}",
+        f"Calibration, expected error {error:.4f}",
         Axis(what, 0, top),
         Axis("observed share", 0, top),
     )

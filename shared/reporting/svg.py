@@ -9,6 +9,7 @@ from html import escape
 
 WIDTH, HEIGHT = 380, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 14, 30, 44
+DARK = "#0d1117"
 INK, ACCENT, SECOND, FAINT = "#57606a", "#0b6bcb", "#d9730d", "#c9d1d9"
 _STEPS = (1, 2, 2.5, 5, 10)
 _LABEL_LETTERS = 26
@@ -147,12 +148,20 @@ def table(
             x = left + column * wide
             parts.append(
                 f'<rect x="{x + 1:.1f}" y="{middle - high / 2 + 1:.1f}" width="{wide - 2:.1f}" '
-                f'height="{high - 2:.1f}" fill="{ACCENT}" fill-opacity="{0.06 + 0.5 * share:.3f}"/>'
+                f'height="{high - 2:.1f}" fill="{_shade(0.06 + 0.5 * share)}"/>'
             )
             words = f"{count:,}" if small else f"{count:,} ({share:.0%})"
             size = 9 if small else 11
-            parts.append(text(words, x + wide / 2, middle + 4, anchor="middle", size=size))
+            # Dark on light, whatever the page is: cells are opaque.
+            inked = text(words, x + wide / 2, middle + 4, anchor="middle", size=size)
+            parts.append(inked.replace("<text ", f'<text fill="{DARK}" ', 1))
     return figure(title, "".join(parts))
+
+
+def _shade(part: float) -> str:
+    """So much of the accent on white."""
+    levels = (int(ACCENT[at : at + 2], 16) for at in (1, 3, 5))
+    return "#" + "".join(f"{round(255 - part * (255 - level)):02x}" for level in levels)
 
 
 def bars_across(

@@ -75,7 +75,9 @@ class About:
         return _json({"live": True, "ready": True})
 
     def v2_model(self, model: str, version: str | None = None) -> Response:
-        return _json(open_inference.metadata_of(self._served(model, version).model))
+        served = self._served(model, version)
+        other = served.beside.served if served.beside else None
+        return _json(open_inference.metadata_of(served.model, other.model if other else None))
 
     def v2_model_ready(self, model: str, version: str | None = None) -> Response:
         self._served(model, version)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.budget import Looks, certainty
+from shared.budget import Looks, briefly, certainty
 from shared.metric_names import figure_of
 from shared.serving.package import Task
 from shared.tabular.baseline import Baseline
@@ -117,7 +117,8 @@ def holdout_of(
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """A version measured against the champion of the day (`against`, None without one).
-    `why_not` says why the champion could not be scored on these rows."""
+    `why_not` says why the champion could not be scored on these rows; `identical`: it gave the same
+    answers to all of them, to the last bit."""
 
     version: str
     task: Task
@@ -130,6 +131,7 @@ class Judgement:
     gain: Gain | None = None
     why_not: str = ""
     looks: Looks | None = None
+    identical: bool = False
 
     @property
     def evidence(self) -> Evidence:
@@ -156,6 +158,7 @@ class Judgement:
             "gain_lower": _finite(self.gain.lower) if self.gain else None,
             "standard_error": _finite(self.gain.standard_error) if self.gain else None,
             "alpha": self.gain.alpha if self.gain else None,
+            "identical": self.identical,
             "budget": self.looks.to_json() if self.looks else None,
             "baseline": self._baseline(),
             "eligible": self.beats_baseline,
@@ -178,11 +181,12 @@ class Judgement:
             parts = [f"{mine}; there is no champion yet"]
         else:
             better = "better" if self.gain.value >= 0 else "worse"
-            sure = certainty({"alpha": self.gain.alpha})
+            sure = briefly(certainty({"alpha": self.gain.alpha}))
+            exactly = "; it answers exactly as the champion on these rows" if self.identical else ""
             against = (
                 f"{mine}, that of the champion {self.against} {shown(self.champion, 3)}: "
                 f"{better} by {shown(abs(self.gain.value))}, and "
-                f"{_at_least(metric, self.gain.lower)} ({sure})"
+                f"{_at_least(metric, self.gain.lower)} ({sure}){exactly}"
             )
             parts = [against]
         if not self.holdout.enough:
@@ -256,6 +260,13 @@ def false_positive_guardrail(
     kept = upper <= ceiling and rate_lower(held.count, held.negatives) <= ceiling
     no_worse = held.champion is not None and held.count <= held.champion
     passed = kept or (upper <= ceiling and no_worse)
+    low = rate_lower(held.count, held.negatives)
+    chance = (
+        " The holdout's share is within what chance explains: with 95 % confidence it is "
+        f"{low:.1%} or more, which the ceiling allows."
+        if kept and held.rate > ceiling
+        else ""
+    )
     verdict = "" if kept else ": broken"
     if passed and not kept and held.champion is not None:
         verdict = f": broken, as by the champion with {held.champion / held.negatives:.1%}"
@@ -270,7 +281,7 @@ def false_positive_guardrail(
         "sentence": (
             f"False alarms: {point:.1%} of {out_of_fold:,} negative rows out of fold, with 95 % "
             f"confidence at most {upper:.1%}, and {held.rate:.1%} of {held.negatives:,} in the "
-            f"holdout (ceiling {ceiling:.1%}{verdict})."
+            f"holdout (ceiling {ceiling:.1%}{verdict}).{chance}"
         ),
     }
 

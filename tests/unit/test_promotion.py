@@ -166,7 +166,11 @@ def test_not_worse_tolerates_a_margin() -> None:
         budget = {"alpha": 0.05 / 12, "budget": {"total": 0.05, "over": 12}, "gain_lower": lower}
         verdict = judge({**base, **budget}, rule, champion="old", pinned=False)
         assert verdict.action == action
-        assert "judged at 99.6 %, because up to twelve challengers share one" in verdict.sentence
+        said = "judged at 99.6 %, because up to twelve challengers share one"
+        assert [said in rule.sentence for rule in verdict.rules].count(True) == 1, "said once"
+        assert "judged at 99.6 %)" in verdict.sentence
+    verdict = judge({**base, **budget, "identical": True}, rule, champion="old", pinned=False)
+    assert "answers exactly as the champion" in verdict.sentence
 
 
 def test_chance_on_few_rows_is_not_promoted_unasked() -> None:

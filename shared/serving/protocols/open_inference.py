@@ -129,10 +129,11 @@ def outputs_of(model: LoadedModel) -> list[dict[str, Any]]:
     return [{"name": name, "datatype": kind, "shape": shape} for name, kind, shape in found]
 
 
-def metadata_of(model: LoadedModel) -> dict[str, Any]:
+def metadata_of(model: LoadedModel, beside: LoadedModel | None = None) -> dict[str, Any]:
+    """`beside` can be asked by its version, too."""
     return {
         "name": model.model,
-        "versions": [model.version],
+        "versions": [model.version, *([beside.version] if beside else [])],
         "platform": PLATFORM,
         "inputs": inputs_of(model),
         "outputs": outputs_of(model),

@@ -161,6 +161,7 @@ def _judge(
     units = {"order": alike.order, "groups": alike.groups}
     measurable = len(holdout) > 1 and (rows.rarer is None or rows.rarer > 0)
     base = champion = gain = None
+    identical = False
     if measurable:
         base = baseline.judge(
             task,
@@ -174,6 +175,7 @@ def _judge(
     if measurable and rival.answers is not None and rival.free is not None:
         other = rival.answers[rival.free]
         champion = metrics.primary(task, holdout.target, other)
+        identical = bool(np.array_equal(answers, other))
         gain = paired_gain(task, holdout.target, answers, other, alpha=ALPHA, **units)
     why_not = rival.why_not or ("" if measurable else "too few rows are left to measure anything")
     return Judgement(
@@ -187,6 +189,7 @@ def _judge(
         champion=champion,
         gain=gain,
         why_not=why_not,
+        identical=identical,
     )
 
 

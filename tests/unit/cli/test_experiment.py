@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from infra.local.addresses import Addresses
+from shared import documents, paths
 from shared.cli import contexts, decide
 from shared.cli.contexts import Context
 from shared.cli.main import cli
@@ -163,6 +164,27 @@ def test_a_stop_says_who_answers_afterwards(desk: Desk) -> None:
     assert "enough" in desk("status", MODEL).stdout
 
 
+def test_an_ended_experiment_keeps_its_verdict(desk: Desk) -> None:
+    """Status tells the figures of the end, not those of labels that came later; and a version that
+    was declined is called so before an experiment begins with it."""
+    name = paths.version(MODEL, CHALLENGER, "decision.json")
+    body = {"action": "not_promoted", "by": "policy", "sentence": "It is no better."}
+    documents.create(desk.trial.lake, name, body)
+    started = desk("start", MODEL, CHALLENGER, "--key", "customer")
+    assert started.exit_code == 0, started.output
+    assert f"The gate declined {CHALLENGER}: It is no better." in started.stdout
+    assert "labelled rows in all" in started.stdout
+    assert "no planned end" in started.stdout
+    desk.trial.ask(300)
+    desk("stop", MODEL, "--keep")
+    then = json.loads(desk("status", MODEL, "--json").stdout)
+    desk.trial.label_all()
+    assert json.loads(desk("status", MODEL, "--json").stdout) == then
+    text = desk("status", MODEL).stdout
+    assert text.count("Not enough to judge") == 1
+    assert "So judged when it ended" in text
+
+
 def test_times_are_dates_or_have_a_zone(desk: Desk) -> None:
     """`--until` is never guessed."""
     for text, reason in (("soon", "is no date"), ("2027-01-01T10:00", "no time zone")):
@@ -185,3 +207,15 @@ def test_a_challenger_that_is_not_shown_better_is_promoted_only_anyway(desk: Des
     assert manifest is not None
     assert manifest.version == CHALLENGER
     assert "late. Not enough to judge" in manifest.moves[-1].reason
+
+
+def test_history_names_the_experiment_and_its_challenger(desk: Desk) -> None:
+    """Start and stop say which experiment and which second version, and rest on its record."""
+    desk("start", MODEL, CHALLENGER)
+    desk("stop", MODEL, "--keep")
+    rows = json.loads(CliRunner().invoke(cli, ["versions", "history", MODEL, "--json"]).stdout)
+    record = desk.trial.record().experiment
+    for row in rows[-2:]:
+        assert (row["experiment"], row["challenger"]) == (record.id, CHALLENGER)
+        assert row["rests_on"][0].endswith(paths.experiment(MODEL, record.id))
+    assert "experiment" not in rows[0]

@@ -96,7 +96,7 @@ def test_calibration_has_fifteen_bins_of_equal_mass() -> None:
     assert svg.count("<circle") == 15
     order = np.argsort(scores).reshape(15, 60)
     error = np.abs(scores[order].mean(axis=1) - target[order].mean(axis=1)).mean()
-    assert f"expected error {error:.3f}" in svg
+    assert f"expected error {error:.4f}" in svg
 
 
 @pytest.mark.parametrize(

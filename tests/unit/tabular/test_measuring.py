@@ -204,9 +204,8 @@ def test_sentences_say_what_was_found() -> None:
     gain = Gain(0.0, -0.0, 0.01, ALPHA)
     equal = Judgement("v2", "binary", rows, 0.9, None, [], "v1", 0.9, gain, looks=looks)
     assert equal.sentence().endswith(
-        "better by 0.0000, and certainly no more than 0.0000 worse (judged at 99.6 %, because up "
-        "to twelve challengers share one error budget of 5 %). Before this one the model had 3 "
-        "comparisons, 2 on these holdout rows."
+        "better by 0.0000, and certainly no more than 0.0000 worse (judged at 99.6 %). Before this "
+        "one the model had 3 comparisons, 2 on these holdout rows."
     )
     body = equal.to_json()
     assert (body["alpha"], body["budget"]["total"], body["budget"]["over"]) == (0.05 / 12, 0.05, 12)
@@ -272,6 +271,12 @@ def test_the_ceiling_is_broken_when_the_holdout_says_so() -> None:
     """A bound kept out of fold does not help against clear evidence on the holdout; a little
     above the ceiling by chance does not break it."""
     assert false_positive_guardrail(0.08, 0.09, 0.1, 5000, FalseAlarms(101, 1000))["pass"]
+    chance = "within what chance explains"
+    above = false_positive_guardrail(0.08, 0.09, 0.1, 5000, FalseAlarms(51, 461))
+    assert above["pass"]
+    assert chance in above["sentence"], "why more than the ceiling is ok"
+    broken = false_positive_guardrail(0.08, 0.09, 0.1, 5000, FalseAlarms(150, 1000))
+    assert chance not in broken["sentence"]
     assert not false_positive_guardrail(0.08, 0.09, 0.1, 5000, FalseAlarms(150, 1000))["pass"]
     assert not false_positive_guardrail(0.1, 0.11, 0.1, 5000, FalseAlarms(50, 1000))["pass"]
 
