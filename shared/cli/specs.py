@@ -17,6 +17,7 @@ from shared.cli.known import unknown
 from shared.errors import BadSpec, ObjectNotFound, UnreadableText
 from shared.files import guards
 from shared.ports import Bucket
+from shared.served import champion_of
 from shared.spec.consequences import consequences, redaction_costs
 from shared.spec.differences import Difference, differences
 from shared.spec.effective import effective, render, written
@@ -148,6 +149,7 @@ def plan_of(model: str, new: Spec, context: str, lake: Bucket) -> dict[str, Any]
     present = find_spec(model, lake=lake)
     found = differences(present.spec, new) if present else []
     need = protected(found)
+    champion = champion_of(model, lake=lake)
     next_one = max([0, *known_generations(model, lake=lake)]) + 1
     if present is None:
         action = "first"
@@ -178,7 +180,12 @@ def plan_of(model: str, new: Spec, context: str, lake: Bucket) -> dict[str, Any]
         "protected": [item.key for item in need],
         "approval": _approval(need, context),
         "consequences": [
-            *consequences(present.spec if present else None, new, found),
+            *consequences(
+                present.spec if present else None,
+                new,
+                found,
+                champion=champion.spec if champion else None,
+            ),
             *_around(model, present, lake),
         ],
     }

@@ -24,18 +24,24 @@ _UNTOLD = {"seed", "holdout", "split", "group_column", "time_column"}
 _ASKED = "the next version is not comparable with it and a person is asked."
 
 
-def consequences(old: Spec | None, new: Spec, found: Sequence[Difference]) -> list[str]:
+def consequences(
+    old: Spec | None, new: Spec, found: Sequence[Difference], *, champion: Spec | None = None
+) -> list[str]:
     """What weighs most comes first. `old` is the spec in force, None for a new model; `found` is
-    what differs."""
+    what differs; `champion` is the generation that the version which serves was trained by, None
+    where that is not known or none serves."""
     if old is None:
         return list(_first(new))
     if not found:
         return []
+    learned = champion if champion is not None and champion.columns else old
     return [
         *_question(old, new),
-        *_features(old, new),
-        *_derived(old, new),
-        *_files(old, new, found),
+        *_features(old, new, learned),
+        *_derived(old, new, learned),
+        *_scored(old, new, champion),
+        *_files(old, new, champion),
+        *_read(found),
         *_rows(found),
         *_training(old, new),
         *redaction_costs(new if new.serving.redact != old.serving.redact else None),
@@ -87,7 +93,7 @@ def _question(old: Spec, new: Spec) -> Iterator[str]:
         )
 
 
-def _features(old: Spec, new: Spec) -> Iterator[str]:
+def _features(old: Spec, new: Spec, learned: Spec) -> Iterator[str]:
     if not old.columns or not new.columns:
         if old.columns != new.columns:
             how = "are those of the spec" if new.columns else "are inferred from its file"
@@ -96,16 +102,17 @@ def _features(old: Spec, new: Spec) -> Iterator[str]:
     before, after = old.feature_names(), new.feature_names()
     added = [f"+{name}" for name in after if name not in before]
     gone = [f"-{name}" for name in before if name not in after]
-    if gone:
-        needs = _names(name.removeprefix("-") for name in gone)
+    if (asked := _incomparable(learned, new)) and (added or gone):
+        yield f"features: {' '.join(added + gone)}. {asked}"
+    elif gone:
         yield (
-            f"features: {' '.join(added + gone)}. The champion needs {needs}, so it cannot be "
-            "compared on the new columns: a person is asked about the next version."
+            f"features: {' '.join(added + gone)}. The champion never needed {_minus(gone)}, and "
+            "the next version is compared with it as usual."
         )
     elif added:
         yield (
             f"features: {' '.join(added)}. The next version learns from them and is compared with "
-            "the champion, which does not, as usual."
+            "the champion as usual."
         )
     types = {name: column.type for name, column in old.all_columns.items()}
     retyped = [n for n in after if n in before and types[n] != new.all_columns[n].type]
@@ -116,48 +123,103 @@ def _features(old: Spec, new: Spec) -> Iterator[str]:
         )
 
 
-def _derived(old: Spec, new: Spec) -> Iterator[str]:
+def _incomparable(learned: Spec, new: Spec) -> str:
+    """Why a person is asked, nothing where both can answer for the new rows: of which only what
+    the next version is asked with is kept, whatever else is in the file."""
+    lost = [name for name in _inputs(learned) if name not in _inputs(new)]
+    if not lost:
+        return ""
+    return (
+        f"The champion needs {_names(lost)}, so it cannot be compared on the new columns: a person "
+        "is asked about the next version."
+    )
+
+
+def _derived(old: Spec, new: Spec, learned: Spec) -> Iterator[str]:
     before, after = old.derive, new.derive
     if before == after:
         return
-    marks = [
+    gone = [f"-{name}" for name in before if name not in after]
+    made = [
         *(f"+{name}" for name in after if name not in before),
-        *(f"-{name}" for name in before if name not in after),
         *(f"~{name}" for name in after if name in before and before[name] != after[name]),
     ]
-    if marks:
-        yield (
-            f"derive: {' '.join(marks)}. The next version learns from them; the champion goes on "
-            "with its own, and both are compared as usual."
-        )
+    does = "learns from them" if made else "does without them"
+    if made and gone:
+        does = f"learns from these, without {_minus(gone)}"
+    text = (
+        f"derive: {' '.join(made + gone)}. The next version {does}; the champion goes on with its "
+        "own"
+    )
+    asked = _incomparable(learned, new) if new.columns else ""
+    if not asked:
+        yield f"{text}, and both are compared as usual."
+    elif set(old.feature_names()) == set(new.feature_names()):
+        yield f"{text}. {asked}"
     else:
-        yield "derive: the next version learns from them in this order."
-    asked = [name for name in new.carried_names() if name not in old.carried_names()]
-    asked = [name for name in asked if name not in old.feature_names()]
-    if asked:
+        yield f"{text}."  # that a person is asked is told with the features
+
+
+def _scored(old: Spec, new: Spec, champion: Spec | None) -> Iterator[str]:
+    """What files to be scored and predictions come with, now and later. It goes by the version
+    that answers; where nothing is known of it, files go by the spec in force."""
+    learned = champion or old
+    if not learned.columns or not new.columns or _inputs(old) == _inputs(new):
+        return
+    added = {*new.derived, *learned.derived}  # by other files
+    before, after = (
+        [name for name in _inputs(spec) if name not in added] for spec in (learned, new)
+    )
+    more = _names(name for name in after if name not in before)
+    less = _names(name for name in before if name not in after)
+    if more and champion is None:
+        yield f"score files: those without {more} are refused from the next one on."
+    elif more:
         yield (
-            f"predictions: {_names(asked)} must come with each once the next version serves, "
-            "though no feature: something is derived of it."
+            f"score files and predictions: the champion goes on without {more}. Once a version "
+            f"serves that was trained by this spec, score files without {more} are refused, and "
+            "in predictions it counts as missing."
+        )
+    if less and champion is not None:
+        yield (
+            f"score files: {less} must be in each as long as the champion serves; a version that "
+            "was trained by this spec does without."
         )
 
 
-def _files(old: Spec, new: Spec, found: Sequence[Difference]) -> Iterator[str]:
+def _inputs(spec: Spec) -> list[str]:
+    """What a version that learns by this spec is asked with."""
+    return [*spec.feature_names(), *spec.carried_names()]
+
+
+def _files(old: Spec, new: Spec, champion: Spec | None) -> Iterator[str]:
     before = _needed(old)
     needed = [name for name in _needed(new) if name not in before] if old.columns else []
     if needed:
         yield f"files: training files without {_names(needed)} are refused from the next one on."
     refused = [name for name in old.columns if name not in new.all_columns] if new.columns else []
-    if refused:
-        yield (
-            f"files: those that still have {_names(refused)} are refused; to go on accepting them, "
-            "keep the column with exclude: true."
-        )
+    scored = [name for name in refused if champion is not None and name in champion.all_columns]
+    for what, names in (
+        ("those", [name for name in refused if name not in scored]),
+        ("training files", scored),
+    ):
+        if names:
+            yield (
+                f"files: {what} that still have {_names(names)} are refused; to go on accepting "
+                "them, keep the column with exclude: true."
+            )
+
+
+def _read(found: Sequence[Difference]) -> Iterator[str]:
     single = [item for item in found if item.path[0] == "source"]
     if single:
         yield f"source: the next files are read with {_settings(single)}."
     joined = [item for item in found if item.path[0] == "sources"]
     if joined:
-        yield f"sources: the next batches are read and joined with {_settings(joined)}."
+        yield (
+            f"sources: the next batches are read, and those to train joined, with "
+            f"{_settings(joined)}. The champion goes on joining as it learned."
+        )
 
 
 def _rows(found: Sequence[Difference]) -> Iterator[str]:
@@ -219,6 +281,10 @@ def _needed(spec: Spec) -> list[str]:
 def _settings(found: Sequence[Difference]) -> str:
     """What differs, without the key that all have in common."""
     return "; ".join(str(item).partition(".")[2] for item in found)
+
+
+def _minus(marks: Iterable[str]) -> str:
+    return _names(name.removeprefix("-") for name in marks)
 
 
 def _names(names: Iterable[str]) -> str:

@@ -174,6 +174,54 @@ def test_a_change_is_told_with_its_consequences(before: str, after: str, words: 
     assert told[-1].startswith("It takes effect for the next file")
 
 
+DAY = BASE.replace("  y: {}", "  day: {type: time, exclude: true}\n  y: {}")
+DERIVED = DAY + "derive: {month: month(day)}\n"
+
+
+def told(old: str, new: str, champion: str | None) -> str:
+    found = differences(spec(old), spec(new))
+    serves = spec(champion) if champion is not None else None
+    return "\n".join(consequences(spec(old), spec(new), found, champion=serves))
+
+
+def test_what_the_next_version_needs_is_asked_of_no_file_before_it_serves() -> None:
+    """Of score files as of predictions; without a champion the spec in force decides at once."""
+    text = told(BASE, DERIVED, BASE)
+    assert "derive: +month. The next version learns from them; the champion goes on" in text
+    assert "and both are compared as usual" in text
+    assert "score files and predictions: the champion goes on without day. Once a" in text
+    assert "training files without day are refused from the next one on" in text
+    assert "score files: those without day are refused from the next" in told(BASE, DERIVED, None)
+
+
+@pytest.mark.parametrize("without", [BASE, DAY])
+def test_what_is_derived_no_more_is_not_learned_from(without: str) -> None:
+    """The champion goes on needing it, so files must have it, and a person is asked."""
+    text = told(DERIVED, without, DERIVED)
+    assert "derive: -month. The next version does without them; the champion goes on" in text
+    assert "The champion needs day, so it cannot be compared" in text
+    assert "score files: day must be in each as long as the champion serves" in text
+    assert ("training files that still have day are refused" in text) == (without == BASE)
+
+
+def test_a_spec_that_goes_back_asks_nothing_of_a_champion_that_never_followed() -> None:
+    """What counts is what the version that serves was trained by, not what is in force."""
+    text = told(DERIVED, BASE, BASE)
+    assert "derive: -month. The next version does without them" in text
+    assert "both are compared as usual" in text
+    assert "score files" not in text
+    assert "files: those that still have day are refused" in text
+    gone = told(BASE.replace("  b: {}", "  b: {}\n  c: {}"), BASE, BASE)
+    assert "features: -c. The champion never needed c" in gone
+
+
+def test_what_is_derived_otherwise_is_told_apart() -> None:
+    """New or changed ones teach, the others are left out."""
+    more = DAY + "derive: {month: month(day), twice: a * 2}\n"
+    text = told(more, DAY + "derive: {month: day(day), half: a / 2}\n", more)
+    assert "derive: +half ~month -twice. The next version learns from these, without twice" in text
+
+
 def test_a_first_spec_says_who_decides_about_its_first_version() -> None:
     """Nothing to compare with, but there is something to know."""
     first = consequences(None, spec(), [])
@@ -193,6 +241,6 @@ def test_other_ways_of_joining_are_told() -> None:
     old, new = changed("total: sum(x)", "total: mean(x)", SOURCES)
     (told, _) = consequences(old, new, differences(old, new))
     assert told == (
-        "sources: the next batches are read and joined with visits.aggregates.total: sum(x) -> "
-        "mean(x)."
+        "sources: the next batches are read, and those to train joined, with "
+        "visits.aggregates.total: sum(x) -> mean(x). The champion goes on joining as it learned."
     )
