@@ -16,8 +16,11 @@ from shared import paths
 from shared.cli import contexts
 from shared.cli.console import say
 from shared.spec.draft import Draft, Wishes, draft
-from shared.spec.model import Spec
 
+AUTO = (
+    "approval: auto, for this is your own machine: a version serves unasked, unless in doubt. "
+    "Without the line a person approves the first one."
+)
 _OPTIONS = (
     click.option(
         "--not-available",
@@ -97,15 +100,16 @@ def ask_draft(file: Path, target: str, wishes: Wishes, *, ask: bool, context_nam
         more = _asked(found, wishes)
         if more != wishes:
             found = draft_file(file, target, more)
-    return replace(found, spec=for_context(found.spec, context_name))
+    return for_context(found, context_name)
 
 
-def for_context(spec: Spec, context_name: str) -> Spec:
-    """On one's own machine nobody else is there to approve."""
+def for_context(found: Draft, context_name: str) -> Draft:
+    """On one's own machine nobody else is there to approve, which a note says."""
     if context_name not in contexts.LOCAL_CONTEXTS:
-        return spec
-    promotion = spec.promotion.model_copy(update={"approval": "auto"})
-    return spec.model_copy(update={"promotion": promotion})
+        return found
+    promotion = found.spec.promotion.model_copy(update={"approval": "auto"})
+    spec = found.spec.model_copy(update={"promotion": promotion})
+    return replace(found, spec=spec, notes=(*found.notes, AUTO))
 
 
 def _asked(found: Draft, wishes: Wishes) -> Wishes:

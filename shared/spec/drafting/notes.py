@@ -58,7 +58,7 @@ def odd_cells(look: Look) -> str:
     if not look.numeric:
         return f"{begin}: read as texts; if these are typing errors, make it `type: number`."
     missing = " ".join(f"--missing {shlex.quote(cell)}" for cell in few)
-    or_missing = "" if more else f", or if it means missing draft again with {missing}"
+    or_missing = "" if more else f"; if it means missing, draft again with {missing}"
     return f"{begin}: their rows go to quarantine{or_missing}."
 
 

@@ -40,6 +40,8 @@ def test_init_writes_a_spec_that_can_be_dropped(shell: Shell, data: Path, tmp_pa
     assert f"drop '{data}' --model my_data_2" in result.stderr
     spec = load_spec(out.read_text(), "m.yaml")
     assert spec.promotion.approval == "auto"
+    comments = [line for line in out.read_text().splitlines() if line.startswith("#")]
+    assert any("approval: auto, for this is your own machine" in line for line in comments)
     printed = shell("init", str(data), "--target", "y").stdout
     assert load_spec(printed, "m.yaml") == spec
 
@@ -101,6 +103,7 @@ def test_a_person_is_asked(
     assert "Perhaps known only afterwards: status" in said
     assert found.spec.feature_names() == ["a"]
     assert found.spec.promotion.approval == "first"
+    assert not any("approval" in note for note in found.notes)
 
 
 def test_a_model_name_is_checked(shell: Shell, data: Path) -> None:
