@@ -103,9 +103,10 @@ class UnreadableText(Rejected):
 
 
 class HeaderMismatch(Rejected):
-    """Columns that are missing, extra, renamed or duplicated compared with the spec."""
+    """Columns that are missing, extra, renamed or duplicated compared with the spec; of a file to
+    be scored, compared with what the version needs that serves."""
 
-    advice = "Rename the columns in the file, or drop a changed spec first."
+    advice = "Mend the columns of the file; where the spec is wrong, drop a changed one first."
 
 
 class TooManyBadRows(Rejected):

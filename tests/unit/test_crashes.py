@@ -15,6 +15,7 @@ from shared.events import (
     ScoringCompleted,
     publish,
 )
+from shared.versions import read_version
 from tests.support.crashing import Crash, Story, crash_everywhere
 from tests.support.system import CSV, EVERY_FUNCTION, SPEC, System
 from tests.support.working import score_all
@@ -60,6 +61,30 @@ def test_a_score_that_waits_for_a_champion_survives_any_crash(after: bool) -> No
         assert system.state(source) == "scored"
 
     assert crash_everywhere(tell, after=after) > 30
+
+
+@both
+def test_a_file_for_what_serves_survives_any_crash_under_a_newer_spec(after: bool) -> None:
+    """Whoever looks at it again finds that it fits the champion, which the newer spec does not."""
+
+    def tell(story: Story) -> None:
+        system = story.system
+        champion = _serve(system)
+        about = {**read_version("m", champion, lake=system.lake), "spec_generation": 1}
+        system.lake.write(paths.version("m", champion, "version.json"), documents.dumps(about))
+        system.drop("_specs/m.yaml", SPEC.replace("  b: {}", "  b: {}\n  c: {}"))
+        system.drain()
+        story.arm()
+        source = system.drop("m/score/s.csv", SCORE)
+        story.drain()
+        score_all(system)
+        story.drain()
+        story.check(source)
+        assert system.state(source) == "scored"
+        run_id = system.claim(source)["run_id"]
+        assert system.request(run_id).spec_generation == 2
+
+    assert crash_everywhere(tell, after=after) > 10
 
 
 @both
