@@ -30,14 +30,16 @@ _UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """`failed` are answers other than 200 and connections that broke; `busy` is the client's share
-    of a core; `bodies` are some of the answers."""
+    """`failed` are answers other than 200 and connections that broke; `late` are answers after the
+    end, which do not count; `busy` is the client's share of a core; `bodies` are some of the
+    answers."""
 
     requests: int
     seconds: float
     p50_ms: float
     p99_ms: float
     failed: int
+    late: int
     busy: float
     bodies: list[str] = field(default_factory=list)
 
@@ -85,48 +87,81 @@ class _Connection:
         return self._found[self._found.find(_END) + len(_END) :].decode(errors="replace")
 
 
+class _Run:
+    """Connections that ask until the time is up; what was asked by then is waited for, so that the
+    next server has the machine to itself."""
+
+    def __init__(self, port: int, request: bytes, connections: int) -> None:
+        self._port, self._request = port, request
+        self.times: list[float] = []
+        self.bodies: list[str] = []
+        self.failed = self.late = 0
+        self._selector, self._waiting = selectors.DefaultSelector(), connections
+        for _ in range(connections):
+            self._connect()
+
+    def go(self, seconds: float) -> tuple[float, float]:
+        """Seconds until the end, and of them those that this process worked."""
+        started, cpu = time.perf_counter(), time.process_time()
+        over = (0.0, 0.0)
+        for key in self._selector.get_map().values():
+            key.data.send()
+        while self._waiting:
+            for key, _ in self._selector.select(timeout=1.0):
+                connection = key.data
+                try:
+                    if not self._took(connection, late=bool(over[0])):
+                        continue
+                except ConnectionError:
+                    self.failed += 1
+                    self._selector.unregister(connection.socket)
+                    connection.socket.close()
+                    connection = self._connect()
+                elapsed = time.perf_counter() - started
+                if not over[0] and elapsed >= seconds:
+                    over = elapsed, time.process_time() - cpu
+                if over[0]:
+                    self._waiting -= 1
+                else:
+                    connection.send()
+        for key in list(self._selector.get_map().values()):
+            key.data.socket.close()
+        self._selector.close()
+        return over
+
+    def _connect(self) -> _Connection:
+        connection = _Connection(self._port, self._request)
+        self._selector.register(connection.socket, selectors.EVENT_READ, connection)
+        return connection
+
+    def _took(self, connection: _Connection, *, late: bool) -> bool:
+        """Whether an answer is complete; it is counted then. Raises ConnectionError."""
+        seconds = connection.receive()
+        if not seconds:
+            return False
+        self.failed += not connection.is_good
+        if late:
+            self.late += 1
+            return True
+        self.times.append(seconds)
+        # Of the first answers all, then one in a hundred.
+        count = len(self.times)
+        if len(self.bodies) < SAMPLED and (count < SAMPLED // 2 or count % 100 == 0):
+            self.bodies.append(connection.body)
+        return True
+
+
 def ask(port: int, path: str, body: bytes, connections: int, seconds: float) -> Load:
     """In this process."""
     head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
     request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
-    selector = selectors.DefaultSelector()
-    for _ in range(connections):
-        connection = _Connection(port, request)
-        selector.register(connection.socket, selectors.EVENT_READ, connection)
-    times: list[float] = []
-    bodies: list[str] = []
-    failed = 0
-    started, cpu = time.perf_counter(), time.process_time()
-    for key in selector.get_map().values():
-        key.data.send()
-    while not times or time.perf_counter() - started < seconds:
-        for key, _ in selector.select(timeout=1.0):
-            connection = key.data
-            try:
-                took = connection.receive()
-            except ConnectionError:
-                failed += 1
-                selector.unregister(connection.socket)
-                connection.socket.close()
-                connection = _Connection(port, request)
-                selector.register(connection.socket, selectors.EVENT_READ, connection)
-                connection.send()
-                continue
-            if took:
-                times.append(took)
-                failed += not connection.is_good
-                # Of the first answers all, then one in a hundred.
-                if len(bodies) < SAMPLED and (len(times) < SAMPLED // 2 or len(times) % 100 == 0):
-                    bodies.append(connection.body)
-                connection.send()
-    elapsed, busy = time.perf_counter() - started, time.process_time() - cpu
-    for key in list(selector.get_map().values()):
-        key.data.socket.close()
-    selector.close()
-    times.sort()
+    run = _Run(port, request, connections)
+    elapsed, busy = run.go(seconds)
+    times = sorted(run.times)
     p99 = times[int(len(times) * 0.99)] if times else 0.0
     p50 = statistics.median(times) if times else 0.0
-    return Load(len(times), elapsed, p50 * 1e3, p99 * 1e3, failed, busy / elapsed, bodies)
+    share, failed = busy / elapsed, run.failed
+    return Load(len(times), elapsed, p50 * 1e3, p99 * 1e3, failed, run.late, share, run.bodies)
 
 
 def run(port: int, path: str, body: bytes, connections: int, seconds: float) -> Load:
@@ -167,6 +202,7 @@ def _wrk(port: int, path: str, body: bytes, connections: int, seconds: float) ->
         _percentile(said, "50%"),
         _percentile(said, "99%"),
         failed,
+        0,
         0.0,
         before + after,
     )

@@ -81,7 +81,7 @@ class Server:
             raise RuntimeError(f"{self.kind.name}: {load.failed} of {load.requests} failed")
         for found in load.bodies:
             self._check(found, rows)
-        return load, spent / max(load.requests, 1) * 1e3
+        return load, spent / max(load.requests + load.late, 1) * 1e3
 
     def _check(self, body: str, rows: int) -> None:
         if self.kind.scores is None:
