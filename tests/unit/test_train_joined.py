@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from shared.serving.sources.aggregates import SourceAggregates
 from shared.serving.sources.resolving import open_resolver
 from shared.spec.load import load_spec
 from shared.spec.model import Spec
+from shared.spec.registry import register
 from shared.tabular.dataset import unpack
 from shared.usecases.score import load_version, score_file
 from tests.support.crashing import Crash, Fuse
@@ -125,9 +127,12 @@ def champion(world: World) -> LoadedModel:
     return load_version(MODEL, RUN, lake=world.lake)
 
 
-def score(world: World, files: dict[str, bytes], run_id: str = SCORE) -> list[dict[str, str]]:
+def score(
+    world: World, files: dict[str, bytes], run_id: str = SCORE, **more: Any
+) -> list[dict[str, str]]:
     """The rows of the scored file."""
-    request = world._save(run_id, "score", inputs=inputs(world.lake, run_id, "score", files))
+    refs = inputs(world.lake, run_id, "score", files)
+    request = replace(world._save(run_id, "score", inputs=refs), **more)
     runs.save_launch(MODEL, run_id, RUN, lake=world.lake, clock=world.clock)
     score_file(request, publisher=world.cloud.publisher, lake=world.lake, clock=world.clock)
     name = paths.predictions(MODEL, run_id, "predictions.csv")
@@ -370,6 +375,22 @@ def test_a_score_keeps_rows_and_order(world: World) -> None:
     report = require(world.lake, paths.predictions(MODEL, "20260109T090000-0a1b2c3d", "join.json"))
     assert report["sources"]["visits"]["rows"] == len(VISITS)
     assert report["version"] == RUN
+
+
+def test_a_batch_is_joined_as_the_champion_learned_under_a_newer_spec(world: World) -> None:
+    """What a newer spec reads of the sources, and another one that it joins, is for its own
+    versions."""
+    columns = {**COLUMNS, "joined": {"type": "time", "exclude": True}}
+    visits = {**SOURCES["visits"], "aggregates": {**AGGREGATES, "dearest": "max(price)"}}
+    sources = {**SOURCES, "visits": visits, "calls": {"key": "id", "aggregates": {"rung": "count"}}}
+    newer = spec_of(sources, columns=columns, derive={"month": "month(joined)"})
+    found = register(MODEL, newer, "newer", lake=world.lake, clock=world.clock)
+    assert found.generation == world.generation + 1
+    files = {"people": without_target(PEOPLE), "visits": lines(VISITS)}
+    before = score(world, files, "20260112T090000-0a1b2c3d")
+    after = score(world, files, "20260113T090000-0a1b2c3d", spec_generation=found.generation)
+    assert [row["score"] for row in after] == [row["score"] for row in before]
+    assert list(after[0]) == list(before[0])
 
 
 def test_a_source_that_does_not_come_is_looked_up(world: World) -> None:
