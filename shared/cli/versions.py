@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -11,14 +11,21 @@ from shared import documents, paths
 from shared.budget import briefly
 from shared.cli import contexts, decide
 from shared.cli.comparing import compare, facts_of
-from shared.cli.console import cell, json_option, safe, say, show_json, show_rows
+from shared.cli.console import json_option, safe, say, show_json, show_rows
 from shared.cli.known import did_you_mean, unknown
 from shared.cli.named import resolve
 from shared.cli.tracing import turns_of
+from shared.cli.versions_told import (
+    about,
+    facts_rows,
+    later,
+    measured_value,
+    metrics_rows,
+    say_rest,
+)
 from shared.manifests import read_manifest
 from shared.moves import Move, rests_on, trail
 from shared.ports import Bucket
-from shared.spec.numbering import Change
 from shared.spec.registry import find_spec
 from shared.versions import number_of, read_version, version_ids
 
@@ -51,17 +58,6 @@ def turns(model: str, lake: Bucket) -> list[Move]:
     manifest = read_manifest(model, lake=lake)
     found = trail(model, manifest.journal if manifest else (), lake=lake)
     return [move for move in found if move.moves_champion]
-
-
-def later(served: list[dict[str, Any]], decision: Mapping[str, Any]) -> str | None:
-    """What people made of a version that the first decision did not let serve."""
-    if not served or decision.get("action") in (None, "promoted"):
-        return None
-    spans = [
-        f"{cell(turn['from'])} to {cell(turn['until']) if turn['until'] else 'this day'}"
-        for turn in served
-    ]
-    return f"promoted by hand ({served[0]['by']}), served {', '.join(spans)}"
 
 
 def version_rows(lake: Bucket, model: str) -> list[dict[str, Any]]:
@@ -103,7 +99,7 @@ def show_version(context_name: str, model: str, version: str, as_json: bool) -> 
         show_json({**found, "served": turns_of(found["version"], turns(model, lake))})
         return
     served = turns_of(found["version"], turns(model, lake))
-    lines = list(_about(found))
+    lines = list(about(found))
     later_on = later(served, found["decision"])
     for name, value in [*lines, *([("later", later_on)] if later_on else [])]:
         if isinstance(value, list):
@@ -113,7 +109,7 @@ def show_version(context_name: str, model: str, version: str, as_json: bool) -> 
             say(f"{name:<{_WIDE}}{safe(str(value))}")
     click.echo("\nOn its own holdout")
     measured = found["metrics"].items()
-    rows = [{"metric": name, "value": _measured(name, value)} for name, value in measured]
+    rows = [{"metric": name, "value": measured_value(name, value)} for name, value in measured]
     show_rows(rows, as_json=False, empty="Not known.")
 
 
@@ -144,10 +140,10 @@ def compare_versions(context_name: str, model: str, first: str, second: str, as_
     if as_json:
         show_json(found)
         return
-    show_rows(_facts(found), as_json=False)
+    show_rows(facts_rows(found), as_json=False)
     click.echo()
-    show_rows(_metrics(found), as_json=False, empty="Neither has metrics.")
-    _say_rest(found)
+    show_rows(metrics_rows(found), as_json=False, empty="Neither has metrics.")
+    say_rest(found)
 
 
 @versions.command("history")
@@ -205,136 +201,3 @@ def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
         "by": row["by"],
         "why": reason,
     }
-
-
-# --- in words ------------------------------------------------------------------------------------
-
-
-def _about(found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """What a person asks about a version, in order."""
-    data, decision = found["data"], found["decision"]
-    yield "version", _name(found)
-    change = found["change"]
-    yield "number", _change(change, found["predecessor_semantic_version"])
-    yield "created", cell(found["created"])
-    yield "recipe", f"{found['candidate']}, spec generation {found['spec_generation']}"
-    yield "code", found["code_version"] or "not recorded"
-    yield "data", _rows(data)
-    if data["continues"]:
-        yield "continues", f"the rows of {data['continues']}"
-    yield "inputs", data["inputs"] or "none of its own"
-    if data["labels_used"]:
-        yield "labels", data["labels_used"]
-    yield "size", _size(found)
-    yield "content", _content(found)
-    yield "judged", found["judged"]["sentence"] or "-"
-    yield "decision", _decision(decision)
-
-
-def _change(change: Mapping[str, Any] | None, predecessor: str | None) -> str:
-    if not change:
-        return "none before it has one"
-    words = Change(change["level"], tuple(change["because"]))
-    return f"{words.level} since {predecessor}: {words}"
-
-
-def _name(found: Mapping[str, Any]) -> str:
-    number = found["semantic_version"]
-    return f"{number} ({found['version']})" if number else str(found["version"])
-
-
-def _decision(decision: Mapping[str, Any]) -> str:
-    if not decision["action"]:
-        return "undecided"
-    return f"{decision['action']} by {decision['by']}, {cell(decision['at'])}"
-
-
-def _size(found: Mapping[str, Any]) -> str:
-    return f"{found['size_bytes'] / 1024:,.0f} KiB"
-
-
-def _content(found: Mapping[str, Any]) -> str:
-    """What equal data, spec and seed give again, and whether that holds here."""
-    sha256 = found["content_sha256"]
-    cut = "; the time limit ended the search: not reproducible"
-    return f"{sha256}{cut if found['reproducible'] is False else ''}" if sha256 else "not recorded"
-
-
-def _rows(data: Mapping[str, Any]) -> str:
-    if data["rows"] is None:
-        return "-"
-    parts = [f"{data['rows']:,} rows: {data['fit']:,} fit, {data['holdout']:,} holdout"]
-    parts += [f"{data['reserved']:,} reserved"] if data["reserved"] else []
-    parts += [f"{data['quarantined']:,} quarantined"] if data["quarantined"] else []
-    return ", ".join(parts)
-
-
-def _measured(name: str, value: float | None) -> float | int | None:
-    return int(value) if name == "n" and value is not None else value
-
-
-def _columns(found: Mapping[str, Any]) -> tuple[str, str]:
-    """What the two are called above their columns."""
-    a, b = (found[side]["semantic_version"] or found[side]["version"] for side in ("a", "b"))
-    return (a, b) if a != b else (f"{a} ", b)
-
-
-def _facts(found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    (a, b), names = (found["a"], found["b"]), _columns(found)
-    rows: list[tuple[str, Any, Any]] = [
-        ("version", a["version"], b["version"]),
-        ("created", a["created"], b["created"]),
-        ("decision", _decision(a["decision"]), _decision(b["decision"])),
-        ("candidate", a["candidate"], b["candidate"]),
-        ("spec generation", a["spec_generation"], b["spec_generation"]),
-        ("package", _size(a), _size(b)),
-        ("content", (a["content_sha256"] or "")[:12], (b["content_sha256"] or "")[:12]),
-        ("dataset", (a["data"]["sha256"] or "")[:12], (b["data"]["sha256"] or "")[:12]),
-    ]
-    rows += [
-        (name, a["data"][name], b["data"][name])
-        for name in ("rows", "fit", "holdout", "reserved", "quarantined")
-    ]
-    return [{"": name, names[0]: x, names[1]: y} for name, x, y in rows]
-
-
-def _metrics(found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    names = _columns(found)
-    rows = []
-    for item in found["metrics"]:
-        name = item["metric"]
-        row = {"": name, **{names[i]: _measured(name, item[k]) for i, k in enumerate("ab")}}
-        if found["holdout"]["same_rows"]:
-            row["difference"] = _measured(name, item["difference"])
-        rows.append(row)
-    return rows
-
-
-def _say_rest(found: Mapping[str, Any]) -> None:
-    a, b = found["a"], found["b"]
-    say(f"\n{found['holdout']['sentence']}")
-    judged = found["judged"]
-    if judged:
-        say(f"The gate compared {judged['version']} with {judged['against']}: {judged['sentence']}")
-    else:
-        say("The gate never compared these two.")
-    _say_list("Spec", [item["text"] for item in found["spec"]], "no difference")
-    recipe = [
-        f"{item['name']}: {_value(item['a'])} -> {_value(item['b'])}" for item in found["recipe"]
-    ]
-    _say_list("Fitted", recipe, "the same recipe")
-    for item in (a, b):
-        sources = [*item["data"]["inputs"], *item["data"]["labels_used"]]
-        if item["data"]["continues"]:
-            sources = [f"the rows of {item['data']['continues']}", *sources]
-        _say_list(f"Data of {_name(item)}", sources, "not known")
-
-
-def _value(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else "-" if value is None else str(value)
-
-
-def _say_list(title: str, lines: list[str], empty: str) -> None:
-    say(f"\n{title}")
-    for line in lines or [empty]:
-        say(f"  {safe(line)}")

@@ -198,6 +198,9 @@ def test_people_see_the_experiment_where_they_ask_about_the_model(world: World) 
         "key": "city",
         "until": None,
     }
+    assert world.client.get("/v2/models/adult").get_json()["versions"] == ["v1", "v2"]
+    named = world.client.get("/v2/models/adult/versions/v2").get_json()
+    assert named["versions"] == ["v2"]
     _, answer = world.ask(towns(20))
     for version in ("v1", "v2"):
         rows = sum(row["model_version"] == version for row in answer["predictions"])

@@ -147,7 +147,7 @@ def test_a_named_window_is_followed_to_its_verdict(
 def test_a_dry_run_publishes_and_decides_nothing(served: Shell) -> None:
     """It only says what it would do, and where."""
     before = served.system.champion()
-    for words in (("tick", "sweep"), ("rollback", "m"), ("versions", "promote", "m", str(before))):
+    for words in (("tick", "sweep"), ("pin", "m"), ("versions", "promote", "m", str(before))):
         result = served(*words, "--dry-run")
         assert result.exit_code == 0
         assert "context local" in result.stderr

@@ -193,6 +193,24 @@ def test_history_has_every_move_with_who_when_and_why(two: tuple[Shell, str, str
     assert "known: m" in shell("versions", "history", "n").output
 
 
+def test_a_declined_version_that_a_person_promoted_says_so(two: tuple[Shell, str, str]) -> None:
+    """List and show keep the first decision and tell what came later."""
+    shell, first, second = two
+    name = paths.version("m", first, "decision.json")
+    found = documents.read(shell.system.lake, name)
+    body = {**found.body, "action": "not_promoted", "by": "policy"}
+    documents.swap(shell.system.lake, name, body, generation=found.generation)
+    rows = {
+        row["version"]: row for row in json.loads(shell("versions", "list", "m", "--json").stdout)
+    }
+    assert rows[second]["later"] is None
+    assert rows[first]["decision"] == "not_promoted"
+    assert rows[first]["later"].startswith("promoted by hand (")
+    assert "promoted by hand (" in shell("versions", "show", "m", first).output
+    same = shell("versions", "compare", "m", second)
+    assert (same.exit_code, "the champion itself" in same.output) == (1, True)
+
+
 def test_history_does_not_wait_for_the_audit_objects(two: tuple[Shell, str, str]) -> None:
     """A move whose object a crash kept from being written is told all the same; one of a manifest
     of old has its reason from its decision."""
