@@ -15,7 +15,7 @@ from shared.uploads import name_of
 # Transitions that read better as a sentence; {names} are facts of the transition.
 SENTENCES = {
     "requested": "accepted as a {kind} run",
-    "waiting-spec": "the model has no spec; waiting for one until {until}, then it is refused",
+    "waiting-spec": "the model has no spec; waiting for one{deadline}",
     "waiting-sources": "waiting for the other files of batch {batch}",
     "joined-batch": "{why}",
     "waiting-champion": "waiting for a champion to score with",
@@ -71,10 +71,10 @@ def _sentence(event: Mapping[str, Any]) -> str:
         return f"accepted as a train run that replays corrected rows of {facts['replays']}"
     if name.startswith(REPLAYED_BY):
         return f"its corrected rows were replayed: run {facts.get('run_id', '-')}"
-    if name == "waiting-spec" and "until" in facts:
-        facts["until"] = moment(str(facts["until"]))
+    if name == "waiting-spec" and "until" in facts:  # older runs did not note it
+        facts["deadline"] = f" until {moment(str(facts['until']))}, then it is refused"
     if name in SENTENCES:
-        return SENTENCES[name].format_map(_Facts(facts))
+        return SENTENCES[name].format_map(_Facts({"deadline": "", **facts}))
     if name.startswith("started-"):
         again = "" if name == "started-1" else f" again (attempt {name[8:]})"
         return f"job started{again}: {facts.get('execution', facts.get('job', '-'))}"
