@@ -187,6 +187,11 @@ def move(model: str, revision: int) -> str:
     return f"{moves(model)}{revision:06d}.json"
 
 
+def told(model: str, revision: int) -> str:
+    """There once people were told of a move of the champion, create-only."""
+    return f"told/{model}/{revision:06d}.json"
+
+
 def numbers(model: str) -> str:
     """The folder of the semantic versions that were given to a model's versions."""
     return f"numbers/{model}/"

@@ -17,14 +17,14 @@ from typing import Any
 from shared import approvals, documents, paths, runs
 from shared.approvals import Approval
 from shared.documents import timestamp
-from shared.events import AutomationNoted, Event, ModelNotPromoted, ModelPromoted, publish
+from shared.events import AutomationNoted, Event, ModelNotPromoted, publish
 from shared.manifests import Manifest, read_manifest
 from shared.moves import Move
 from shared.policy import Verdict
 from shared.ports import Bucket, Clock, Publisher
 from shared.reporting import letter
-from shared.usecases.experimenting import end_moved
 from shared.usecases.judging import judge_as_compared
+from shared.usecases.telling import say_move
 
 # The last transition of a version's run, by what decision.json says.
 NOTES = {
@@ -85,7 +85,7 @@ def record_move(model: str, move: Move, sentence: str, ports: Promote) -> None:
     elif settled.body.get("revision") == move.revision:
         _announce(settled.body, ports, decided=ports.clock.now())
     else:
-        _say_promoted(model, move, sentence, ports, timestamp(ports.clock.now()))
+        say_move(model, move, sentence, ports, timestamp(ports.clock.now()))
 
 
 def settle_refusal(
@@ -166,7 +166,7 @@ def _announce(body: Mapping[str, Any], ports: Promote, *, decided: datetime | No
     if action == "promoted":
         supersede(model, version, ports)
         move = Move(body["revision"], version, body["previous"], body["by"], body["at"], "")
-        _say_promoted(model, move, body["sentence"], ports, at)
+        say_move(model, move, body["sentence"], ports, at)
         facts["previous"] = body["previous"]
     elif action == "not_promoted":
         serves = body.get("serving", "unknown") is not None
@@ -187,22 +187,6 @@ def _write_letter(body: Mapping[str, Any], ports: Promote) -> None:
         paths.version(body["model"], body["version"], "decision.md"),
         letter.markdown(body).encode(),
         content_type="text/markdown; charset=utf-8",
-    )
-
-
-def _say_promoted(model: str, move: Move, sentence: str, ports: Promote, at: str) -> None:
-    end_moved(model, read_manifest(model, lake=ports.lake), ports)
-    ports.say(
-        ModelPromoted(
-            model=model,
-            run_id=move.version,
-            version=move.version,
-            previous=move.previous,
-            revision=move.revision,
-            by=move.by,
-            sentence=sentence,
-            decided_at=at,
-        )
     )
 
 

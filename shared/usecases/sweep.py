@@ -3,8 +3,8 @@
 Waiting files (released or refused), open batches (closed, or given up), lanes (dead executions
 started again, outcomes published that their jobs did not live to publish, scores that wait too
 long for a champion), approvals that expire or were decided and not carried out, champions whose
-decision or audit object a crash kept from being written, experiments that ended and were not taken
-out, or whose planned end has come.
+decision or audit object a crash kept from being written, moves that nobody was told of, experiments
+that ended and were not taken out, or whose planned end has come.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from shared.usecases import batches, experimenting, spec_changes
 from shared.usecases.promote import carry_out
 from shared.usecases.settling import Promote, carried_out, finish, told
 from shared.usecases.starting import Intake
+from shared.usecases.telling import say_untold
 from shared.usecases.waiting import settle
 
 
@@ -96,11 +97,11 @@ def _look_after_moves(model: str, ports: Promote) -> int:
     if manifest is None:
         return 0
     count = keep(model, manifest.journal, lake=ports.lake)
-    if told(model, manifest.version, ports):
-        return count
     # A person made it serve, and the request died before it said so: perhaps nobody asks again.
-    finish(model, manifest.version, manifest, ports)
-    return count + 1
+    if not told(model, manifest.version, ports):
+        finish(model, manifest.version, manifest, ports)
+        count += 1
+    return count + say_untold(manifest, ports)
 
 
 def _look_after_approval(name: str, ports: Promote) -> int:
