@@ -164,6 +164,17 @@ class ObjectNotFound(MillraceError):
         self.bucket, self.name, self.generation = bucket, name, generation
 
 
+class VersionGone(MillraceError):
+    """A version's own record was deleted from the lake, so no registry can be told of it."""
+
+    def __init__(self, model: str, version: str, name: str) -> None:
+        super().__init__(
+            f"{version} of {model} cannot be registered: {name} is gone from the lake. Bring it "
+            f"back, or serve another version: millrace versions promote {model} VERSION"
+        )
+        self.version = version
+
+
 class PreconditionFailed(MillraceError):
     """A compare-and-swap lost: the object's generation is not the one the caller read."""
 

@@ -15,9 +15,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from shared import documents, paths
-from shared.errors import TrackingUnavailable
+from shared.boundary import apart
+from shared.errors import TrackingUnavailable, VersionGone
 from shared.events import ModelNotPromoted, ModelPromoted, parse_time
 from shared.manifests import Manifest, read_manifest, served_models
 from shared.ports import Registry
@@ -90,16 +92,29 @@ def _decided_at(event: ModelPromoted | ModelNotPromoted, said_at: datetime) -> d
 
 
 def look_for_moved_aliases(ports: Mirror) -> int:
-    """Compare the registries' champions with ours; how many newly differ comes back. One that is
-    down is looked at again at the next sweep."""
-    moved = 0
-    for registry in ports.registries:
+    """Compare the registries' champions with ours; how many newly differ comes back. A registry
+    that is down is looked at again at the next sweep; one model's trouble does not keep the others
+    waiting, and is raised at the end as Retryable."""
+    down: set[str] = set()
+
+    def look(model: str, registry: Registry) -> int:
+        if registry.title in down:
+            return 0
         try:
-            for model in served_models(lake=ports.lake):
-                moved += _look(model, registry, ports)
+            return _look(model, registry, ports)
         except TrackingUnavailable:
-            continue
-    return moved
+            down.add(registry.title)
+        except VersionGone as error:
+            # Published at each sweep, told once: it is the same message.
+            ports.note(model, f"{error.version} in {registry.title} gone", str(error))
+        return 0
+
+    models = served_models(lake=ports.lake)
+    return apart(
+        (f"{model} in {registry.title}", partial(look, model, registry))
+        for registry in ports.registries
+        for model in models
+    )
 
 
 def _look(model: str, registry: Registry, ports: Mirror) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from shared import documents, paths
-from shared.errors import TrackingUnavailable
+from shared.errors import ObjectNotFound, TrackingUnavailable, VersionGone
 from shared.manifests import read_manifest
 from shared.moves import Move
 from shared.ports import Bucket, Registry, TrackedVersion, VersionFacts
@@ -20,7 +20,7 @@ def register_version(
     model: str, version: str, *, registry: Registry, lake: Bucket
 ) -> TrackedVersion:
     """The version as the registry knows it, registered now if it was not. Raises
-    TrackingUnavailable."""
+    TrackingUnavailable, VersionGone."""
     found = registry.find(model, version)
     if found is not None:
         return found
@@ -28,8 +28,12 @@ def register_version(
 
 
 def facts_of(model: str, version: str, *, lake: Bucket) -> VersionFacts:
-    """What the lake says of a version now, as a registry shows it."""
-    about = documents.require(lake, paths.version(model, version, "version.json"))
+    """What the lake says of a version now, as a registry shows it. Raises VersionGone."""
+    name = paths.version(model, version, "version.json")
+    try:
+        about = documents.require(lake, name)
+    except ObjectNotFound as error:
+        raise VersionGone(model, version, name) from error
     named = {
         "semantic_version": about.get("semantic_version"),
         "task": about.get("task"),

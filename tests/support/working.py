@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from shared import runs
@@ -19,6 +20,12 @@ from tests.support.system import CSV, EVERY_FUNCTION, SPEC, System, store_versio
 ASKING = SPEC.replace("approval: auto", "approval: first")
 ALWAYS = SPEC.replace("approval: auto", "approval: always")
 DAY = 86_400
+
+
+def post_sweep(system: System, function: str) -> int:
+    """Only this function is told that a sweep is due; the status it answers."""
+    body = {"message": {"data": "eyJ0eXBlIjoiU3dlZXBEdWUifQ==", "publishTime": "2026-01-05T09:00Z"}}
+    return system.post(function, json.dumps(body).encode())[1]
 
 
 def drop_training(system: System, spec: str = "", **comparison: Any) -> str:

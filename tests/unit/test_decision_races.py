@@ -3,7 +3,6 @@ does not come back."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from shared.usecases.promote import carry_out
 from shared.usecases.settling import Promote
 from tests.support.promises import check_promises
 from tests.support.system import CSV, SPEC, store_version
-from tests.support.working import ASKING, DAY, everything, repeat, state_of, trained
+from tests.support.working import ASKING, DAY, everything, post_sweep, repeat, state_of, trained
 
 
 @pytest.mark.parametrize("ending", ["expired", "superseded", "not_promoted", "promoted"])
@@ -166,8 +165,7 @@ def test_one_models_broken_approval_stops_no_other() -> None:
     system.lake.write("lanes/a.json", b"{}")
     system.lake.write("waiting/a/x.json", b"{}")
     system.clock.advance(15 * DAY)
-    body = {"message": {"data": "eyJ0eXBlIjoiU3dlZXBEdWUifQ==", "publishTime": "2026-01-05T09:00Z"}}
-    assert system.post("sweep", json.dumps(body).encode())[1] == 503
+    assert post_sweep(system, "sweep") == 503
     assert state_of(system, version) == "expired"
     ports = Promote(system.lake, system.publisher, system.clock, 90)
     found = approvals.find("m", version, lake=system.lake)

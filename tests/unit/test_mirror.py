@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from shared import documents
+from shared import documents, paths
 from shared.adapters.memory import MemoryRegistry
 from shared.ports import TrackedVersion, VersionFacts
 from tests.support.crashing import Story, crash_everywhere
 from tests.support.system import SPEC, System
-from tests.support.working import ALWAYS, everything, repeat, trained
+from tests.support.working import ALWAYS, everything, post_sweep, repeat, trained
 
 WORSE: dict[str, Any] = {"gain_lower": -1.0}
 
@@ -217,6 +217,35 @@ def test_a_registry_switched_on_later_gets_the_champion_by_the_next_sweep() -> N
     _sweeps(system)
     assert vertex.alias("m", "champion") == first
     assert _said(system, "Somebody moved") == []
+
+
+def test_a_version_whose_record_is_gone_is_told_once_and_holds_up_no_other() -> None:
+    """Nothing can register it in a new registry: people hear how to go on, and every other model
+    is looked after by the same sweep, whatever its name."""
+    system, first, _second = _two(**WORSE)
+    body = json.loads(system.lake.read(paths.manifest("m")).data)
+    for name in ("a", "z"):
+        champion = {**body["champion"], "version": f"{first}-{name}"}
+        found = documents.dumps({**body, "model": name, "champion": champion})
+        system.lake.write(paths.manifest(name), found)
+    vertex = _with_vertex(system)
+    for _ in range(2):
+        assert post_sweep(system, "mirror") == 204
+        system.drain()
+    assert vertex.alias("m", "champion") == first
+    said = [text for post in system.cloud.messenger.posted if "is gone" in (text := str(post))]
+    assert len(said) == 4
+    for name in ("a", "z"):
+        assert sum(f"millrace versions promote {name} VERSION" in text for text in said) == 2
+
+
+def test_one_models_broken_manifest_keeps_no_other_from_its_registry() -> None:
+    """It is said by a nack, after all others were looked after."""
+    system, first, _second = _two(**WORSE)
+    system.lake.write(paths.manifest("a"), b"{")
+    vertex = _with_vertex(system)
+    assert post_sweep(system, "mirror") == 503
+    assert vertex.alias("m", "champion") == first
 
 
 def test_what_mirror_wrote_before_it_counted_revisions_is_no_move() -> None:
