@@ -52,7 +52,7 @@ quality: setup ## the shipped specs on real data, about half an hour (MILLRACE_D
 simulate-gate: setup ## how often the promotion gate lets an equal model through (about 10 minutes)
 	@$(run) tests/bench/simulate_gate.py $(ARGS)
 
-bundles: setup ## import what is deployed, each in a .venv of its own lock
+bundles: setup ## import functions, build and start images: each in a .venv of its own lock
 	@$(run) -m infra.bundle_check $(ARGS)
 
 lock: setup ## resolve all requirements again (ARGS=--upgrade for newer versions)

@@ -2,6 +2,8 @@
 
 What works in the development .venv may lack a package in a deployable's lock; this finds it.
 Bundles whose locks are equal share a .venv. No variable of ours is set: importing reads none.
+The predictor and the jobs are deployed as images: theirs are built by the lines of the Dockerfile
+and started (`infra.images.check`).
 """
 
 from __future__ import annotations
@@ -17,28 +19,45 @@ from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from infra.bundle import REPOSITORY, Kind, build
+from infra.bundle import REPOSITORY, build
+from infra.images import check
 
-KINDS: tuple[Kind, ...] = ("functions", "jobs")
+KINDS = ("functions", "jobs")
 
 
 def main(names: list[str]) -> int:
     """Check all bundles, or those named. Exit code 1 when one does not import."""
     with tempfile.TemporaryDirectory(prefix="millrace-bundles-") as scratch:
         root = Path(scratch)
-        groups: dict[str, list[Path]] = defaultdict(list)
-        for kind in KINDS:
-            for door in sorted((REPOSITORY / kind).iterdir()):
-                if (door / "main.py").is_file() and (not names or door.name in names):
-                    bundle = build(door.name, kind, root / "bundles")
-                    groups[_pins(bundle / "requirements.txt")].append(bundle)
+        images, groups = list[str](), defaultdict[str, list[Path]](list)
+        for door in sorted(door for kind in KINDS for door in REPOSITORY.glob(f"{kind}/*/main.py")):
+            name = door.parent.relative_to(REPOSITORY).as_posix()
+            if names and door.parent.name not in names:
+                continue
+            if check.has_image(name):
+                images.append(name)
+            else:
+                bundle = build(door.parent.name, "functions", root / "bundles")
+                groups[_pins(bundle / "requirements.txt")].append(bundle)
         homes = [root / f"venv-{number}" for number in range(len(groups))]
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # pip works on one core
+            built = pool.map(_bad_image, images, [root / f"image-{n}" for n in range(len(images))])
             found = list(pool.map(_broken, groups.values(), homes))
-        bad = [bundle.name for bundles in found for bundle in bundles]
+            bad = [name for name in built if name]
+        bad += [_name(bundle) for bundles in found for bundle in bundles]
     if bad:
-        print(f"These bundles do not import with their own lock: {', '.join(bad)}")
+        print(f"These do not work with their own lock: {', '.join(bad)}")
     return 1 if bad else 0
+
+
+def _bad_image(door: str, home: Path) -> str:
+    """The door's name when its image is bad, else nothing."""
+    started = time.monotonic()
+    trouble = check.check(door, home)
+    shutil.rmtree(home)
+    seconds = time.monotonic() - started
+    print(f"{door}: {trouble or f'its image was built and tried in {seconds:.0f} s'}", flush=True)
+    return door if trouble else ""
 
 
 def _broken(bundles: list[Path], home: Path) -> list[Path]:
