@@ -34,6 +34,9 @@ TIMED = {
     "training": {**LINEAR, "split": "time", "time_column": "day", "folds": 3},
 }
 HEADER = ["patient", *COLUMNS]
+HEADER_TIMED = ["day", *COLUMNS]
+SCORED_LATER = "20260109T100000-00000003"
+LATER = "20260110T090000-00000004"
 
 
 def _grouped(count: int = 400, seed: int = 0, first: int = 0) -> list[list[str]]:
@@ -189,7 +192,7 @@ def test_a_split_by_time_knows_when_each_holdout_row_was() -> None:
     order = np.random.default_rng(3).permutation(400).tolist()
     data = rows(400)
     timed = [[f"2026-01-{1 + n // 20:02d}T0{n % 10}:00", *data[n]] for n in order]
-    _trained(world, timed, ["day", *COLUMNS])
+    _trained(world, timed, HEADER_TIMED)
     prepared = _prepared(world)
     times = prepared.holdout_order()
     fit_times = prepared.marks("fit").times
@@ -208,6 +211,51 @@ def test_a_split_by_time_knows_when_each_holdout_row_was() -> None:
     found = _comparison(world)["holdout"]
     assert (found["kind"], found["by"], found["overlap"]) == ("time", "time", 0)
     assert found["doubles"] == prepared.record["doubles"]
+
+
+def _scored_and_labelled(world: World, data: list[list[str]], scored: str = SCORED) -> str:
+    world.scored(scored, data, HEADER_TIMED[:-1])
+    found = [(f"{scored}-{n}", row[-1], scored, 0) for n, row in enumerate(data, start=1)]
+    return world.labelled(f"{scored[:15]}-0000000f", found)
+
+
+def test_folds_of_a_retraining_go_forward_in_time_as_well() -> None:
+    """Where the split goes by time, each judged row is later than all that its model learned from,
+    whatever was scored together: the champion's rows, then new ones by prediction and record. The
+    next retraining goes on like that; the holdout is what it always was."""
+    world = World(spec_of(**TIMED))
+    data = rows(400)
+    timed = [[f"2026-01-{1 + n // 100:02d}T0{n % 10}:00", *row] for n, row in enumerate(data)]
+    _trained(world, timed, HEADER_TIMED)
+    world.promote(RUN)
+    champion = RUN
+    for run_id, scored, seed in ((AGAIN, SCORED, 5), (LATER, SCORED_LATER, 6)):
+        world.clock.advance(timedelta(days=2))
+        fresh = [["2025-12-01", *row] for row in rows(600, seed=seed)]
+        world.ask_again(champion, [_scored_and_labelled(world, fresh, scored)], run_id)
+        world.train(run_id)
+        world.promote(run_id)
+        champion = run_id
+        prepared = _prepared(world, run_id)
+        folds, times = folds_of(_run(world), prepared), prepared.marks("fit").times
+        assert times is not None
+        assert folds.forward
+        assert folds.numbers == (1, 2, 3)
+        assert np.bincount(folds.fold).min() > 0.7 * len(times) / 4
+        for number in folds.numbers:
+            assert times[folds.fold < number].max() < times[folds.fold == number].min()
+        rest = prepared.dataset.take(
+            [n for n, side in enumerate(prepared.dataset.side) if side == "fit"]
+        )
+        came = [
+            (name[: len(scored)], record)
+            for name, record in zip(rest.prediction_id, rest.record, strict=True)
+        ]
+        in_time = [came[n] for n in np.argsort(times, kind="stable") if rest.origin[n] == "labels"]
+        assert in_time == sorted(in_time)
+        found = _comparison(world, run_id)["holdout"]
+        assert (found["kind"], found["by"], found["overlap"]) == ("new_labels", "features", 0)
+        assert found["units"]["blocks of time"] > 5
 
 
 def test_folds_do_without_time_where_it_leaves_nothing_to_judge() -> None:

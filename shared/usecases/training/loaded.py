@@ -72,10 +72,9 @@ class Prepared:
         """When each row of the holdout was (seconds since 1970), where the split goes by time; the
         place of each among new labelled rows, which stand in the order of their predictions. None
         for datasets that were written before times were kept."""
-        times = self.marks("holdout").times
-        if times is None and self.holdout_kind == "new_labels":
+        if self.holdout_kind == "new_labels":
             return np.arange(self.dataset.count("holdout"), dtype=np.float64)
-        return times
+        return self.marks("holdout").times
 
     def holdout_groups(self) -> NDArray[Any] | None:
         """Which group each row of the holdout is of, where the split goes by groups or a key."""

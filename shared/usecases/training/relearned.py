@@ -24,6 +24,7 @@ from shared.rules.expressions import parse_value
 from shared.runs import RetrainCause
 from shared.serving.cells import BadCell
 from shared.serving.columns import Schema
+from shared.serving.times import moment_of, text_of
 from shared.spec.model import Spec
 from shared.spec.parts import Column
 from shared.tabular.dataset import Cells, Dataset, Side, columns_of
@@ -42,6 +43,8 @@ from shared.usecases.training.prepared import (
 )
 from shared.usecases.training.quarantined import Quarantine
 from shared.usecases.training.stages import Training
+
+_MICROSECOND = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ def prepare_labelled(run: Training, cause: RetrainCause) -> dict[str, Any]:
         origin=[*old.origin, *["labels"] * len(rows)],
         prediction_id=[*old.prediction_id, *(label.prediction_id for label in new.labels)],
         side=[*map(_aged, old.side), *labelled_sides(rows, keys.used, held=keys.held)],
-        marks={"group": [*old.marks["group"], *new.groups]} if new.groups is not None else {},
+        marks=_marks(run, old, new),
     )
     texts = dataset.cells[champion.target]
     outcome = outcome_of(run.spec, texts, schema, champion.outcome.labels, champion.outcome.spelled)
@@ -96,6 +99,22 @@ def prepare_labelled(run: Training, cause: RetrainCause) -> dict[str, Any]:
     )
     # Nothing new is known of joined sources: keys are looked up where the champion does it.
     return {**record, "sources": champion.record.get("sources", [])}
+
+
+def _marks(run: Training, old: Dataset, new: _New) -> dict[str, list[str]]:
+    """Groups, or when rows were where the split goes by time: new ones at their prediction, and not
+    before the newest that the champion had. Sides do not go by that, but the folds do; a batch may
+    be cut as the holdout is, by record."""
+    if new.groups is not None:
+        return {"group": [*old.marks["group"], *new.groups]}
+    if run.spec.training.time_column is None or "time" not in old.marks:
+        return {}
+    newest = max(map(moment_of, old.marks["time"]))
+    came = [
+        max(newest, moment_of(label.prediction_time)) + place * _MICROSECOND
+        for place, label in enumerate(new.labels, start=1)
+    ]
+    return {"time": [*old.marks["time"], *map(text_of, came)]}
 
 
 @dataclass(frozen=True, slots=True)
