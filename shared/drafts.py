@@ -318,6 +318,13 @@ def _automation_noted(event: AutomationNoted, where: Where) -> Draft:
                 where.command("experiment", "stop", event.model, who, "--reason", '"..."')
                 for who in ("--keep", "--promote")
             ]
+    if event.source == "predict":
+        title = f"{about}a version does not load"
+        commands = [where.command("versions", "list", event.model)]
+        if event.asks == "act now":
+            commands.append(where.command("rollback", event.model))
+        if event.asks == "know":
+            title, commands = f"{about}its version is loaded", []
     return Draft(
         asks=event.asks if event.asks in LEADS else "know",
         title=title,

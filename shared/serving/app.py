@@ -28,7 +28,8 @@ from shared.errors import InvalidInstances, MillraceError
 from shared.ports import Bucket, Clock, Publisher
 from shared.serving.about import About
 from shared.serving.access_log import AccessLog, to_stdout
-from shared.serving.counting import count_answer, count_lost, log_line
+from shared.serving.alerts import Alerts
+from shared.serving.counting import count_answer, count_lost, count_untold, log_line
 from shared.serving.direct import DirectModel
 from shared.serving.load import Load
 from shared.serving.lookup import Lookup, Models
@@ -62,6 +63,8 @@ class Predictor:
         self.access = access
         lost = partial(count_lost, self.metrics)
         self.log = PredictionLog(publisher, on_lost=lost, monotonic=monotonic)
+        untold = partial(count_untold, self.metrics)
+        self.alerts = Alerts(publisher, clock, on_lost=untold, monotonic=monotonic)
 
     @property
     def models(self) -> Models:
@@ -77,6 +80,7 @@ class Predictor:
     def close(self) -> None:
         """The process ends: nothing that was answered may be lost."""
         self.log.close()
+        self.alerts.send()
 
     def survived(self, model: str, error: MillraceError) -> None:
         """Log and count what went wrong behind an answer."""
@@ -215,7 +219,8 @@ def create_app(
             contract.storage_uri, bucket=where, on_problem=predictor.survived, **times
         )
     else:
-        models = ServedModels(lake, pinned=pinned, on_problem=predictor.survived, **times)
+        told: dict[str, Any] = {"on_problem": predictor.survived, "alerts": predictor.alerts}
+        models = ServedModels(lake, pinned=pinned, **told, **times)
     predictor.lookup = Lookup(models)
     app = Flask("millrace.predict", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES

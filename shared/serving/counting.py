@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 
+from shared.serving.access_log import to_stdout
 from shared.serving.answers import Answer, Dealt
 from shared.serving.metrics import Metrics
 from shared.serving.watching import UNSEEN
@@ -32,12 +32,17 @@ def count_lost(metrics: Metrics, lost: Counter[str], error: Exception) -> None:
         log_line(model, error, f"{lines} lines of the prediction log are lost: ")
 
 
+def count_untold(metrics: Metrics, model: str, error: Exception) -> None:
+    """An alert that was not accepted."""
+    metrics.count("millrace_alert_failures_total", model=model)
+    log_line(model, error, "an alert is not published: ")
+
+
 def log_line(model: str, error: Exception, before: str = "") -> None:
     """One line of JSON about what went wrong behind an answer."""
     message = f"{before}{type(error).__name__}: {error}"
     line = {"severity": "ERROR", "model": model, "message": message}
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
+    to_stdout(json.dumps(line) + "\n")
 
 
 def _count_dealt(metrics: Metrics, model: str, answer: Answer, dealt: Dealt) -> None:

@@ -6,8 +6,9 @@
                                                           look when nothing is loaded or the
                                                           process slept far past the interval
 
-No background thread. A version that does not load leaves the last good one serving; a challenger of
-an experiment that does not load leaves the champion serving alone.
+No background thread. A version that does not load leaves the last good one serving, in a process
+that has none the one that it replaced; a challenger of an experiment that does not load leaves the
+champion serving alone. Either way people are told (`shared.serving.alerts`).
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from shared import paths
-from shared.errors import MillraceError, NotServed, ObjectNotFound, PackageInvalid
+from shared.errors import MillraceError, NotServed, ObjectNotFound, PackageInvalid, Retryable
 from shared.experiments import Experiment
-from shared.manifests import Manifest, parse_manifest, served_models
-from shared.ports import Bucket
-from shared.serving.package import LoadedModel, load
+from shared.manifests import Manifest, package_of, parse_manifest
+from shared.ports import Blob, Bucket
+from shared.serving.alerts import Alerts
+from shared.serving.listing import Listing
+from shared.serving.package import UNREADABLE, LoadedModel, load
+from shared.versions import read_version
 
 if TYPE_CHECKING:
     from shared.serving.sources.resolving import Resolver
@@ -88,21 +92,12 @@ class _Entry:
     failure: MillraceError | None = None
 
 
-@dataclass(slots=True)
-class _Listing:
-    """Which models there are, as an `_Entry` of its own."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    names: list[str] | None = None
-    looked: float = _NEVER
-    failure: MillraceError | None = None
-
-
 class ServedModels:
     """The versions that the manifests name, loaded on first use. Safe to share between threads.
 
     Args:
         on_problem: Told about what was survived: (model, what happened).
+        alerts: Told about versions that do not load, and that load again.
         pinned: Gives the only model to serve, or nothing for all.
         monotonic: Seconds that never run backwards.
     """
@@ -112,42 +107,30 @@ class ServedModels:
         lake: Callable[[], Bucket],
         *,
         on_problem: Callable[[str, MillraceError], None],
+        alerts: Alerts,
         pinned: Callable[[], str | None] = str,
         interval_seconds: float = INTERVAL_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._lake, self._pin, self._interval = lake, pinned, interval_seconds
-        self._on_problem, self._monotonic = on_problem, monotonic
+        self._lake, self._interval = lake, interval_seconds
+        self._on_problem, self._alerts, self._monotonic = on_problem, alerts, monotonic
         self._entries: dict[str, _Entry] = {}
-        self._listing = _Listing()
+        self._listing = Listing(
+            lake,
+            on_problem=on_problem,
+            pinned=pinned,
+            interval_seconds=interval_seconds,
+            monotonic=monotonic,
+        )
 
-    @cached_property
+    @property
     def pinned(self) -> str | None:
-        return self._pin() or None
+        return self._listing.pinned
 
     def names(self) -> list[str]:
         """Models that have a champion, at most one interval old while storage answers. When it
         never did, its error is raised."""
-        if self.pinned is not None:
-            return [self.pinned]
-        listing = self._listing
-        if self._is_due(listing.looked) and listing.lock.acquire(blocking=listing.names is None):
-            try:
-                if self._is_due(listing.looked):
-                    self._list(listing)
-            finally:
-                listing.lock.release()
-        if listing.names is None:
-            raise listing.failure or NotServed("no model is served here")
-        return listing.names
-
-    def _list(self, listing: _Listing) -> None:
-        try:
-            listing.names = served_models(lake=self._lake())
-        except MillraceError as error:
-            listing.failure = error
-            self._on_problem("", error)
-        listing.looked = self._monotonic()
+        return self._listing.names()
 
     def loaded(self) -> list[Served]:
         """What this process has in memory."""
@@ -192,60 +175,90 @@ class ServedModels:
 
     def _look(self, model: str, entry: _Entry) -> None:
         """One conditional read of the manifest, and what follows from it."""
+        blob: Blob | None = None
         try:
             blob = self._lake().read_if_changed(paths.manifest(model), entry.generation)
             entry.failure = None
             if blob is not None:
-                entry.served = self._load(model, entry, blob.data, blob.info.generation)
+                entry.served = self._load(model, entry.served, blob)
                 entry.generation = blob.info.generation
             elif entry.served and entry.served.beside and entry.served.beside.again:
-                beside = self._load_beside(model, entry.served.manifest)
+                beside = self._load_beside(model, entry.served.manifest, entry.served)
                 entry.served = replace(entry.served, beside=beside)
-        except ObjectNotFound as error:
-            self._fail(model, entry, self._missing(model, entry, error))
-        except PackageInvalid as error:
-            # These bytes will not get better; look again only when the manifest moves on.
-            entry.generation = blob.info.generation if blob and entry.served else 0
-            self._fail(model, entry, error)
-        except MillraceError as error:
-            self._fail(model, entry, error)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong, the last good version answers
+            self._fail(model, entry, blob, error)
         entry.looked = self._monotonic()
 
-    def _missing(self, model: str, entry: _Entry, error: ObjectNotFound) -> MillraceError:
-        if error.name != paths.manifest(model):
-            return PackageInvalid(f"a file of the package is missing: {error}")
-        entry.served, entry.generation = None, 0
-        return NotServed(f"{model!r} has no champion yet")
+    def _fail(self, model: str, entry: _Entry, blob: Blob | None, error: Exception) -> None:
+        if isinstance(error, ObjectNotFound) and error.name == paths.manifest(model):
+            entry.served, entry.generation = None, 0
+            entry.failure = NotServed(f"{model!r} has no champion yet")
+            self._on_problem(model, entry.failure)
+            return
+        failure = entry.failure = _told(error)
+        self._on_problem(model, failure)
+        if blob is None:
+            return
+        lasting = isinstance(failure, PackageInvalid)
+        if lasting and entry.served is None:
+            entry.served = self._former(model, blob)
+        answers = entry.served.model.version if entry.served else None
+        self._alerts.fails(
+            model, "champion", _subject(model, blob), failure, answers, lasting=lasting
+        )
+        if lasting and entry.served:
+            # These bytes will not get better; look again only when the manifest moves on.
+            entry.generation = blob.info.generation
 
-    def _fail(self, model: str, entry: _Entry, error: MillraceError) -> None:
-        entry.failure = error
-        self._on_problem(model, error)
-
-    def _load(self, model: str, entry: _Entry, data: bytes, generation: int) -> Served:
+    def _former(self, model: str, blob: Blob) -> Served | None:
+        """What the champion that does not load replaced, where that is known and loads: a process
+        that starts now answers like those that have it in memory."""
         try:
-            manifest = parse_manifest(json.loads(data), generation)
-        except (KeyError, TypeError, ValueError) as error:
-            raise PackageInvalid(f"the manifest of {model} does not read: {error!r}") from error
-        before = entry.served
+            manifest = _parse(model, blob)
+            version = manifest.replaced
+            about = read_version(model, version, lake=self._lake()) if version else {}
+            if not about:
+                return None
+            found = package_of(about)
+            named = {key: found[key] for key in ("version", "package", "sha256", "files")}
+            former = replace(manifest, **named, semantic_version=found["semantic_version"])
+            return self._load_version(former, former)
+        except Exception as error:  # noqa: BLE001 - then nothing answers, as without it
+            self._on_problem(model, _told(error))
+            return None
+
+    def _load(self, model: str, before: Served | None, blob: Blob) -> Served:
+        manifest = _parse(model, blob)
         old = before and (before.manifest.version, before.manifest.files)
         if before and old == (manifest.version, manifest.files):
             served = replace(before, manifest=manifest)  # it changed beside its champion
         else:
             served = self._load_version(manifest, manifest)
-        return replace(served, beside=self._load_beside(model, manifest))
+        self._alerts.loads(model, "champion", manifest.version)
+        return replace(served, beside=self._load_beside(model, manifest, before))
 
-    def _load_beside(self, model: str, manifest: Manifest) -> Beside | None:
+    def _load_beside(self, model: str, manifest: Manifest, before: Served | None) -> Beside | None:
         """The challenger of an experiment. One that does not load is told, and left alone."""
         experiment = manifest.experiment
         if experiment is None:
+            self._alerts.forget(model, "beside")
             return None
+        known = before.beside if before else None
+        named = experiment.version, experiment.files
+        if known and known.served and (known.experiment.version, known.experiment.files) == named:
+            return Beside(experiment, replace(known.served, manifest=manifest))
         try:
             served = self._load_version(manifest, experiment)
-        except MillraceError as error:
-            self._on_problem(model, error)
+        except Exception as error:  # noqa: BLE001 - the champion answers alone
+            failure = _told(error)
+            self._on_problem(model, failure)
             # The bytes of a package will not get better; storage may.
-            lasting = isinstance(error, PackageInvalid | ObjectNotFound)
+            lasting = isinstance(failure, PackageInvalid)
+            subject = f"{experiment.version} (beside the champion, {experiment.id})"
+            answers = manifest.version
+            self._alerts.fails(model, "beside", subject, failure, answers, lasting=lasting)
             return Beside(experiment, None, again=not lasting, told=True)
+        self._alerts.loads(model, "beside", experiment.version)
         return Beside(experiment, served)
 
     def _load_version(self, manifest: Manifest, named: Manifest | Experiment) -> Served:
@@ -257,6 +270,32 @@ class ServedModels:
                 f"its package is {loaded.model} {loaded.version}"
             )
         return Served(loaded, manifest, _resolver(loaded, lake))
+
+
+def _parse(model: str, blob: Blob) -> Manifest:
+    """Raises PackageInvalid."""
+    try:
+        return parse_manifest(json.loads(blob.data), blob.info.generation)
+    except UNREADABLE as error:
+        raise PackageInvalid(f"the manifest of {model} does not read: {error!r}") from error
+
+
+def _subject(model: str, blob: Blob) -> str:
+    """What does not load, as every process names it."""
+    try:
+        manifest = _parse(model, blob)
+    except PackageInvalid:
+        return f"the manifest of generation {blob.info.generation}"
+    return f"{manifest.version} (revision {manifest.revision})"
+
+
+def _told(error: Exception) -> MillraceError:
+    """An error of a look in our words."""
+    if isinstance(error, ObjectNotFound):
+        return PackageInvalid(f"a file of the package is missing: {error}")
+    if isinstance(error, MillraceError):
+        return error
+    return Retryable(f"{type(error).__name__}: {error}")
 
 
 def _resolver(loaded: LoadedModel, lake: Bucket) -> Resolver | None:

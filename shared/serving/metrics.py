@@ -17,6 +17,7 @@ _HELP = {
     "millrace_unknown_fields_total": "Rows with fields that the model does not know.",
     "millrace_log_failures_total": "Rows whose prediction log line was not accepted.",
     "millrace_left_out_total": "Rows left out of an experiment, by reason; the champion answered.",
+    "millrace_alert_failures_total": "Alerts about versions that do not load, not accepted.",
     "millrace_refresh_failures_total": "Manifest looks or version loads that failed.",
 }
 _LATENCY = "millrace_request_seconds"

@@ -67,6 +67,7 @@ __all__ = [
     "Package",
     "Predictions",
     "TargetScale",
+    "UNREADABLE",
     "content_sha256",
     "isotonic",
     "linear_engine",
@@ -79,6 +80,8 @@ __all__ = [
 
 FORMAT = 1
 PACKAGE_FILE = "package.json"
+# What reading JSON of another form than ours ends in.
+UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
 Task = Literal["binary", "multiclass", "regression"]
 
 
@@ -330,5 +333,5 @@ def load(
     try:
         body = json.loads(found[PACKAGE_FILE])
         return LoadedModel(Package.from_json(body, found, threads=threads))
-    except (KeyError, TypeError, ValueError) as error:
+    except UNREADABLE as error:
         raise PackageInvalid(f"{PACKAGE_FILE} does not read: {error!r}") from error

@@ -17,8 +17,8 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from shared.errors import MillraceError
 from shared.ports import Publisher
+from shared.serving.publishing import refusal_to_publish
 
 TOPIC = "predictions"
 LINES = 500
@@ -26,7 +26,7 @@ BYTES = 1_000_000
 SECONDS = 10.0
 # A message may have 10 MB; half of it leaves room for base64 and attributes.
 _MESSAGE_BYTES = 5_000_000
-_ATTRIBUTES = {"type": "PredictionsLogged"}
+_KIND = "PredictionsLogged"
 LOSS = (
     f"answers do not wait for the log: fewer than {LINES} rows of answered requests are lost when "
     f"an instance is killed, none when it is told to end"
@@ -45,7 +45,7 @@ class PredictionLog:
         self,
         publisher: Callable[[], Publisher],
         *,
-        on_lost: Callable[[Counter[str], MillraceError], None],
+        on_lost: Callable[[Counter[str], Exception], None],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._publisher, self._on_lost, self._monotonic = publisher, on_lost, monotonic
@@ -109,9 +109,8 @@ class PredictionLog:
                 size += len(lines[end][1]) + 1
                 end += 1
             data = b"\n".join([line for _, line in lines[done:end]])
-            try:
-                self._publisher().publish(TOPIC, data, _ATTRIBUTES)
-            except MillraceError as error:
+            error = refusal_to_publish(self._publisher, TOPIC, data, _KIND)
+            if error is not None:
                 self._on_lost(Counter(model for model, _ in lines[done:]), error)
                 return
             done = end

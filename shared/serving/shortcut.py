@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 from werkzeug.exceptions import ClientDisconnected
+from werkzeug.wsgi import ClosingIterator
 
 from shared.serving.protocols.asked import JSON, Protocol
 from shared.serving.protocols.refusing import MAX_BODY_BYTES, REFUSALS
@@ -44,6 +45,14 @@ class Shortcut:
                 self._plain.setdefault(rule, protocol)
 
     def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        answer = self._answer(environ, start_response)
+        alerts = self._predictor.alerts
+        # Once the answer is sent: the caller does not wait for what others should hear.
+        return ClosingIterator(answer, alerts.send) if alerts.are_due else answer
+
+    def _answer(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         length = environ.get("CONTENT_LENGTH", "")

@@ -66,7 +66,8 @@ class World:
 
     def __init__(self, **options: Any) -> None:
         self.cloud = MemoryCloud(
-            buckets=[BucketConfig("lake")], topics=[topic_path("local", "predictions")]
+            buckets=[BucketConfig("lake")],
+            topics=[topic_path("local", name) for name in ("predictions", "alerts")],
         )
         self.lake = Lake(self.cloud.lake)
         self.seconds = Seconds()
@@ -81,12 +82,20 @@ class World:
         self.client: FlaskClient = self.app.test_client()
 
     def ask(self, body: Any, path: str = "/models/adult/predict", **more: Any) -> tuple[int, Any]:
-        response = self.client.post(path, json=body, **more)
+        response = self.client.post(path, json=body, buffered=True, **more)
         return response.status_code, response.get_json()
 
     def log_lines(self) -> list[dict[str, Any]]:
         return [
             json.loads(line)
             for message in self.cloud.publisher.published
+            if message.topic == "predictions"
             for line in message.data.split(b"\n")
+        ]
+
+    def alerts(self) -> list[dict[str, Any]]:
+        return [
+            json.loads(message.data)
+            for message in self.cloud.publisher.published
+            if message.topic == "alerts"
         ]

@@ -73,6 +73,15 @@ EXPERIMENT_DUE = events.AutomationNoted(
     sentence="Experiment 20260105T090000-0a1b2c3d of adult_income reached its planned end.",
     asks="decide",
 )
+NOT_LOADED = events.AutomationNoted(
+    model="adult_income",
+    source="predict",
+    subject=f"{RUN} (revision 3)",
+    sentence=f"{RUN} (revision 3) does not load: a file of the package is missing: "
+    f"gs://lake/models/adult_income/{RUN}/package/package.json does not exist. "
+    f"{VERSION} answers instead.",
+    asks="act now",
+)
 SPEC_WAITS = events.ApprovalRequested(
     model="adult_income",
     run_id="spec-3",
@@ -171,10 +180,13 @@ EXAMPLES: list[Event] = [
         "yet: drop labels into gs://inbox/adult_income/labels/.",
     ),
     EXPERIMENT_DUE,
+    NOT_LOADED,
 ]
 
 
 def golden(event: Event) -> Path:
+    if event is NOT_LOADED:
+        return GOLDEN / "VersionNotLoaded.json"
     if event is EXPERIMENT_DUE:
         return GOLDEN / "ExperimentDue.json"
     return GOLDEN / ("SpecApprovalRequested.json" if event is SPEC_WAITS else f"{event.type}.json")
