@@ -14,7 +14,6 @@ Routes without a name mean the pinned model, the only one, or `?model=<model>`.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -26,6 +25,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from shared.errors import InvalidInstances, MillraceError
 from shared.ports import Bucket, Clock, Publisher
+from shared.serving import fast_json
 from shared.serving.about import About
 from shared.serving.access_log import AccessLog, to_stdout
 from shared.serving.alerts import Alerts
@@ -43,8 +43,6 @@ from shared.serving.shortcut import Shortcut
 from shared.usecases.predict import predict
 
 _PRELOADED = 4
-# json.dumps would make an encoder per call.
-_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Predictor:
@@ -175,7 +173,7 @@ class Predictor:
         headers = written.headers
         if answer.unknown is not None:
             headers = {**(headers or {}), "X-Millrace-Unknown-Fields": answer.unknown.header()}
-        return _encode(written.body).encode(), headers, len(answer.predictions)
+        return fast_json.write(written.body), headers, len(answer.predictions)
 
     def refused(self, error: Exception, path: str = "") -> Response:
         """A refusal in the shape that the route's protocol has."""
@@ -185,7 +183,7 @@ class Predictor:
             protocol = open_inference
         elif path.endswith("/invocations"):
             protocol = mlflow_scoring
-        body = _encode(protocol.refuse(refusal))
+        body = fast_json.write(protocol.refuse(refusal))
         return Response(body, refusal.status, refusal.headers, content_type=JSON)
 
 

@@ -10,9 +10,12 @@ here), `sample` (the share of rows that is kept), `experiment`.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
+
+import orjson
 
 from shared.errors import FeaturesTooOld, InvalidInstances
 from shared.serving.manifest import Served
@@ -20,6 +23,7 @@ from shared.serving.manifest import Served
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 # What a caller may send all the same, as cells are read: missing, and texts of a category.
 _CONSTANTS = {"NaN": None, "Infinity": "inf", "-Infinity": "-inf"}
+_INFINITE = frozenset({math.inf, -math.inf})
 _SHARES = 1 << 64
 # Of a refused row, which may hold anything.
 _CELL_LENGTH = 200
@@ -91,6 +95,12 @@ def is_sampled(prediction_id: str, share: float) -> bool:
 
 
 def text_of(line: Line) -> bytes:
+    try:
+        # orjson writes null for what is infinite.
+        if line["score"] not in _INFINITE and _INFINITE.isdisjoint(line["instance"].values()):
+            return orjson.dumps(line)
+    except TypeError:
+        pass  # lone surrogates, lists, whole numbers beyond 64 bits
     try:
         text = _encode(line)
     except ValueError:  # NaN or infinity, which JSON has no word for

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from typing import Protocol as Structure
 from urllib.parse import quote
 
+from shared.serving import fast_json
+
 if TYPE_CHECKING:
     from shared.serving.answers import Answer
     from shared.serving.package import LoadedModel
@@ -91,7 +93,7 @@ def json_of(body: bytes, headers: Headers, *, unnamed: bool = False) -> Any:
             raise Refusal(415, "unsupported_media_type", message)
     check_encoding(headers)
     try:
-        return json.loads(body)
+        return fast_json.read(body)
     except (ValueError, RecursionError) as error:
         message = f"the body is not JSON: {_reason(error)}"
         raise Refusal(400, "malformed_json", message) from error
