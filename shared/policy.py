@@ -1,8 +1,9 @@
 """The promotion rule. Pure: a comparison, a spec and the state of the champion in, a decision out.
 
-All rules are applied and listed. A broken baseline or guardrail declines, missing evidence asks a
-person, and only then is the gain judged. What would be promoted is asked about where the checks of
-its data warn that a column may give the answer away. The rule that settled it is marked.
+All rules are applied and listed. An answer to another question, a broken baseline or guardrail
+declines, missing evidence asks a person, and only then is the gain judged. What would be promoted
+is asked about where the checks of its data warn that a column may give the answer away. The rule
+that settled it is marked.
 """
 
 from __future__ import annotations
@@ -34,14 +35,20 @@ class Verdict:
 
 
 def judge(
-    comparison: Mapping[str, Any], promotion: Promotion, *, champion: str | None, pinned: bool
+    comparison: Mapping[str, Any],
+    promotion: Promotion,
+    *,
+    champion: str | None,
+    pinned: bool,
+    question: Rule | None = None,
 ) -> Verdict:
-    """What to do with the version that was compared. `champion` is who serves now."""
-    if comparison["against"] != champion:
+    """What to do with the version that was compared. `champion` is who serves now, `question` the
+    rule whether a version of another spec answers what is asked now."""
+    if comparison["against"] != champion and (question is None or question.passed):
         compared = comparison["against"] or "no champion"
         sentence = f"It was compared with {compared}, but {champion} serves now."
         return Verdict("compare_again", sentence, ())
-    entry = _entry_rules(comparison, promotion)
+    entry = (*([question] if question else []), *_entry_rules(comparison, promotion))
     evidence, rival = _evidence(comparison, champion), _rival_rules(comparison, promotion, champion)
     consent = _consent(promotion, champion, pinned=pinned)
     checks = _data_checks(comparison)

@@ -199,7 +199,8 @@ class System:
         version = request.version or task.run_id
         manifest = documents.read(self.lake, paths.manifest(task.model)).body
         against = manifest["champion"]["version"] if manifest else None
-        store_version(self.lake, task.model, version, **{"against": against, **comparison})
+        facts = {"against": against, "spec_generation": request.spec_generation, **comparison}
+        store_version(self.lake, task.model, version, **facts)
         event = TrainingCompleted(model=task.model, run_id=task.run_id, version=version)
         runs.finish(event, lake=self.lake, publisher=self.publisher, clock=self.clock)
 
@@ -242,7 +243,13 @@ class System:
 
 
 def store_version(
-    lake: Bucket, model: str, version: str, *, against: str | None, **changes: Any
+    lake: Bucket,
+    model: str,
+    version: str,
+    *,
+    against: str | None,
+    spec_generation: int | None = None,
+    **changes: Any,
 ) -> None:
     """What a training leaves behind for promote: version.json and comparison.json."""
     lake.write(
@@ -253,6 +260,7 @@ def store_version(
                 "model": model,
                 "package": {"files": {"package.json": "0" * 64}, "sha256": "0" * 64},
                 "tracking_run_id": None,
+                "spec_generation": spec_generation,
             }
         ),
     )
