@@ -2,9 +2,9 @@
 
 `moves` remembers the recent moves of the champion with their revisions, so that a repeat of a
 promotion recognises itself even after the champion has moved on; `policies` what people said about
-automation in between (pin, unpin, experiments). Together they are the journal, which `shared.moves`
-keeps for good. `experiment` is a second version that answers part of the requests; it ends with
-every move of the champion.
+automation in between (pin, unpin) and what became of second versions. Together they are the
+journal, which `shared.moves` keeps for good. `beside` is a second version (`shared.beside`); it
+ends with every move of the champion.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared import documents, paths
+from shared.beside import SecondVersion, second_of
 from shared.documents import timestamp
-from shared.errors import AliasMoved, PreconditionFailed
-from shared.experiments import Experiment
+from shared.errors import AliasMoved, NotAllowed, PreconditionFailed
 from shared.moves import ROLLBACK, Move, keep
 from shared.ports import Bucket, Clock
 
@@ -39,7 +39,7 @@ class Manifest:
     promoted_at: str
     by: str
     moves: tuple[Move, ...] = ()
-    experiment: Experiment | None = None
+    beside: SecondVersion | None = None
     generation: int = field(default=0, compare=False)
     semantic_version: str | None = None
     policies: tuple[Move, ...] = ()
@@ -52,6 +52,11 @@ class Manifest:
     def journal(self) -> tuple[Move, ...]:
         """All recent moves, in no order."""
         return (*self.moves, *self.policies)
+
+    @property
+    def experiment(self) -> SecondVersion | None:
+        """The second version, where it is one of an experiment."""
+        return self.beside if self.beside and self.beside.kind == "experiment" else None
 
     @property
     def turn(self) -> int:
@@ -77,7 +82,7 @@ class Manifest:
 
 
 def parse_manifest(body: Mapping[str, Any], generation: int) -> Manifest:
-    champion, experiment = body["champion"], body.get("experiment")
+    champion = body["champion"]
     return Manifest(
         model=body["model"],
         revision=body["revision"],
@@ -91,7 +96,7 @@ def parse_manifest(body: Mapping[str, Any], generation: int) -> Manifest:
         promoted_at=body["promoted_at"],
         by=body["by"],
         moves=tuple(map(Move.of, body["moves"])),
-        experiment=Experiment.from_json(experiment) if experiment else None,
+        beside=second_of(body),
         generation=generation,
         semantic_version=champion.get("semantic_version"),
         policies=tuple(map(Move.of, body.get("policies", ()))),
@@ -137,7 +142,7 @@ def move_champion(
     log_sample: float = 1.0,
 ) -> Move:
     """Swap the champion for `version` (a version.json body), against exactly `current`,
-    which ends an experiment against the former champion. Raises AliasMoved when the manifest is
+    which ends what runs beside the former champion. Raises AliasMoved when the manifest is
     not the one that was read."""
     model, version_id = version["model"], version["version"]
     move = Move(
@@ -205,7 +210,7 @@ def change_policy(
     reason: str,
     lake: Bucket,
     clock: Clock,
-    about: Experiment | None = None,
+    about: SecondVersion | None = None,
 ) -> Move:
     """Change keys of the manifest while the champion stays, as one more move of the journal.
     Raises AliasMoved when the manifest is not the one that was read."""
@@ -223,35 +228,45 @@ def change_policy(
         reason=reason,
         semantic_version=current.semantic_version,
         pinned=bool(changes.get("pinned", current.pinned)),
-        experiment=about.id if about else None,
+        beside=about.id if about else None,
         challenger=about.version if about else None,
+        share=about.share if about else None,
     )
     more = {"revision": move.revision, "policies": _kept(current.policies, move)}
-    _swap(current.model, current, {**found.body, **changes, **more}, move, lake)
+    body = {**found.body, **changes, **more}
+    if "beside" in changes:
+        body.pop("experiment", None)  # its name in older manifests
+    _swap(current.model, current, body, move, lake)
     return move
 
 
-def set_experiment(
+def set_beside(
     current: Manifest,
-    experiment: Experiment | None,
+    second: SecondVersion | None,
     *,
     by: str,
     reason: str,
     lake: Bucket,
     clock: Clock,
 ) -> Move:
-    """Begin an experiment, or end the one that runs. Raises AliasMoved."""
-    action = "experiment-start" if experiment else "experiment-stop"
-    changes = {"experiment": experiment.to_json() if experiment else None}
+    """Begin a second version, take the one that runs to another step (the same id), or end it.
+    Raises AliasMoved, and NotAllowed while another one runs."""
+    running = current.beside
+    about = second or running
+    if about is None:
+        raise NotAllowed(f"nothing runs beside the champion of {current.model}")
+    if second and running and second.id != running.id:
+        raise NotAllowed(f"{running.kind} {running.id} of {current.model} runs already")
+    what = "stop" if second is None else "step" if running else "start"
     return change_policy(
         current,
-        action,
-        changes,
+        f"{about.kind}-{what}",
+        {"beside": second.to_json() if second else None},
         by=by,
         reason=reason,
         lake=lake,
         clock=clock,
-        about=experiment or current.experiment,
+        about=about,
     )
 
 

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from shared import documents, paths
+from shared.beside import KINDS
 from shared.ports import Bucket
 
 ROLLBACK = "rollback:"
@@ -27,7 +28,8 @@ _REASON_CHARACTERS = 1000
 class Move:
     """One revision of a manifest. `version` serves afterwards, `previous` served before; `cause`
     identifies what asked for it, `reason` says why in words. `pinned` is how it is afterwards.
-    `experiment` is the id of one that began or ended, `challenger` its second version."""
+    `beside` is the id of a second version's trial that began, went on or ended, `challenger` that
+    version, and `share` what it gets, or got until then. Stored under the trial's kind."""
 
     revision: int
     version: str
@@ -39,14 +41,16 @@ class Move:
     reason: str = ""
     semantic_version: str | None = None
     pinned: bool | None = None
-    experiment: str | None = None
+    beside: str | None = None
     challenger: str | None = None
+    share: float | None = None
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> Move:
         """A move as it was stored, by this code, older or newer code."""
         known = {name: body[name] for name in cls.__dataclass_fields__ if name in body}
-        move = cls(**known)
+        about = next((body[kind] for kind in KINDS if kind in body), None)
+        move = cls(**{"beside": about, **known})
         if "action" in body or not move.cause.startswith(ROLLBACK):
             return move
         return cls(**{**known, "action": "rollback"})
@@ -59,6 +63,11 @@ class Move:
         )
 
     @property
+    def kind(self) -> str | None:
+        """What kind of second version it is about, None for no such move."""
+        return self.action.partition("-")[0] if self.beside else None
+
+    @property
     def is_rollback(self) -> bool:
         return self.action == "rollback"
 
@@ -68,15 +77,17 @@ class Move:
 
     def to_json(self) -> dict[str, Any]:
         body = {**asdict(self), "reason": self.reason[:_REASON_CHARACTERS]}
-        if self.experiment is None:
-            del body["experiment"], body["challenger"]
-        return body
+        about = {name: body.pop(name) for name in ("beside", "challenger", "share")}
+        if self.kind is None:
+            return body
+        del about["beside"]
+        return {**body, self.kind: self.beside, **about}
 
 
 def rests_on(model: str, move: Move) -> list[str]:
     """The objects that hold the decision behind a move; a person's own word has none."""
-    if move.experiment:
-        return [paths.experiment(model, move.experiment)]
+    if move.beside and move.kind == "experiment":
+        return [paths.experiment(model, move.beside)]
     if not move.cause.startswith(DECISION):
         return []
     names = [paths.version(model, move.version, "decision.json")]

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from shared import documents, paths
+from shared.beside import Kind, mark_in
 from shared.events import parse_time
 from shared.ports import Bucket
 
@@ -52,8 +53,9 @@ class BatchRun:
 
 @dataclass(frozen=True, slots=True)
 class OnlineLine:
-    """One row that was asked about; a refused one has an `error` and no score. `experiment` says
-    how it was dealt, where one ran, `redacted` which cells of `instance` are not told."""
+    """One row that was asked about; a refused one has an `error` and no score. `beside` says how it
+    was dealt where a second version ran, and `kind` of what kind that was; `redacted` which cells
+    of `instance` are not told."""
 
     version: str
     time: datetime
@@ -62,13 +64,14 @@ class OnlineLine:
     score: float | None
     label: str | None
     error: str | None
-    experiment: dict[str, Any] | None = None
+    kind: Kind | None = None
+    beside: Mapping[str, Any] | None = None
     redacted: tuple[str, ...] = ()
 
     @property
     def by_challenger(self) -> bool:
-        """True when it was the second version of an experiment that answered."""
-        mark = self.experiment
+        """True when it was the second version that answered. A shadow never does."""
+        mark = self.beside
         return bool(mark and mark["arm"] == "challenger" and mark["left_out"] is None)
 
 
@@ -152,6 +155,7 @@ def online_lines(
                 continue
             time = parse_time(line["time"])
             if start <= time < end:
+                kind, mark = mark_in(line) or (None, None)
                 seen.add(line["prediction_id"])
                 yield OnlineLine(
                     version=line["version"],
@@ -161,7 +165,8 @@ def online_lines(
                     score=line.get("score"),
                     label=line.get("label"),
                     error=line.get("error"),
-                    experiment=line.get("experiment"),
+                    kind=kind,
+                    beside=mark,
                     redacted=tuple(line.get("redacted", ())),
                 )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shared import documents, experiments
+from shared.beside import PREDICTION_ID
 from shared.cli import contexts
 from shared.cli.console import (
     dry_run_option,
@@ -49,7 +50,7 @@ def experiment() -> None:
 @click.option("--share", type=float, default=0.5, show_default=True, help="The challenger's part.")
 @click.option(
     "--key",
-    default=experiments.PREDICTION_ID,
+    default=PREDICTION_ID,
     show_default=True,
     help="The column whose values are dealt: one value, one version.",
 )

@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 from shared import documents, paths
+from shared.beside import SecondVersion
 from shared.budget import briefly
 from shared.cli.console import say, show_rows
 from shared.cli.contexts import Context
 from shared.cli.named import shown
 from shared.events import parse_time
-from shared.experiments import Experiment, Record
+from shared.experiments import Record
 from shared.serving.times import format_duration
 from shared.spec.registry import read_spec
 
@@ -37,7 +38,7 @@ def declined_sentence(context: Context, model: str, version: str) -> str:
 
 
 def needed_sentence(
-    context: Context, model: str, planned: Experiment, difference: float | None
+    context: Context, model: str, planned: SecondVersion, difference: float | None
 ) -> str:
     """How many labels it takes to show a difference, as far as the champion's holdout tells."""
     from shared.tabular.arms import METRICS

@@ -46,7 +46,7 @@ def status(context_name: str, model: str | None, as_json: bool) -> None:
 def model_row(model: str, lake: Bucket) -> dict[str, Any]:
     registered = find_spec(model, lake=lake)
     manifest = read_manifest(model, lake=lake)
-    running = manifest.experiment if manifest else None
+    running = manifest.beside if manifest else None
     lane, _ = read_lane(model, lake=lake)
     pending = [item.version for item in approvals.every(model, lake=lake) if item.pending]
     return {
@@ -57,7 +57,8 @@ def model_row(model: str, lake: Bucket) -> dict[str, Any]:
         "semantic_version": manifest.semantic_version if manifest else None,
         "promoted_at": manifest.promoted_at if manifest else None,
         "pinned": manifest.pinned if manifest else False,
-        "experiment": running.id if running else None,
+        "experiment": None,
+        **({running.kind: running.id} if running else {}),
         "challenger": running.version if running else None,
         "running": [f"{slot.kind} {slot.run_id}" for slot in lane.slots],
         "waiting": [

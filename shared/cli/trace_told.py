@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from shared.beside import KINDS
 from shared.cli.console import TIME, safe
 from shared.spec.numbering import Change
 
 _WIDE = 11
 _CELLS = 6
 UNRECORDED = "not recorded"
+TWO = ("champion", "challenger")
 # What is behind a kind of run, in the words of its first line.
 _RUNS = {
     "score": "Scoring run",
@@ -54,8 +56,9 @@ def _answer(
         where = inputs[0] if len(inputs) == 1 else f"the rows of {', '.join(inputs)}"
         yield _line("", f"record {answer['record']} of {where}")
         yield _line("stands in", answer["object"])
-    if answer["experiment"]:
-        yield _line("experiment", _cells(answer["experiment"]))
+    for kind in KINDS:
+        if answer[kind]:
+            yield _line(kind, _dealt(answer[kind]))
     happened = answer["happened"]
     if not happened:
         yield _line("really", "nobody has said yet")
@@ -70,8 +73,15 @@ def _answer(
         yield from _inputs(label["inputs"], record=label["record"])
 
 
+def _dealt(mark: Mapping[str, Any]) -> str:
+    """Who answered beside a second version, and what both said where both were asked."""
+    out = f", left out: {mark['left_out']}" if mark["left_out"] else ""
+    both = [f"{name} said {_said(mark[name])}" for name in TWO if name in mark]
+    return f"{mark['id']}, {mark['arm']}{out}{'; ' if both else ''}{', '.join(both)}"
+
+
 def _said(answer: Mapping[str, Any]) -> str:
-    if answer["error"]:
+    if answer.get("error"):
         return f"nothing: {answer['error']}"
     score = answer["score"]
     shown = f"{score:.6g}" if isinstance(score, float) else score

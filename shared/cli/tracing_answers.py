@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from shared.beside import KINDS
 from shared.cli.tracing import address, labels_facts, learned_by
 from shared.documents import timestamp
 from shared.errors import ObjectNotFound
@@ -59,7 +60,7 @@ def online_answer(line: dict[str, Any], lake: Bucket) -> dict[str, Any]:
         "model": model,
         "version": line["version"],
         "time": line["time"],
-        **{key: line.get(key) for key in ("score", "label", "error", "experiment")},
+        **{key: line.get(key) for key in ("score", "label", "error", *KINDS)},
         "record": None,
         "asked": {
             **(line.get("instance") or {}),
@@ -81,7 +82,7 @@ def batch_answer(model: str, run: BatchRun, record: int, lake: Bucket) -> dict[s
         "version": run.version,
         "time": timestamp(run.finished),
         **{key: row["answer"].get(key) or None for key in ("score", "label", "error")},
-        "experiment": None,
+        **dict.fromkeys(KINDS),
         "record": record,
         "asked": row["asked"],
         "object": address(run.object, lake),

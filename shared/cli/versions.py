@@ -189,8 +189,9 @@ def _reason(model: str, version: str, cause: str, lake: Bucket) -> str:
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
     same = row["version"] == row["previous"]
     reason = row["reason"]
-    if row.get("experiment"):
-        reason = f"experiment {row['experiment']} with challenger {row['challenger']}: {reason}"
+    if row.get("challenger"):
+        kind = row["action"].partition("-")[0]
+        reason = f"{kind} {row[kind]} with challenger {row['challenger']}: {reason}"
     return {
         "revision": row["revision"],
         "at": row["at"],

@@ -8,10 +8,10 @@ from flask import Response, request
 
 from shared.serving.describing import VERSION, about_model, about_server
 from shared.serving.lookup import Lookup
-from shared.serving.manifest import Served
 from shared.serving.metrics import Metrics
 from shared.serving.protocols import open_inference
 from shared.serving.protocols.asked import JSON
+from shared.serving.served import Served
 
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",

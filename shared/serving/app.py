@@ -33,12 +33,13 @@ from shared.serving.counting import count_answer, count_lost, count_untold, log_
 from shared.serving.direct import DirectModel
 from shared.serving.load import Load
 from shared.serving.lookup import Lookup, Models
-from shared.serving.manifest import INTERVAL_SECONDS, Served, ServedModels
+from shared.serving.manifest import INTERVAL_SECONDS, ServedModels
 from shared.serving.metrics import Metrics
 from shared.serving.prediction_log import PredictionLog
 from shared.serving.protocols import mlflow_scoring, native, open_inference, vertex
 from shared.serving.protocols.asked import JSON, Protocol
 from shared.serving.protocols.refusing import MAX_BODY_BYTES, REFUSALS, refusal_of
+from shared.serving.served import Served
 from shared.serving.shortcut import Shortcut
 from shared.usecases.predict import predict
 
@@ -171,6 +172,9 @@ class Predictor:
         count_answer(self.metrics, served.model.model, answer)
         written = protocol.write(answer, asked, served.model)
         headers = written.headers
+        told = answer.dealt.header() if answer.dealt is not None else None
+        if told is not None:
+            headers = {**(headers or {}), "X-Millrace-Dealt": told}
         if answer.unknown is not None:
             headers = {**(headers or {}), "X-Millrace-Unknown-Fields": answer.unknown.header()}
         return fast_json.write(written.body), headers, len(answer.predictions)

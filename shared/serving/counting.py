@@ -40,18 +40,31 @@ def count_untold(metrics: Metrics, model: str, error: Exception) -> None:
 
 def log_line(model: str, error: Exception, before: str = "") -> None:
     """One line of JSON about what went wrong behind an answer."""
-    message = f"{before}{type(error).__name__}: {error}"
+    _say(model, f"{before}{type(error).__name__}: {error}")
+
+
+def _say(model: str, message: str) -> None:
     line = {"severity": "ERROR", "model": model, "message": message}
     to_stdout(json.dumps(line) + "\n")
 
 
 def _count_dealt(metrics: Metrics, model: str, answer: Answer, dealt: Dealt) -> None:
-    """Count an answer of two versions; what the challenger cannot do is told once."""
+    """Count an answer of two versions; what the challenger cannot do is told once, and once more
+    when it is given up."""
     versions = Counter(row["model_version"] for row in answer.predictions)
     for version, count in versions.items():
         metrics.count("millrace_rows_total", count, model=model, version=version)
     for reason, count in dealt.left_out.items():
         metrics.count("millrace_left_out_total", count, model=model, reason=reason)
+    second = dealt.beside.second
+    about = {"model": model, "version": second.version, "kind": second.kind}
+    if dealt.compared:
+        metrics.count("millrace_compared_rows_total", len(dealt.compared), **about)
+        metrics.count("millrace_disagreed_rows_total", dealt.disagreed, **about)
+        metrics.observe(model, second.version, dealt.seconds, of="millrace_second_version_seconds")
     if dealt.problem is not None and not dealt.beside.told:
         dealt.beside.told = True
-        log_line(model, dealt.problem, f"challenger {dealt.beside.experiment.version} raised ")
+        _say(model, f"challenger {second.version} {dealt.problem}")
+    if dealt.stops:
+        what = f"{second.kind} {second.id}: challenger {second.version} is not asked again by this"
+        _say(model, f"{what} instance, the champion answers; at last it {dealt.problem}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from shared.manifests import Manifest
-from shared.serving.manifest import Served
 from shared.serving.prediction_log import LOSS
+from shared.serving.served import Served
 
 NAME = "millrace"
 VERSION = "0.1.0"  # as in pyproject.toml, which is not deployed
@@ -42,7 +42,7 @@ def about_model(served: Served) -> dict[str, Any]:
         **_log(manifest),
         "unknown_fields": manifest.unknown_fields,
         "coerce": manifest.coerce,
-        **_experiment(served),
+        **_beside(served),
         **sources,
         "example": {"path": f"/models/{package.model}/predict", "body": example},
     }
@@ -62,10 +62,14 @@ def _log(manifest: Manifest) -> dict[str, object]:
     return found
 
 
-def _experiment(served: Served) -> dict[str, object]:
-    """The experiment that runs, for people who ask about the model."""
+def _beside(served: Served) -> dict[str, object]:
+    """The second version that runs, under its kind, for people who ask about the model."""
     if served.beside is None:
         return {}
-    running = served.beside.experiment
-    names = ("id", "version", "share", "key", "until")
-    return {"experiment": {name: getattr(running, name) for name in names}}
+    running = served.beside.second
+    names = ["id", "version", "share", "key", "sticky", "until"]
+    found = {name: getattr(running, name) for name in names}
+    if running.steps:
+        found |= {"steps": list(running.steps), "step": running.step}
+    loaded = served.beside.served is not None
+    return {running.kind: {**found, "asked_here": loaded and not served.beside.trust.lost}}

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 from shared.errors import MillraceError, NotServed, PackageInvalid
 from shared.manifests import Manifest
 from shared.ports import Bucket
-from shared.serving.manifest import INTERVAL_SECONDS, Served
+from shared.serving.manifest import INTERVAL_SECONDS
 from shared.serving.package import PACKAGE_FILE, LoadedModel, load, package_sha256
+from shared.serving.served import Served
 
 if TYPE_CHECKING:
     from shared.serving.sources.resolving import Resolver

@@ -9,8 +9,8 @@ from html import escape
 from typing import Any
 
 from shared.serving.describing import about_model
-from shared.serving.manifest import Served
 from shared.serving.protocols import open_inference
+from shared.serving.served import Served
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;

@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 
 from shared.errors import FeaturesTooOld, InvalidInstances
-from shared.serving.manifest import Served
+from shared.serving.served import Served
 
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 # What a caller may send all the same, as cells are read: missing, and texts of a category.

@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import Protocol
 
 from shared.errors import MillraceError, NotServed
-from shared.serving.manifest import Served
 from shared.serving.protocols.asked import Refusal
+from shared.serving.served import Served
 
 # Models that one page tells about; each has pages of its own.
 _SHOWN = 50

@@ -7,8 +7,8 @@
                                                           process slept far past the interval
 
 No background thread. A version that does not load leaves the last good one serving, in a process
-that has none the one that it replaced; a challenger of an experiment that does not load leaves the
-champion serving alone. Either way people are told (`shared.serving.alerts`).
+that has none the one that it replaced; a second version that does not load leaves the champion
+serving alone. Either way people are told (`shared.serving.alerts`).
 """
 
 from __future__ import annotations
@@ -16,69 +16,28 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from shared import paths
+from shared.beside import SecondVersion
 from shared.errors import MillraceError, NotServed, ObjectNotFound, PackageInvalid, Retryable
-from shared.experiments import Experiment
 from shared.manifests import Manifest, package_of, parse_manifest
 from shared.ports import Blob, Bucket
 from shared.serving.alerts import Alerts
 from shared.serving.listing import Listing
 from shared.serving.package import UNREADABLE, LoadedModel, load
+from shared.serving.served import Beside, Served
 from shared.versions import read_version
 
 if TYPE_CHECKING:
     from shared.serving.sources.resolving import Resolver
 
-ID_FIELD = "prediction_id"
 INTERVAL_SECONDS = 2.0
 # Past this many intervals an answer from the old version would surprise whoever promoted.
 _SLEPT = 5
 _NEVER = float("-inf")
-
-
-@dataclass(frozen=True)
-class Served:
-    """A loaded version, the manifest that named it, and what makes the columns of its joined
-    sources (None for a model of one file). `beside` is there while an experiment runs."""
-
-    model: LoadedModel
-    manifest: Manifest
-    resolver: Resolver | None = None
-    beside: Beside | None = None
-
-    @cached_property
-    def fields(self) -> frozenset[str]:
-        """Everything that a record may have."""
-        found = {ID_FIELD, *self.model.schema.logged}
-        if self.resolver is not None:
-            found |= self.resolver.fields
-        if self.beside is not None:
-            found.add(self.beside.experiment.key)
-            found |= self.beside.served.fields if self.beside.served else set()
-        return frozenset(found)
-
-    def of_version(self, version: str) -> Served | None:
-        """The one that answers all of a request that names its version, None when it is neither."""
-        if version == self.model.version:
-            return replace(self, beside=None)
-        challenger = self.beside.served if self.beside else None
-        return challenger if challenger and version == challenger.model.version else None
-
-
-@dataclass(slots=True)
-class Beside:
-    """The second version of a model, None where it did not load, and who is dealt to it. `again`:
-    it may load at the next look. `told`: somebody heard that it does not answer."""
-
-    experiment: Experiment
-    served: Served | None
-    again: bool = False
-    told: bool = False
 
 
 @dataclass(slots=True)
@@ -183,7 +142,7 @@ class ServedModels:
                 entry.served = self._load(model, entry.served, blob)
                 entry.generation = blob.info.generation
             elif entry.served and entry.served.beside and entry.served.beside.again:
-                beside = self._load_beside(model, entry.served.manifest, entry.served)
+                beside = self._load_beside(entry.served.manifest, entry.served)
                 entry.served = replace(entry.served, beside=beside)
         except Exception as error:  # noqa: BLE001 - whatever is wrong, the last good version answers
             self._fail(model, entry, blob, error)
@@ -222,46 +181,49 @@ class ServedModels:
             found = package_of(about)
             named = {key: found[key] for key in ("version", "package", "sha256", "files")}
             former = replace(manifest, **named, semantic_version=found["semantic_version"])
-            return self._load_version(former, former)
+            return self._load_version(former, former, None)
         except Exception as error:  # noqa: BLE001 - then nothing answers, as without it
             self._on_problem(model, _told(error))
             return None
 
     def _load(self, model: str, before: Served | None, blob: Blob) -> Served:
         manifest = _parse(model, blob)
-        old = before and (before.manifest.version, before.manifest.files)
-        if before and old == (manifest.version, manifest.files):
-            served = replace(before, manifest=manifest)  # it changed beside its champion
-        else:
-            served = self._load_version(manifest, manifest)
+        served = self._load_version(manifest, manifest, before)
         self._alerts.loads(model, "champion", manifest.version)
-        return replace(served, beside=self._load_beside(model, manifest, before))
+        return replace(served, beside=self._load_beside(manifest, before))
 
-    def _load_beside(self, model: str, manifest: Manifest, before: Served | None) -> Beside | None:
-        """The challenger of an experiment. One that does not load is told, and left alone."""
-        experiment = manifest.experiment
-        if experiment is None:
+    def _load_beside(self, manifest: Manifest, before: Served | None) -> Beside | None:
+        """The second version. One that does not load is told, and left alone."""
+        model, second = manifest.model, manifest.beside
+        if second is None:
             self._alerts.forget(model, "beside")
             return None
-        known = before.beside if before else None
-        named = experiment.version, experiment.files
-        if known and known.served and (known.experiment.version, known.experiment.files) == named:
-            return Beside(experiment, replace(known.served, manifest=manifest))
+        found, known = Beside(second, None), before.beside if before else None
+        if known is not None and known.second.id == second.id:
+            found.trust, found.told = known.trust, known.told
         try:
-            served = self._load_version(manifest, experiment)
+            found.served = self._load_version(manifest, second, before)
         except Exception as error:  # noqa: BLE001 - the champion answers alone
             failure = _told(error)
             self._on_problem(model, failure)
             # The bytes of a package will not get better; storage may.
             lasting = isinstance(failure, PackageInvalid)
-            subject = f"{experiment.version} (beside the champion, {experiment.id})"
+            subject = f"{second.version} (beside the champion, {second.id})"
             answers = manifest.version
             self._alerts.fails(model, "beside", subject, failure, answers, lasting=lasting)
-            return Beside(experiment, None, again=not lasting, told=True)
-        self._alerts.loads(model, "beside", experiment.version)
-        return Beside(experiment, served)
+            found.again, found.told = not lasting, True
+        else:
+            self._alerts.loads(model, "beside", second.version)
+        return found
 
-    def _load_version(self, manifest: Manifest, named: Manifest | Experiment) -> Served:
+    def _load_version(
+        self, manifest: Manifest, named: Manifest | SecondVersion, before: Served | None
+    ) -> Served:
+        """What the manifest names, out of memory where it is there already: the manifest changes
+        beside its champion, a share is raised, a canary becomes the champion."""
+        for about, served in _in_memory(before):
+            if (about.version, about.files) == (named.version, named.files):
+                return replace(served, manifest=manifest, beside=None)
         lake = self._lake()
         loaded = load(lambda name: lake.read(named.package + name).data, named.files)
         if (loaded.model, loaded.version) != (manifest.model, named.version):
@@ -270,6 +232,13 @@ class ServedModels:
                 f"its package is {loaded.model} {loaded.version}"
             )
         return Served(loaded, manifest, _resolver(loaded, lake))
+
+
+def _in_memory(before: Served | None) -> Iterator[tuple[Manifest | SecondVersion, Served]]:
+    if before is not None:
+        yield before.manifest, before
+        if before.beside is not None and before.beside.served is not None:
+            yield before.beside.second, before.beside.served
 
 
 def _parse(model: str, blob: Blob) -> Manifest:

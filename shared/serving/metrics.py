@@ -16,29 +16,36 @@ _HELP = {
     "millrace_unexpected_values_total": "Values outside of what the spec expects, by column.",
     "millrace_unknown_fields_total": "Rows with fields that the model does not know.",
     "millrace_log_failures_total": "Rows whose prediction log line was not accepted.",
-    "millrace_left_out_total": "Rows left out of an experiment, by reason; the champion answered.",
+    "millrace_left_out_total": "Rows that do not count for a second version, by reason; "
+    "the champion answered.",
+    "millrace_compared_rows_total": "Rows that champion and second version both scored.",
+    "millrace_disagreed_rows_total": "Of these, rows that got different labels.",
     "millrace_alert_failures_total": "Alerts about versions that do not load, not accepted.",
     "millrace_refresh_failures_total": "Manifest looks or version loads that failed.",
 }
 _LATENCY = "millrace_request_seconds"
+_HISTOGRAMS = {
+    _LATENCY: "Time to answer a prediction request.",
+    "millrace_second_version_seconds": "Of that, what a second version took for its rows.",
+}
 
 
 class Metrics:
-    """Counters and one latency histogram per model and version. Safe to share between threads."""
+    """Counters, and histograms of time per model and version. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: Counter[tuple[str, tuple[tuple[str, str], ...]]] = Counter()
-        self._buckets: dict[tuple[str, str], list[int]] = {}
-        self._seconds: defaultdict[tuple[str, str], float] = defaultdict(float)
+        self._buckets: dict[tuple[str, str, str], list[int]] = {}
+        self._seconds: defaultdict[tuple[str, str, str], float] = defaultdict(float)
 
     def count(self, name: str, amount: int = 1, **labels: str) -> None:
         with self._lock:
             self._counts[name, tuple(labels.items())] += amount
 
-    def observe(self, model: str, version: str, seconds: float) -> None:
-        """One request to that version of a model."""
-        key = model, version
+    def observe(self, model: str, version: str, seconds: float, *, of: str = _LATENCY) -> None:
+        """One request to that version of a model, in one of the histograms."""
+        key = of, model, version
         with self._lock:
             buckets = self._buckets.get(key)
             if buckets is None:
@@ -72,20 +79,14 @@ class Metrics:
         return lines
 
     def _histogram_lines(self) -> list[str]:
-        lines = [
-            f"# HELP {_LATENCY} Time to answer a prediction request.",
-            f"# TYPE {_LATENCY} histogram",
-        ]
-        for (model, version), buckets in sorted(self._buckets.items()):
-            about = (("model", model), ("version", version))
-            total = 0
-            for limit, count in zip([*map(str, _SECONDS), "+Inf"], buckets, strict=True):
-                total += count
-                label = _labels((*about, ("le", limit)))
-                lines.append(f"{_LATENCY}_bucket{label} {total}")
-            label = _labels(about)
-            lines.append(f"{_LATENCY}_sum{label} {self._seconds[model, version]:.6f}")
-            lines.append(f"{_LATENCY}_count{label} {total}")
+        lines = []
+        for name, about in _HISTOGRAMS.items():
+            lines += [f"# HELP {name} {about}", f"# TYPE {name} histogram"]
+            for (found, model, version), buckets in sorted(self._buckets.items()):
+                if found == name:
+                    labels = (("model", model), ("version", version))
+                    seconds = self._seconds[found, model, version]
+                    lines += _histogram(name, labels, buckets, seconds)
         return lines
 
 
@@ -94,3 +95,17 @@ def _labels(labels: tuple[tuple[str, str], ...]) -> str:
         return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
     return "{" + ",".join(f'{name}="{quoted(value)}"' for name, value in labels) + "}"
+
+
+def _histogram(
+    name: str, about: tuple[tuple[str, str], ...], buckets: list[int], seconds: float
+) -> list[str]:
+    lines, total = [], 0
+    for limit, count in zip([*map(str, _SECONDS), "+Inf"], buckets, strict=True):
+        total += count
+        lines.append(f"{name}_bucket{_labels((*about, ('le', limit)))} {total}")
+    return [
+        *lines,
+        f"{name}_sum{_labels(about)} {seconds:.6f}",
+        f"{name}_count{_labels(about)} {total}",
+    ]

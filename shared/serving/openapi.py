@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 from shared.serving.describing import VERSION
 from shared.serving.features import Feature
-from shared.serving.manifest import ID_FIELD, Served
 from shared.serving.openapi_parts import COMMON, Json, object_of, ref
 from shared.serving.protocols import mlflow_scoring, open_inference
 from shared.serving.protocols.asked import JSON
+from shared.serving.served import ID_FIELD, Served
 
 _STATUSES = {
     "400": "The body is not what the protocol asks for.",

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from shared.ports import Clock
-from shared.serving.manifest import Served
 from shared.serving.package import Predictions
+from shared.serving.served import Served
 from shared.serving.watching import Odd
 
 

@@ -54,7 +54,7 @@ def look_at(record: Record, spec: Spec, *, now: datetime, lake: Bucket) -> Seen:
     }
     left_out = Counter[str]()
     for line in _dealt(online_lines(record.model, start, end, lake=lake), running.id):
-        mark = line.experiment or {}
+        mark = line.beside or {}
         if mark["left_out"]:
             left_out[str(mark["left_out"])] += 1
         elif line.version in arms:
@@ -84,7 +84,7 @@ def _end_of(record: Record, now: datetime) -> datetime:
 
 
 def _dealt(lines: Iterable[OnlineLine], experiment_id: str) -> Iterable[OnlineLine]:
-    return (line for line in lines if (line.experiment or {}).get("id") == experiment_id)
+    return (line for line in lines if (line.beside or {}).get("id") == experiment_id)
 
 
 @dataclass

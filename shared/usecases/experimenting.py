@@ -16,11 +16,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from shared import documents, experiments, paths
+from shared.beside import PREDICTION_ID, SecondVersion
 from shared.documents import timestamp
 from shared.errors import NotAllowed, ObjectNotFound
 from shared.events import AutomationNoted, parse_time
-from shared.experiments import PREDICTION_ID, Ended, Experiment, Record
-from shared.manifests import Manifest, package_of, read_manifest, set_experiment
+from shared.experiments import Ended, Record
+from shared.manifests import Manifest, package_of, read_manifest, set_beside
 from shared.moves import Move
 from shared.ports import Bucket
 from shared.spec.registry import read_spec
@@ -40,7 +41,7 @@ def plan(
     reason: str,
     now: datetime,
     lake: Bucket,
-) -> Experiment:
+) -> SecondVersion:
     """The experiment that a start would begin. Raises NotAllowed with what stands in its way."""
     manifest = _served(model, lake)
     share, key, until = _facts(facts, now)
@@ -58,7 +59,7 @@ def plan(
     started = timestamp(now)
     # The champion's turn and the moment: another experiment deals the keys anew.
     digest = paths.digest(f"{model}|{challenger}|{manifest.revision}|{started}", 8)
-    return Experiment(
+    return SecondVersion(
         id=f"{now:%Y%m%dT%H%M%S}-{digest}",
         **package_of(version.body),
         against=manifest.version,
@@ -85,7 +86,7 @@ def start(
     AliasMoved."""
     now = ports.clock.now()
     manifest = _served(model, ports.lake)
-    running = manifest.experiment
+    running = manifest.beside
     planned = plan(model, challenger, facts, by=by, reason=reason, now=now, lake=ports.lake)
     if running is None:
         end_moved(model, manifest, ports)
@@ -93,9 +94,9 @@ def start(
         running = planned
     elif not running.is_same_question(planned):
         raise NotAllowed(
-            f"experiment {running.id} of {model} runs already ({running.version} gets "
+            f"{running.kind} {running.id} of {model} runs already ({running.version} gets "
             f"{running.share:.0%} by {running.key}); stop it first: "
-            f"millrace experiment stop {model} --keep"
+            f"millrace {running.kind} stop {model} --keep"
         )
     experiments.keep(model, running, lake=ports.lake)
     sentence = started_sentence(model, running)
@@ -180,10 +181,10 @@ def look_after(model: str, ports: Promote) -> int:
 
 
 def _swap(
-    manifest: Manifest, experiment: Experiment | None, by: str, reason: str, ports: Promote
+    manifest: Manifest, running: SecondVersion | None, by: str, reason: str, ports: Promote
 ) -> None:
     why = reason or "no reason given"
-    set_experiment(manifest, experiment, by=by, reason=why, lake=ports.lake, clock=ports.clock)
+    set_beside(manifest, running, by=by, reason=why, lake=ports.lake, clock=ports.clock)
 
 
 def keep_running(manifest: Manifest | None, ports: Promote) -> None:
@@ -195,7 +196,7 @@ def keep_running(manifest: Manifest | None, ports: Promote) -> None:
 # --- words ---------------------------------------------------------------------------------------
 
 
-def running_sentence(model: str, running: Experiment) -> str:
+def running_sentence(model: str, running: SecondVersion) -> str:
     """What an experiment does, for people."""
     unit = "predictions" if running.key == PREDICTION_ID else f"values of {running.key}"
     until = f" until {_when(running.until)}" if running.until else ""
@@ -206,7 +207,7 @@ def running_sentence(model: str, running: Experiment) -> str:
     )
 
 
-def started_sentence(model: str, running: Experiment) -> str:
+def started_sentence(model: str, running: SecondVersion) -> str:
     held = "While it runs no version is promoted without a person."
     return f"{running_sentence(model, running)} {held}"
 
@@ -227,7 +228,7 @@ def ended_sentence(record: Record) -> str:
     return f"{start}: {ended.reason}. {judged} {then}"
 
 
-def _due_sentence(model: str, running: Experiment) -> str:
+def _due_sentence(model: str, running: SecondVersion) -> str:
     return (
         f"Experiment {running.id} of {model} reached its planned end, {_when(running.until)}, and "
         f"its labels are old enough to count. {running.against} answers everything since then. "
@@ -239,7 +240,7 @@ def _when(time: str | None) -> str:
     return f"{parse_time(str(time)):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _say(model: str, running: Experiment, what: str, sentence: str, ports: Promote) -> None:
+def _say(model: str, running: SecondVersion, what: str, sentence: str, ports: Promote) -> None:
     ports.say(
         AutomationNoted(
             model=model,
@@ -310,7 +311,7 @@ def _served(model: str, lake: Bucket) -> Manifest:
     return manifest
 
 
-def _first_after(running: Experiment, manifest: Manifest | None) -> Move | None:
+def _first_after(running: SecondVersion, manifest: Manifest | None) -> Move | None:
     moves = manifest.moves if manifest else ()
     return next((move for move in moves if move.revision > running.revision), None)
 

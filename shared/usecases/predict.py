@@ -15,9 +15,9 @@ from shared.errors import InvalidInstances
 from shared.ports import Clock
 from shared.serving.answers import Answer, Dealt
 from shared.serving.log_lines import answered_lines, kept, refused_lines, text_of
-from shared.serving.manifest import ID_FIELD, Served
 from shared.serving.prediction_log import PredictionLog
 from shared.serving.problems import Problem
+from shared.serving.served import ID_FIELD, Served
 from shared.serving.strictness import strict_problems
 from shared.serving.unknown import UnknownFields, unknown_fields, unknown_problems
 from shared.usecases.answering import rows_of, score
@@ -60,7 +60,9 @@ def _answer(
     model = served.model
     if served.manifest.coerce == "strict":
         _refuse(strict_problems(records, model.schema))
+    started = time.perf_counter()
     scored = score(served, records, clock)
+    seconds = time.perf_counter() - started
     unknown = _unknown(served, records)
     if given_id is None and len(records) > 1:
         given_id = uuid7()
@@ -68,9 +70,9 @@ def _answer(
     predictions = rows_of(served, scored, ids)
     dealt = None
     if served.beside is not None:
-        from shared.usecases.predict_split import deal  # cold start: few models have experiments
+        from shared.usecases.predict_split import deal  # cold start: few models have two versions
 
-        dealt = deal(served.beside, records, ids, clock)
+        dealt = deal(served.beside, records, predictions, seconds, clock)
     answer = Answer(model.version, predictions, dealt, given_id, scored.odd, unknown)
     logged = served.manifest.log != "off"
     if dealt is None and not logged:
@@ -113,7 +115,7 @@ def _merge(
     served: Served, predictions: list[dict[str, Any]], lines: list[dict[str, Any]], dealt: Dealt
 ) -> tuple[str, Iterator[dict[str, Any]]]:
     """Put the challenger's answers and their lines in their places; the version to name for the
-    whole request and the marked lines come back."""
+    whole request and the marked lines come back. A mark stands under the kind of its trial."""
     if dealt.beside.served is not None and dealt.taken:
         time = lines[0]["time"]
         theirs = answered_lines(dealt.beside.served, dealt.records, dealt.answers, time)
@@ -121,8 +123,10 @@ def _merge(
             predictions[row], lines[row] = prediction, line
     versions = {prediction["model_version"] for prediction in predictions}
     version = versions.pop() if len(versions) == 1 else served.model.version
+    kind = dealt.beside.second.kind
     return version, (
-        {**line, "experiment": mark} for line, mark in zip(lines, dealt.marks, strict=True)
+        {**line, kind: mark} if mark is not None else line
+        for line, mark in zip(lines, dealt.marks, strict=True)
     )
 
 

@@ -1,81 +1,163 @@
-"""The second version of an experiment: it answers its share of the records, the champion the rest.
+"""The second version beside a champion: which rows it scores, and which of them callers get.
 
     champion answers every record as always -> who is dealt to the challenger -> the challenger
-    answers those -> its answers take their places
+    answers those -> its answers take their places (a shadow's only stand in the log)
 
 So whatever the challenger does, there is an answer to give, and no request fails that would not
-fail without the experiment. Only models with an experiment come here.
+fail without it. Only models with a second version come here.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
-from shared.errors import FeaturesTooOld, InvalidInstances
-from shared.experiments import PREDICTION_ID, Experiment
+import numpy as np
+
+from shared.beside import SecondVersion
+from shared.errors import FeaturesTooOld, InvalidInstances, PackageInvalid
 from shared.ports import Clock
 from shared.serving.answers import Dealt
 from shared.serving.assigning import key_text, takes, unit_of, unit_text
-from shared.serving.manifest import Beside, Served
-from shared.usecases.answering import rows_of, score
+from shared.serving.served import Beside, Served
+from shared.serving.trust import FAR, cap_of
+from shared.usecases.answering import Scored, rows_of, score
 
-# Why a record is left out of an experiment; the champion answered it.
+# Why a record does not count; the champion answered it.
 NO_KEY = "no_key"  # the record has no value of the key
 REFUSED = "challenger_refuses"  # valid for the champion, not for the challenger
-FAILED = "challenger_failed"  # it raised
+FAILED = "challenger_failed"  # it raised, or what it said is no answer
+SLOW = "challenger_slow"  # it took longer than its cap
+STOPPED = "challenger_stopped"  # it failed here before, and is not asked again
 NOT_LOADED = "challenger_not_loaded"
 
+Mark = dict[str, Any]
 
-def deal(beside: Beside, records: Sequence[Any], ids: Sequence[str], clock: Clock) -> Dealt | None:
-    """Deal records that the champion has answered; None once the planned end has come."""
-    experiment, challenger = beside.experiment, beside.served
-    if experiment.over(clock.now()):
+
+class _Asked(NamedTuple):
+    """Records of a request with the champion's answers, in what time it gave them, and what the
+    log will say of each record."""
+
+    records: Sequence[Any]
+    predictions: Sequence[Mapping[str, Any]]
+    seconds: float
+    marks: list[Mark | None]
+
+    def leave_out(self, rows: Iterable[int], why: str) -> None:
+        for row in rows:
+            mark = self.marks[row]
+            if mark is not None:
+                mark["left_out"] = mark["left_out"] or why
+
+    def dealt(self) -> list[int]:
+        """Rows that the challenger has to score."""
+        return [row for row, mark in enumerate(self.marks) if mark and _is_dealt(mark)]
+
+    def compare(self, rows: Sequence[int], answers: Sequence[Mapping[str, Any]]) -> None:
+        """Note what both said of the same rows."""
+        for row, theirs in zip(rows, answers, strict=True):
+            mark = self.marks[row]
+            if mark is not None:
+                for name, said in (("champion", self.predictions[row]), ("challenger", theirs)):
+                    mark[name] = {"score": said["score"], "label": said["label"]}
+
+
+def deal(
+    beside: Beside,
+    records: Sequence[Any],
+    predictions: Sequence[Mapping[str, Any]],
+    seconds: float,
+    clock: Clock,
+) -> Dealt | None:
+    """Deal records that the champion has answered, in so many seconds, with these predictions. None
+    once the planned end has come."""
+    second, challenger = beside.second, beside.served
+    if second.over(clock.now()):
         return None
-    marks = [_mark(experiment, record, name) for record, name in zip(records, ids, strict=True)]
-    everybody = range(len(marks))
-    if challenger is None:
-        _leave_out(marks, everybody, NOT_LOADED)
+    marks = [
+        _mark(second, record, said["prediction_id"])
+        for record, said in zip(records, predictions, strict=True)
+    ]
+    asked = _Asked(records, predictions, seconds, marks)
+    if challenger is None or beside.trust.lost:
+        asked.leave_out(range(len(marks)), NOT_LOADED if challenger is None else STOPPED)
         return Dealt(beside, marks)
-    taken: list[int] = []
-    try:
+    rows = asked.dealt()
+    if second.kind == "experiment":
         # Both arms leave out the same kind of record, or they could not be compared.
-        _leave_out(marks, _refused(challenger, records, clock), REFUSED)
-        taken = [row for row in everybody if _is_taken(marks[row])]
-        if not taken:
+        rows = list(range(len(marks)))
+    return _ask(beside, challenger, asked, rows, clock)
+
+
+def _ask(beside: Beside, challenger: Served, asked: _Asked, rows: list[int], clock: Clock) -> Dealt:
+    """Let the challenger score what is dealt to it, of the rows that it has to accept."""
+    records, predictions, seconds, marks = asked
+    cap = cap_of(seconds)
+    started = time.perf_counter()
+    try:
+        asked.leave_out(_refused(challenger, records, rows, clock), REFUSED)
+        rows = asked.dealt()
+        if not rows:
             return Dealt(beside, marks)
-        scored = score(challenger, [records[row] for row in taken], clock)
-        answers = rows_of(challenger, scored, [ids[row] for row in taken])
-    except Exception as error:  # noqa: BLE001 - no request fails because of an experiment
-        _leave_out(marks, taken or everybody, FAILED)
-        return Dealt(beside, marks, problem=error)
-    return Dealt(beside, marks, taken, scored.records, answers)
+        scored = score(challenger, [records[row] for row in rows], clock)
+        _check(challenger, scored, len(rows))
+        ids = [predictions[row]["prediction_id"] for row in rows]
+        answers = rows_of(challenger, scored, ids)
+    except Exception as error:  # noqa: BLE001 - no request fails because of a second version
+        asked.leave_out(rows, FAILED)
+        problem = f"raised {type(error).__name__}: {error}"
+        return Dealt(beside, marks, problem=problem, stops=beside.trust.strike())
+    took = time.perf_counter() - started
+    asked.compare(rows, answers)
+    found = Dealt(beside, marks, compared=rows, seconds=took)
+    if took > cap:
+        asked.leave_out(rows, SLOW)
+        problem = f"took {took * 1e3:.0f} ms for {len(rows)} rows, its cap is {cap * 1e3:.0f} ms"
+        return replace(found, problem=problem, stops=beside.trust.strike(far=took > FAR * cap))
+    beside.trust.keep()
+    return found.giving(scored.records, answers) if beside.second.answers else found
 
 
-def _mark(experiment: Experiment, record: Mapping[str, Any], prediction_id: str) -> dict[str, Any]:
-    own = experiment.key == PREDICTION_ID
-    key = prediction_id if own else key_text(record.get(experiment.key))
-    mark = {"id": experiment.id, "arm": "champion", "unit": None, "left_out": None}
+def _mark(second: SecondVersion, record: Mapping[str, Any], prediction_id: str) -> Mark | None:
+    """What the log will say of a record; None for one that a shadow passes by."""
+    key = key_text(record.get(second.key)) if second.sticky else prediction_id
+    mark = {
+        "id": second.id,
+        "arm": "champion",
+        "share": second.share,
+        "unit": None,
+        "left_out": None,
+    }
     if not key:
         return {**mark, "left_out": NO_KEY}
-    unit = unit_of(experiment.id, key)
-    arm = "challenger" if takes(unit, experiment.share) else "champion"
-    return {**mark, "arm": arm, "unit": unit_text(unit)}
+    unit = unit_of(second.id, key)
+    taken = takes(unit, second.share)
+    if not second.answers:
+        return {**mark, "arm": "shadow", "unit": unit_text(unit)} if taken else None
+    return {**mark, "arm": "challenger" if taken else "champion", "unit": unit_text(unit)}
 
 
-def _is_taken(mark: Mapping[str, Any]) -> bool:
-    return mark["arm"] == "challenger" and mark["left_out"] is None
+def _is_dealt(mark: Mark) -> bool:
+    return mark["arm"] != "champion" and mark["left_out"] is None
 
 
-def _leave_out(marks: list[dict[str, Any]], rows: Iterable[int], why: str) -> None:
-    for row in rows:
-        marks[row]["left_out"] = marks[row]["left_out"] or why
+def _check(challenger: Served, scored: Scored, rows: int) -> None:
+    """Raises PackageInvalid for what is no answer to each row."""
+    name, result = challenger.model.version, scored.result
+    if len(result.score) != rows or (result.label is not None and len(result.label) != rows):
+        raise PackageInvalid(f"{name} has {len(result.score)} answers for {rows} rows")
+    if not np.isfinite(result.score).all():
+        raise PackageInvalid(f"{name} answers with what is no number")
 
 
-def _refused(challenger: Served, records: Sequence[Any], clock: Clock) -> set[int]:
-    """Rows that break the challenger's schema. Some problems hide others, so the rest is looked
-    at again."""
-    refused, left = set[int](), list(range(len(records)))
+def _refused(
+    challenger: Served, records: Sequence[Any], rows: Sequence[int], clock: Clock
+) -> set[int]:
+    """Those of the rows that break the challenger's schema. Some problems hide others, so the rest
+    is looked at again."""
+    refused, left = set[int](), list(rows)
     while left:
         asked = [records[row] for row in left]
         try:

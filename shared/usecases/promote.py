@@ -46,8 +46,9 @@ def decide_version(model: str, version: str, ports: Promote) -> str:
         pinned=manifest.pinned if manifest else False,
         lake=ports.lake,
     )
-    if verdict.action == "promote" and manifest and manifest.experiment:
-        hold = f"Experiment {manifest.experiment.id} runs, and a promotion would end it"
+    if verdict.action == "promote" and manifest and manifest.beside:
+        running = manifest.beside
+        hold = f"{running.kind.capitalize()} {running.id} runs, and a promotion would end it"
         sentence = f"{verdict.sentence} {hold}, so a person decides."
         return _ask(model, version, manifest, sentence, ports, verdict=verdict)
     if verdict.action == "promote":

@@ -200,7 +200,7 @@ def test_a_second_version_is_loaded_once(world: World) -> None:
     begin(world, binary_package("v2"), share=0.9)
     beside = models.get("adult").beside
     assert beside.served.model is before
-    assert beside.experiment.share == 0.9
+    assert beside.second.share == 0.9
 
 
 @pytest.mark.parametrize("data", MANIFESTS, ids=lambda data: data[:40].decode("latin-1"))

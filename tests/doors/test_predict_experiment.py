@@ -10,7 +10,7 @@ import pytest
 
 from shared import documents, paths
 from shared.adapters.memory import FixedClock
-from shared.experiments import Experiment
+from shared.beside import SecondVersion
 from shared.serving.assigning import key_text, takes, unit_of
 from shared.serving.encoder import Encoder
 from shared.serving.features import Bounds
@@ -29,8 +29,9 @@ from tests.unit.serving.models import SCHEMA, binary_package, serve, store, trai
 START = "2026-01-05T08:00:00Z"
 
 
-def begin(world: World, challenger: Package, **changes: Any) -> Experiment:
-    """Store the challenger and put an experiment into the manifest."""
+def begin(world: World, challenger: Package, **changes: Any) -> SecondVersion:
+    """Store the challenger and put an experiment into the manifest, as it was written before there
+    were other kinds of second versions."""
     lake = world.lake.bucket
     body: dict[str, Any] = {
         "id": "e1",
@@ -47,7 +48,7 @@ def begin(world: World, challenger: Package, **changes: Any) -> Experiment:
         "by": "ada",
         "reason": "",
     }
-    experiment = Experiment.from_json({**body, **changes})
+    experiment = SecondVersion.from_json({**body, **changes})
     found = documents.read(lake, paths.manifest(challenger.model))
     changed = {**found.body, "experiment": experiment.to_json()}
     documents.swap(lake, paths.manifest(challenger.model), changed, generation=found.generation)
@@ -66,7 +67,7 @@ def towns(count: int) -> list[dict[str, Any]]:
     return [{**RECORD, "city": f"town {number}"} for number in range(count)]
 
 
-def expected(experiment: Experiment, key: object) -> str:
+def expected(experiment: SecondVersion, key: object) -> str:
     mine = takes(unit_of(experiment.id, key_text(key)), experiment.share)
     return experiment.version if mine else experiment.against
 
@@ -196,7 +197,9 @@ def test_people_see_the_experiment_where_they_ask_about_the_model(world: World) 
         "version": "v2",
         "share": 0.5,
         "key": "city",
+        "sticky": True,
         "until": None,
+        "asked_here": True,
     }
     assert world.client.get("/v2/models/adult").get_json()["versions"] == ["v1", "v2"]
     named = world.client.get("/v2/models/adult/versions/v2").get_json()

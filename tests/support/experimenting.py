@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from shared import documents, experiments, paths
-from shared.experiments import Experiment, Record
+from shared.beside import SecondVersion
+from shared.experiments import Record
 from shared.manifests import read_manifest
 from tests.support.system import System, store_version
 from tests.support.working import trained
@@ -46,7 +47,7 @@ def stop(system: System, experiment_id: str, **facts: Any) -> tuple[dict[str, An
     )
 
 
-def running(system: System) -> Experiment | None:
+def running(system: System) -> SecondVersion | None:
     manifest = read_manifest("m", lake=system.lake)
     return manifest.experiment if manifest else None
 
