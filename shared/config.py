@@ -37,6 +37,7 @@ class Config:
     vertex_registry: bool = False
     vertex_endpoint: str = ""  # host:port of a plain gRPC server; empty is the region's own
     predict_image: str = ""  # what Vertex AI would serve a version with
+    traces: bool = False  # of predictions; OpenTelemetry's own variables say where they go
     pubsub_grpc: str = ""  # host:port where gRPC is not on `pubsub_endpoint`'s
 
     @classmethod
@@ -73,5 +74,13 @@ class Config:
             vertex_registry=env.get("MILLRACE_VERTEX_REGISTRY", "off") == "on",
             vertex_endpoint=env.get("MILLRACE_VERTEX_ENDPOINT", ""),
             predict_image=env.get("MILLRACE_PREDICT_IMAGE", ""),
+            traces=_traces(env),
             pubsub_grpc=env.get("PUBSUB_EMULATOR_HOST", ""),
         )
+
+
+def _traces(env: Mapping[str, str]) -> bool:
+    """Whether a collector is named and nothing switches it off, as OpenTelemetry has it."""
+    named = env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or env.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    off = env.get("OTEL_SDK_DISABLED", "").lower() == "true"
+    return bool(named) and not off and env.get("OTEL_TRACES_EXPORTER", "otlp") != "none"

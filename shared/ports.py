@@ -6,11 +6,11 @@ every method may also raise `ServiceUnavailable`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Literal, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,3 +247,28 @@ class Tracker(Protocol):
     def log(self, training: TrackedTraining, files: Path) -> str:
         """Record a training with a folder of files; the id of its run there. A repeat of the same
         version finds its first run. Raises TrackingUnavailable."""
+
+
+# How many spans are lost (0: they are kept for another try), and why.
+SpanTrouble = Callable[[int, str], None]
+
+
+class Spans(Protocol):
+    """Traces of prediction requests. Adding one and closing raise nothing: no answer depends on
+    who looks at traces."""
+
+    def add(
+        self,
+        environ: Mapping[str, Any],
+        *,
+        model: str,
+        version: str,
+        protocol: str,
+        rows: int,
+        status: int,
+        seconds: float,
+    ) -> None:
+        """A request (its WSGI environment) that has just been answered."""
+
+    def close(self) -> None:
+        """Send what is kept; the process ends."""

@@ -12,7 +12,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from shared.config import Config
-from shared.ports import Bucket, Clock, JobRunner, Messenger, Publisher, Registry, Tracker
+from shared.ports import (
+    Bucket,
+    Clock,
+    JobRunner,
+    Messenger,
+    Publisher,
+    Registry,
+    Spans,
+    SpanTrouble,
+    Tracker,
+)
 
 if TYPE_CHECKING:
     from shared.adapters.rest import Http
@@ -105,6 +115,14 @@ class Wiring:
         from shared.adapters.mlflow_tracking import MlflowTracker
 
         return MlflowTracker(self.config)
+
+    def spans(self, on_trouble: SpanTrouble) -> Spans | None:
+        """None unless a collector for traces is configured."""
+        if not self.config.traces:
+            return None
+        from shared.adapters.otlp_spans import OtlpSpans
+
+        return OtlpSpans(on_trouble=on_trouble)
 
     @cached_property
     def _http(self) -> Http:

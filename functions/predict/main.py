@@ -16,5 +16,6 @@ app = create_app(
     pinned=lambda: os.environ.get("MILLRACE_MODEL"),
     bucket=wiring.bucket,
     project=lambda: wiring.config.project,
+    spans=wiring.spans,
     contract=Contract.of(os.environ),
 )

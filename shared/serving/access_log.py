@@ -4,7 +4,7 @@
 
 With the request's trace, so that Cloud Logging shows the line below the platform's own of that
 request: `X-Cloud-Trace-Context: TRACE/SPAN;o=1` or W3C `traceparent: 00-TRACE-SPAN-01`. Written by
-hand: it is on every request's way.
+hand: it is on every request's way. Where tracing is on, the same facts become a span.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
+
+from shared.ports import Spans
 
 _CLOUD = re.compile(r"([0-9a-fA-F]{32})(?:/\d{1,20})?(?:;o=\d)?")
 _W3C = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
@@ -31,10 +33,16 @@ def to_stdout(line: str) -> None:
 
 
 class AccessLog:
-    """Writes lines. `project` is asked once, at the first request that has a trace."""
+    """Writes lines. `project` is asked once, at the first request that has a trace, and so is
+    `spans`, at the first request or earlier."""
 
-    def __init__(self, project: Callable[[], str], write: Callable[[str], None]) -> None:
-        self._project_of, self._write = project, write
+    def __init__(
+        self,
+        project: Callable[[], str],
+        write: Callable[[str], None],
+        spans: Callable[[], Spans | None],
+    ) -> None:
+        self._project_of, self._write, self._spans_of = project, write, spans
 
     def add(
         self,
@@ -57,6 +65,25 @@ class AccessLog:
             f'"version":"{version}","protocol":"{protocol}","rows":{rows},"status":{status},'
             f'"milliseconds":{seconds * 1000:.3f}{trace}}}\n'
         )
+        if self.spans is not None:
+            self.spans.add(
+                environ,
+                model=model,
+                version=version,
+                protocol=protocol,
+                rows=rows,
+                status=status,
+                seconds=seconds,
+            )
+
+    @cached_property
+    def spans(self) -> Spans | None:
+        """None where tracing is off."""
+        return self._spans_of()
+
+    def close(self) -> None:
+        if self.spans is not None:
+            self.spans.close()
 
     def _trace(self, environ: Mapping[str, Any]) -> str:
         """The fields of the trace; none without one, and for headers that are of another form."""

@@ -24,12 +24,18 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from shared.errors import InvalidInstances, MillraceError
-from shared.ports import Bucket, Clock, Publisher
+from shared.ports import Bucket, Clock, Publisher, Spans, SpanTrouble
 from shared.serving import fast_json
 from shared.serving.about import About
 from shared.serving.access_log import AccessLog, to_stdout
 from shared.serving.alerts import Alerts
-from shared.serving.counting import count_answer, count_lost, count_untold, log_line
+from shared.serving.counting import (
+    count_answer,
+    count_lost,
+    count_span_trouble,
+    count_untold,
+    log_line,
+)
 from shared.serving.direct import DirectModel
 from shared.serving.load import Load
 from shared.serving.lookup import Lookup, Models
@@ -71,6 +77,7 @@ class Predictor:
 
     def preload(self) -> None:
         """Load models before the first request asks for them, where there are few."""
+        _ = self.access.spans
         with suppress(MillraceError):  # told to `survived`; the first request tries again
             names = self.models.names()
             for name in names if len(names) <= _PRELOADED else []:
@@ -80,6 +87,7 @@ class Predictor:
         """The process ends: nothing that was answered may be lost."""
         self.log.close()
         self.alerts.send()
+        self.access.close()
 
     def survived(self, model: str, error: MillraceError) -> None:
         """Log and count what went wrong behind an answer."""
@@ -203,6 +211,7 @@ def create_app(
     monotonic: Callable[[], float] = time.monotonic,
     project: Callable[[], str] = str,
     access: Callable[[str], None] = to_stdout,
+    spans: Callable[[SpanTrouble], Spans | None] = lambda _: None,
 ) -> Flask:
     """The predictor as a WSGI application. Ports are given as functions: nothing is connected
     before the first request (or `app.extensions["millrace"].preload()`).
@@ -211,9 +220,13 @@ def create_app(
         bucket: Gives a bucket by its name, for a package that the contract points at.
         project: The Google Cloud project that traces are in; empty for none.
         access: Takes the line of each request.
+        spans: Makes what traces requests, given who is told of its troubles.
     """
     contract = contract or vertex.Contract()
-    predictor = Predictor(publisher, clock, monotonic, AccessLog(project, access))
+    traced = AccessLog(
+        project, access, lambda: spans(partial(count_span_trouble, predictor.metrics))
+    )
+    predictor = Predictor(publisher, clock, monotonic, traced)
     times: dict[str, Any] = {"interval_seconds": interval_seconds, "monotonic": monotonic}
     if contract.storage_uri:
         where = bucket or (lambda _: lake())

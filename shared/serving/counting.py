@@ -38,6 +38,15 @@ def count_untold(metrics: Metrics, model: str, error: Exception) -> None:
     log_line(model, error, "an alert is not published: ")
 
 
+def count_span_trouble(metrics: Metrics, lost: int, reason: str) -> None:
+    """Spans that the collector did not take, and those that are lost for it."""
+    metrics.count("millrace_span_failures_total")
+    if lost:
+        metrics.count("millrace_spans_lost_total", lost)
+    line = {"severity": "WARNING", "message": f"tracing: {reason}; {lost} spans are lost"}
+    to_stdout(json.dumps(line) + "\n")
+
+
 def log_line(model: str, error: Exception, before: str = "") -> None:
     """One line of JSON about what went wrong behind an answer."""
     _say(model, f"{before}{type(error).__name__}: {error}")

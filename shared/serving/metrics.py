@@ -20,6 +20,8 @@ _HELP = {
     "the champion answered.",
     "millrace_compared_rows_total": "Rows that champion and second version both scored.",
     "millrace_disagreed_rows_total": "Of these, rows that got different labels.",
+    "millrace_span_failures_total": "Times that spans were not accepted, or found no room.",
+    "millrace_spans_lost_total": "Spans of requests that are in no trace.",
     "millrace_alert_failures_total": "Alerts about versions that do not load, not accepted.",
     "millrace_refresh_failures_total": "Manifest looks or version loads that failed.",
 }

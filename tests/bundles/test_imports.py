@@ -10,7 +10,7 @@ import pytest
 
 from infra.bundle import REPOSITORY
 
-VENDORS = ("google", "slack_sdk", "grpc", "mlflow")
+VENDORS = ("google", "slack_sdk", "grpc", "mlflow", "opentelemetry")
 
 
 def modules(*folders: str) -> list[Path]:
