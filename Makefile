@@ -61,8 +61,9 @@ lock: setup ## resolve all requirements again (ARGS=--upgrade for newer versions
 docs: setup ## write infra/docs/reasons.md from the code
 	@$(run) -m infra.docs.reasons
 
-schema: setup ## write shared/spec/spec.schema.json from the model
+schema: setup ## write the schemas of specs and of alerts from the code
 	@$(run) -m shared.spec.schema
+	@$(run) -m infra.docs.alert_schema
 
 clean: ## remove .venv, caches and the local stacks' state
 	@if [ -x .venv/bin/python ] && [ -d .millrace ]; then ./millrace down --quiet || true; fi

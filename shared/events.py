@@ -194,12 +194,18 @@ class DataRejected(Event):
     source: str
     reason: str
     message: str
+    asks: str = "act now"
 
 
 @dataclass(frozen=True, kw_only=True)
 class MonitorAlert(Event):
     """A judgement about one window. `incident_id` is the same for every revision of the window
-    and kind; `facts` are short lines with value and threshold; `report` is an object name."""
+    and kind; `facts` are short lines with value and threshold; `report` is an object name.
+
+    `opened_by` is the incident of the first window of an unbroken row of firing ones, `since` that
+    window's start. `findings` are what is out of bounds: `what`, `value`, `reference`, `threshold`
+    and `change` each. `effect` is the largest distance from the reference, 1 where the threshold
+    is. Older messages lack these four."""
 
     topic: ClassVar[str] = "alerts"
     KEY: ClassVar[tuple[str, ...]] = ("model", "incident_id", "revision")
@@ -214,6 +220,15 @@ class MonitorAlert(Event):
     facts: list[str]
     report: str
     asks: str
+    opened_by: str = ""
+    since: str = ""
+    effect: float = 0.0
+    findings: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def incident(self) -> str:
+        """What people know it by, over all its windows."""
+        return self.opened_by or self.incident_id
 
 
 class DataQualityBroken(MonitorAlert):
@@ -243,7 +258,9 @@ class PerformanceRestored(MonitorAlert):
 @dataclass(frozen=True, kw_only=True)
 class AutomationNoted(Event):
     """Something the automation did, or decided not to do, that people should know.
-    `subject` identifies the occasion (an incident, a run, a parked message)."""
+    `subject` identifies the occasion (an incident, a run, a parked message). A note about an alert
+    names its `incident` and `kind` and what was decided in a word, the `answer`: the same answer
+    to the same incident is news once."""
 
     topic: ClassVar[str] = "alerts"
     KEY: ClassVar[tuple[str, ...]] = ("model", "source", "subject")
@@ -252,6 +269,9 @@ class AutomationNoted(Event):
     subject: str
     sentence: str
     asks: str = "know"
+    incident: str = ""
+    kind: str = ""
+    answer: str = ""
 
 
 # --- ticks ---------------------------------------------------------------------------------------
@@ -355,10 +375,12 @@ def _value(cls: type[Event], name: str, hint: object, value: Any) -> Any:
     plain: tuple[type, ...]
     if hint == (str | None):
         plain = (str, type(None))
-    elif hint == list[str]:
+    elif hint in (list[str], list[dict[str, Any]]):
         plain = (list,)
+    elif hint is float:
+        plain = (int, float)
     else:
         plain = (cast(type, hint),)
-    if not isinstance(value, plain) or (hint is int and isinstance(value, bool)):
+    if not isinstance(value, plain) or (hint in (int, float) and isinstance(value, bool)):
         raise wrong
     return value

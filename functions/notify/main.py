@@ -1,9 +1,9 @@
 """Door of `notify`: alerts and outcomes that people care about become Slack messages."""
 
 from shared import boundary
-from shared.drafts import DRAFTS
 from shared.envelope import Delivery
 from shared.events import Event
+from shared.telling.drafts import DRAFTS
 from shared.usecases.notify import Notify, notify
 from shared.wiring import Wiring
 

@@ -20,13 +20,20 @@ KINDS: tuple[Kind, ...] = ("data_quality", "drift", "performance")
 @dataclass(frozen=True, slots=True)
 class Alarm:
     """The state of one kind of alert in one window. `breach` is None when the window could not be
-    judged; `since` is the start of the first window of an unbroken row of firing ones."""
+    judged; `since` is the start of the first window of an unbroken row of firing ones, `opened_by`
+    that window's incident, kept also by the window that ends the row."""
 
     breach: bool | None
     firing: bool = False
     incident_id: str = ""
     since: str = ""
     resolves: str = ""
+    opened_by: str = ""
+
+    @property
+    def row(self) -> str:
+        """The incident that the unbroken row goes by; alarms of older versions do not know."""
+        return self.opened_by or self.incident_id or self.resolves
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -53,8 +60,11 @@ def settle(
     last = judged[0] if judged else None
     fired = last if last is not None and last.firing else None
     if breach and breaches >= needed:
-        return Alarm(True, True, incident_id, fired.since if fired else window_start)
-    return Alarm(breach, resolves=fired.incident_id if fired else "")
+        since, row = (fired.since, fired.row) if fired else (window_start, incident_id)
+        return Alarm(True, True, incident_id, since, opened_by=row)
+    if fired is None:
+        return Alarm(breach)
+    return Alarm(breach, resolves=fired.incident_id, since=fired.since, opened_by=fired.row)
 
 
 def news(now: Alarm, before: Alarm | None) -> Literal["opened", "resolved"] | None:

@@ -33,7 +33,7 @@ from shared.serving.columns import Columns
 from shared.spec.model import RegisteredSpec
 from shared.tabular.alarms import KINDS, Alarm, Kind, news
 from shared.usecases.monitor_rows import Labels, Window
-from shared.usecases.monitor_verdict import VersionJudged, spokesman, window_breach
+from shared.usecases.monitor_verdict import VersionJudged, spokesman, window_breach, worst
 
 FORMAT = 1
 OPENED: dict[Kind, tuple[type[MonitorAlert], str, str]] = {
@@ -91,28 +91,26 @@ def alert_events(judged: Judged, before: Mapping[Kind, Alarm]) -> list[MonitorAl
         alarm = judged.alarms[kind]
         what = news(alarm, before.get(kind))
         if what == "opened":
-            found.append(_alert(judged, kind, *OPENED[kind], incident_id=alarm.incident_id))
+            found.append(_alert(judged, kind, OPENED[kind], alarm, alarm.incident_id))
         elif what == "resolved":
-            incident_id = alarm.resolves or before[kind].incident_id
-            found.append(_alert(judged, kind, *RESOLVED[kind], incident_id=incident_id))
+            # Corrected labels may have taken this window's own alarm back.
+            ended = alarm if alarm.resolves else before[kind]
+            resolved = alarm.resolves or ended.incident_id
+            found.append(_alert(judged, kind, RESOLVED[kind], ended, resolved))
     return found
 
 
 def _alert(
     judged: Judged,
     kind: Kind,
-    cls: type[MonitorAlert],
-    asks: str,
-    sentence: str,
-    *,
+    what: tuple[type[MonitorAlert], str, str],
+    alarm: Alarm,
     incident_id: str,
 ) -> MonitorAlert:
+    cls, asks, sentence = what
     window, about = judged.window, spokesman(judged.versions, kind)
     why = about.sentence(kind) if about else "no predictions"
-    facts = about.lines(kind) if about else []
-    since = judged.alarms[kind].since
-    if since and parse_time(since) != window.start:
-        facts = [*facts, f"so since {since}"]
+    findings = about.findings(kind) if about else []
     return cls(
         model=window.model,
         version=about.version if about else "",
@@ -122,9 +120,13 @@ def _alert(
         window_start=window.start,
         window_end=window.end,
         sentence=sentence.format(model=window.model, why=why),
-        facts=facts,
+        facts=about.lines(kind) if about else [],
         report=paths.reports(window.model, window.channel, window.folder, "report.html"),
         asks=asks,
+        opened_by=alarm.row,
+        since=alarm.since,
+        effect=worst(findings),
+        findings=findings,
     )
 
 

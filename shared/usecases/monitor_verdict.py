@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from shared.documents import timestamp
 from shared.spec.model import Spec
 from shared.tabular.alarms import KINDS, Alarm, Kind, settle
 from shared.tabular.drift import ColumnDrift, Drift, judge_drift
 from shared.tabular.performance import Evidence, Performance, judge_performance
-from shared.tabular.quality import Quality, describe, judge_quality
+from shared.tabular.quality import Finding, Quality, describe, judge_quality
 from shared.tabular.window import WindowRows
 from shared.usecases.monitor_rows import Labels, VersionFacts, Window
 
 FACTS = 5
+FINDINGS = 50
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,8 +57,21 @@ class VersionJudged:
             return [describe(item) for item in broken[:FACTS]]
         if kind == "performance":
             return _performance_lines(self.performance)
-        moved = [*self.drift.predictions, *self.drift.columns]
-        return [describe_drift(item) for item in moved if item.drifted][: FACTS + 1]
+        return [describe_drift(item) for item in self._moved()][: FACTS + 1]
+
+    def findings(self, kind: Kind) -> list[dict[str, Any]]:
+        """The same for programs: what is out of bounds, with value, reference and threshold."""
+        if kind == "data_quality":
+            broken = [item for item in self.quality.findings if item.broken]
+            found = [_quality_finding(item) for item in broken]
+        elif kind == "performance":
+            found = [_performance_finding(self.performance)] if self.performance.breach else []
+        else:
+            found = [_drift_finding(item) for item in self._moved()]
+        return found[:FINDINGS]
+
+    def _moved(self) -> list[ColumnDrift]:
+        return [item for item in (*self.drift.predictions, *self.drift.columns) if item.drifted]
 
 
 def judge_version(
@@ -152,6 +167,41 @@ def _performance_lines(found: Performance) -> list[str]:
     if found.positives is not None:
         numbers += f", {found.positives} positive"
     return [*lines, numbers]
+
+
+def worst(findings: Sequence[Mapping[str, Any]]) -> float:
+    """The largest distance from a reference, 1 where the threshold is; 0 without findings."""
+    found = 0.0
+    for item in findings:
+        allowed = abs(item["threshold"] - item["reference"])
+        found = max(found, abs(item["value"] - item["reference"]) / allowed if allowed else 0.0)
+    return round(found, 3)
+
+
+def _drift_finding(item: ColumnDrift) -> dict[str, Any]:
+    value = 0.0 if item.value is None else item.value
+    return _finding(item.column, value, 0.0, item.threshold, item.change)
+
+
+def _quality_finding(item: Finding) -> dict[str, Any]:
+    what = f"{item.column} {item.check}".strip()
+    return _finding(what, item.current, item.reference, item.limit, item.detail.strip())
+
+
+def _performance_finding(found: Performance) -> dict[str, Any]:
+    value, base, limit = (number or 0.0 for number in (found.value, found.reference, found.limit))
+    return _finding(found.metric, value, base, limit, f"{found.labelled} labelled rows")
+
+
+def _finding(
+    what: str, value: float, reference: float, threshold: float, change: str
+) -> dict[str, Any]:
+    numbers = {"value": value, "reference": reference, "threshold": threshold}
+    return {
+        "what": what,
+        **{name: float(f"{number:.6g}") for name, number in numbers.items()},
+        "change": change,
+    }
 
 
 def _unjudged(found: Performance) -> Performance:

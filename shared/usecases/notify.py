@@ -12,10 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared import claims, paths
-from shared.drafts import Where
 from shared.events import Event
-from shared.messages import message
 from shared.ports import Bucket, Clock, Messenger
+from shared.telling.blocks import message
+from shared.telling.draft import Where
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,6 +193,7 @@ def _incident(
 ) -> dict[str, Any]:
     return {
         "incident_id": event.incident_id,
+        "opened_by": event.incident,
         "event": event.id,
         "kind": event.type,
         "model": event.model,
@@ -258,5 +259,8 @@ def _carry_out(incident: Mapping[str, Any], ports: RetrainPorts) -> None:
             subject=incident["incident_id"],
             sentence=decision["sentence"],
             asks=decision["asks"],
+            incident=incident.get("opened_by") or incident["incident_id"],
+            kind="drift" if incident["kind"] == DriftDetected.__name__ else "performance",
+            answer=decision["action"],
         )
     )

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from shared import documents, paths
-from shared.drafts import Where
 from shared.events import DataRejected
-from shared.messages import message
+from shared.telling.blocks import message
+from shared.telling.draft import Where
 from tests.support.system import CSV, SPEC, System
 
 GOOD = {

@@ -14,9 +14,9 @@ from shared.cli.console import show_rows
 from shared.cli.demo.timeline import Timeline
 from shared.cli.main import COMMANDS
 from shared.cli.slack_view import plain, show_message
-from shared.drafts import Where
 from shared.events import AutomationNoted
-from shared.messages import message
+from shared.telling.blocks import message
+from shared.telling.draft import Where
 
 
 @pytest.mark.parametrize("name", [*runs.TERMINAL, *runs.WAITING, "trained", "requested"])

@@ -65,6 +65,9 @@ def test_a_shifted_window_drifts_and_asks_for_a_decision() -> None:
     assert alert.asks == "decide"
     assert alert.incident_id == f"{MODEL}-batch-drift-20260105T000000Z_20260105T010000Z"
     assert any(fact.startswith("age: PSI ") and "threshold 0.1" in fact for fact in alert.facts)
+    (age,) = [item for item in alert.findings if item["what"] == "age"]
+    assert (age["reference"], age["threshold"]) == (0.0, 0.1)
+    assert alert.effect == pytest.approx(max(item["value"] for item in alert.findings) / 0.1, 1e-3)
     page = made.lake.read(alert.report).data.decode()
     assert "went far" in page or "columns drifted" in page
     assert "prediction score" in page  # Evidently drew it
@@ -91,7 +94,9 @@ def test_persistence_waits_for_m_of_n_windows() -> None:
         hours(made, hour + 1)
         assert judge_window(window(MONDAY + HOUR * hour), made.ports) == "drifted"
         assert len(made.alerts()) == hour
-    assert "so since 2026-01-05T01:00:00Z" in made.alerts()[1].facts
+    first, second = made.alerts()
+    assert first.since == second.since == "2026-01-05T01:00:00Z"
+    assert first.opened_by == second.opened_by == first.incident_id != second.incident_id
 
 
 def test_an_alarm_is_resolved_by_the_next_clean_window() -> None:

@@ -137,7 +137,7 @@ def envelope(data: bytes, kind: str, world: World) -> dict[str, Any]:
 
 def test_all_handled_classes_are_messages() -> None:
     """What notify is subscribed to, it can tell."""
-    from shared.drafts import DRAFTS
+    from shared.telling.drafts import DRAFTS
 
     told = {cls for cls in events.TYPES.values() if any(base in DRAFTS for base in cls.__mro__)}
     wanted: set[type[Event]] = {
