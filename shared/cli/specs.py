@@ -18,13 +18,14 @@ from shared.errors import BadSpec, ObjectNotFound, UnreadableText
 from shared.files import guards
 from shared.ports import Bucket
 from shared.served import champion_of
-from shared.spec.consequences import consequences, redaction_costs
+from shared.spec.consequences import consequences
 from shared.spec.differences import Difference, differences
 from shared.spec.effective import effective, render, written
 from shared.spec.load import complaints, dump_spec, load_spec
 from shared.spec.model import RegisteredSpec, Spec
 from shared.spec.protected import asks_in, protected
 from shared.spec.registry import find_spec, known_generations, read_registered
+from shared.spec.serving import redaction_costs
 
 a_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 model_option = click.option("--model", help="The model's name; that of the file otherwise.")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from shared.spec.differences import Difference
 from shared.spec.model import Spec
+from shared.spec.serving import canary_plan, redaction_costs
 
 _PARTS = {
     "rules": "rules: the next files are checked with them; a row that breaks one goes to "
@@ -45,24 +46,10 @@ def consequences(
         *_rows(found),
         *_training(old, new),
         *redaction_costs(new if new.serving.redact != old.serving.redact else None),
+        *canary_plan(old, new),
         *(text for key, text in _PARTS.items() if any(item.path[0] == key for item in found)),
         "It takes effect for the next file; runs that were asked for keep their generation.",
     ]
-
-
-def redaction_costs(spec: Spec | None) -> Iterator[str]:
-    """What cannot be done with a prediction log that lacks columns; None: nothing is asked."""
-    if spec is None or not spec.serving.redact or spec.serving.log == "off":
-        return
-    needed = {*spec.feature_names(), *spec.carried_names(), spec.together}
-    lost = [name for name in spec.serving.redact if name in needed or not spec.columns]
-    if lost:
-        yield (
-            f"serving.redact: online predictions are kept without {', '.join(lost)}, which "
-            "training needs: labels that come back for them count in monitoring and cannot be "
-            "learned from, so only scored files and new training files teach. Drift of such a "
-            "column is not watched online."
-        )
 
 
 def _first(new: Spec) -> Iterator[str]:
@@ -75,6 +62,7 @@ def _first(new: Spec) -> Iterator[str]:
     else:
         yield "A person is asked before its first version serves."
     yield from redaction_costs(new)
+    yield from canary_plan(None, new)
 
 
 def _question(old: Spec, new: Spec) -> Iterator[str]:

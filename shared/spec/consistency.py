@@ -18,6 +18,7 @@ from shared.serving.sources.aggregates import literal_as_of, parse_all
 from shared.spec.guarding import guarding_problems
 from shared.spec.parts import Column, Expect, JoinedSource, Source
 from shared.spec.search import search_problems
+from shared.spec.serving import serving_problems
 
 if TYPE_CHECKING:
     from shared.spec.model import Spec
@@ -58,8 +59,7 @@ def problems(spec: Spec) -> list[Problem]:
         *_rules(spec),
         *_made(spec),
         *_training(spec),
-        *_redacted(spec),
-        *(Problem(*found) for found in guarding_problems(spec)),
+        *(Problem(*found) for found in (*guarding_problems(spec), *serving_problems(spec))),
     ]
 
 
@@ -105,17 +105,6 @@ def _one_file(spec: Spec) -> Iterator[Problem]:
     if not spec.sources and not spec.source.header and not spec.columns:
         text = "is false, so columns must name the columns in the file's order"
         yield Problem(("source", "header"), text)
-
-
-def _redacted(spec: Spec) -> Iterator[Problem]:
-    keys = [name for item in spec.sources.values() for name in (item.key, item.as_of) if name]
-    for name in spec.serving.redact:
-        if name == spec.target.column:
-            text = f"{name!r} is the target, which no prediction is asked with; leave it out"
-            yield Problem(("serving", "redact"), text)
-        elif spec.columns and name not in {*spec.all_columns, *keys}:
-            text = f"{name!r} is no column; {_nearest(name, spec.all_columns)}"
-            yield Problem(("serving", "redact"), text)
 
 
 # --- sources -------------------------------------------------------------------------------------

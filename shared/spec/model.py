@@ -24,11 +24,11 @@ from shared.spec.parts import (
     Promotion,
     Require,
     Retrain,
-    Serving,
     Source,
     Target,
     Training,
 )
+from shared.spec.serving import Serving
 
 __all__ = [
     "Candidate",

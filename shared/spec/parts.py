@@ -250,22 +250,6 @@ class Promotion(Part):
     max_package_mb: float = Field(default=100, gt=0)
 
 
-class Serving(Part):
-    """`log`: `sync` waits for the prediction log before answering, `buffered` writes it every few
-    hundred rows or few seconds, `off` keeps none. `redact` are columns whose cells are not kept
-    there, `log_sample` the share of rows that is, by a hash of their prediction id.
-
-    `unknown_fields` of a request are ignored: `count` counts and names them, `ignore` does not
-    look, `refuse` refuses their rows. `coerce`: `lenient` takes a text that spells a number for
-    one and a number for a category, `strict` refuses both."""
-
-    log: Literal["sync", "buffered", "off"] = "sync"
-    log_sample: float = Field(default=1.0, gt=0, le=1)
-    redact: tuple[str, ...] = ()
-    unknown_fields: Literal["ignore", "count", "refuse"] = "count"
-    coerce: Literal["lenient", "strict"] = "lenient"
-
-
 class Monitoring(Part):
     """Windows are `window` long and judged `grace` after they close; labels count once they are
     `label_delay` old. `persistence` (m, n): an alert needs m of the last n windows."""

@@ -79,6 +79,32 @@ TARGETS = [
     (spec(columns=COLUMNS, serving={"redact": ["sen"]}), "'sen' is no column; did you mean seen?"),
     (joined(COLUMNS, serving={"redact": ["idd"]}), "redact 'idd' is no column"),
 ]
+SERVINGS = [
+    (spec(serving={"canary": {"steps": []}}), "serving.canary.steps: shares are between 0 and 1"),
+    (spec(serving={"canary": {"steps": [0.2, 0.1]}}), "each larger than the one before"),
+    (spec(serving={"canary": {"steps": [0.1, 1.5]}}), "shares are between 0 and 1"),
+    (spec(serving={"canary": {"steps": [1.0]}}), "shares are between 0 and 1"),
+    (spec(serving={"canary": {"stpes": [0.1]}}), "stpes is no key we know; did you mean steps?"),
+    (spec(serving={"canary": {"max_duration": "0s"}}), "canary.max_duration is 0"),
+    (
+        spec(serving={"canary": {}, "log": "off"}),
+        "serving.canary is judged from the prediction log",
+    ),
+    (
+        spec(serving={"shadow": {}, "log": "off"}),
+        "serving.shadow is judged from the prediction log",
+    ),
+    (
+        spec(serving={"canary": {}, "log_sample": 0.001}),
+        "of which log_sample 0.001 keeps too little; write 0.01 or more",
+    ),
+    (spec(serving={"canary": {"key": "y"}}), "canary.key 'y' is the target"),
+    (
+        spec(columns=COLUMNS, serving={"canary": {"key": "sen"}}),
+        "canary.key 'sen' is no column; did you mean seen?",
+    ),
+    (joined(COLUMNS, serving={"canary": {"key": "customer"}}), "known here: a, b, seen"),
+]
 COLUMN_RULES = [
     (spec(columns={"a": {"expect": {"min": 2, "max": 1}}, "y": {}}), "a.expect: min 2 is above"),
     (spec(columns={"a": {"expect": {"values": []}}, "y": {}}), "expect.values is empty"),
@@ -258,7 +284,8 @@ SOURCES = [
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [*TARGETS, *COLUMN_RULES, *RULES, *DERIVED, *TRAININGS, *SOURCES]
+    ("text", "words"),
+    [*TARGETS, *SERVINGS, *COLUMN_RULES, *RULES, *DERIVED, *TRAININGS, *SOURCES],
 )
 def test_a_broken_rule_is_a_sentence_that_helps(text: str, words: str) -> None:
     """It names the key and says what to write instead."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import pytest
 from pydantic import BaseModel
@@ -27,7 +27,7 @@ def models(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, type
     for name, field in model.model_fields.items():
         at = f"{prefix}.{name}".lstrip(".")
         for part in parts(field.annotation):
-            yield from models(part, at if part is field.annotation else f"{at}.<name>")
+            yield from models(part, f"{at}.<name>" if get_origin(field.annotation) is dict else at)
 
 
 def parts(kind: Any) -> Iterator[type[BaseModel]]:
