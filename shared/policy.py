@@ -52,7 +52,7 @@ def judge(
     evidence, rival = _evidence(comparison, champion), _rival_rules(comparison, promotion, champion)
     consent = _consent(promotion, champion, pinned=pinned)
     checks = _data_checks(comparison)
-    rules = (*entry, evidence, *rival, *checks, consent)
+    rules = (*entry, evidence, *rival, *_differs(comparison), *checks, consent)
     broken = _first(entry, "broken")
     if broken:
         return _settled("decline", broken.sentence, broken, rules)
@@ -196,6 +196,16 @@ def _gain_rule(comparison: Mapping[str, Any], promotion: Promotion) -> Rule:
     )
     verdict: Outcome = "ok" if passed else "broken"
     return Rule(promotion.rule, verdict, sentence, lower, floor, low=lower)
+
+
+def _differs(comparison: Mapping[str, Any]) -> tuple[Rule, ...]:
+    """How differently it answers: nothing to decide by, and worth knowing. Nothing without a
+    champion, and in comparisons of before it was measured."""
+    found = comparison.get("disagreement")
+    if not found:
+        return ()
+    by = found["labels"] or found["scores"]
+    return (Rule("disagreement", "ok", found["sentence"], by["share"], rows=found["rows"]),)
 
 
 def _data_checks(comparison: Mapping[str, Any]) -> tuple[Rule, ...]:

@@ -176,6 +176,7 @@ def _comparison(card: Card) -> list[Row]:
     body = card.comparison
     return [
         ("champion", str(body["sentence"])),
+        *quality.disagreement(body),
         ("baseline", str(body["baseline"]["sentence"])),
         *((item["name"], item["sentence"]) for item in body["guardrails"]),
         *quality.declared(card.spec, body),

@@ -128,3 +128,9 @@ def declared(spec: Spec, comparison: Comparison) -> list[Row]:
         (rule.name, f"{mark(rule.as_dict())}: {rule.sentence}")
         for rule in declared_rules(comparison, spec.promotion)
     ]
+
+
+def disagreement(comparison: Comparison) -> list[Row]:
+    """How differently it answers from the champion; nothing without one, and in cards of before."""
+    found = comparison.get("disagreement")
+    return [("disagreement", str(found["sentence"]))] if found else []

@@ -77,6 +77,7 @@ def test_policy_finds_a_rule_for_everything_that_is_declared(twice: World) -> No
         "latency",
         "evidence",
         "better",
+        "disagreement",
         "approval",
     ]
     stricter = Promotion.model_validate({"guardrails": {"accuracy": {"min": 1.0}}})

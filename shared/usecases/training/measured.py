@@ -1,7 +1,7 @@
 """What else `compared` measures: every metric with its interval, slices, package size, latency.
 
-In comparison.json as `measures`, `slices`, `package_bytes` and `latency`; `shared.guardrails`
-judges them by the spec in force.
+In comparison.json as `measures`, `slices`, `disagreement`, `package_bytes` and `latency`;
+`shared.guardrails` judges them by the spec in force, a canary is held against `disagreement`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from shared import paths
 from shared.serving.package import LoadedModel
 from shared.tabular import latency, measuring
 from shared.tabular.dataset import Cells, Examples, columns_of
+from shared.tabular.disagreement import disagreement
 from shared.tabular.measuring import Answered
 from shared.usecases.training.prepared import Prepared
 from shared.usecases.training.stages import Training
@@ -40,6 +41,7 @@ def measurements(
             wanted=[*declared.worst, *declared.max_gap],
             gaps=bool(declared.columns),  # nobody asks for those of columns that nobody named
         ),
+        "disagreement": disagreement(mine, champion, scale=prepared.outcome.scale),
         "package_bytes": sum(
             info.size_bytes for info in run.lake.list(paths.package(run.model, version))
         ),
