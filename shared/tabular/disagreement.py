@@ -4,10 +4,10 @@
      "scores": {mean, quantiles, far, differ, share, upper} | None, "spread", "sentence"}
 
 Scores are as they are served: a probability, or a value in the file's own unit. `far` is the
-distance that one row in twenty exceeds here, so that live rows can be counted the same way, whatever
-the unit; `differ` counts the rows beyond it. `upper` is a 99 % bound of the share (Clopper and
-Pearson 1934, which is also the distribution of what lies beyond an order statistic). Several classes
-have no `scores`: the log keeps the probability of the answered class only.
+distance that one row in twenty exceeds here, so that live rows can be counted the same way,
+whatever the unit; `differ` counts the rows beyond it. `upper` is a 99 % bound of the share (Clopper
+and Pearson 1934, which is also the distribution of what lies beyond an order statistic). Several
+classes have no `scores`: the log keeps the probability of the answered class only.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def disagreement(
 def _labels(side: Answered) -> Floats:
     """The class that is named to the caller, as a number."""
     if side.answers.ndim == 2:
-        return side.answers.argmax(axis=1).astype(np.float64)
+        best: Floats = side.answers.argmax(axis=1).astype(np.float64)
+        return best
     named: Floats = (side.answers >= (side.threshold or 0.0)).astype(np.float64)
     return named
 

@@ -1,4 +1,4 @@
-"""How differently two versions answer the same rows, counted so that live rows can be counted too."""
+"""How differently two versions answer the same rows, counted so that live rows can be, too."""
 
 from __future__ import annotations
 
