@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 PREDICTION_ID = "prediction_id"
@@ -55,10 +55,17 @@ class SecondVersion:
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> SecondVersion:
-        """Raises KeyError, TypeError for what is no second version."""
+        """Raises KeyError, TypeError, ValueError, AttributeError for what is no second version:
+        what every request is dealt by has to hold when a manifest is read, not when it serves."""
         known = {name: body[name] for name in cls.__dataclass_fields__ if name in body}
-        found = {"features": tuple(body["features"]), "steps": tuple(body.get("steps", ()))}
-        return cls(**{**known, **found})
+        steps = tuple(map(_share, body.get("steps", ())))
+        found = cls(**{**known, "features": tuple(body["features"]), "steps": steps})
+        _share(found.share)
+        found.over(datetime.now(UTC))
+        if not (isinstance(found.key, str) and isinstance(found.id, str)):
+            raise TypeError(f"id and key are texts, not {found.id!r} and {found.key!r}")
+        dict(found.files.items())
+        return found
 
     @property
     def answers(self) -> bool:
@@ -93,6 +100,13 @@ class SecondVersion:
     def over(self, now: datetime) -> bool:
         """True from the planned end on."""
         return self.until is not None and now >= datetime.fromisoformat(self.until)
+
+
+def _share(value: Any) -> float:
+    """Raises TypeError, ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(f"{value!r} is no share between 0 and 1")
+    return value
 
 
 def second_of(manifest: Mapping[str, Any]) -> SecondVersion | None:

@@ -76,8 +76,8 @@ class About:
 
     def v2_model(self, model: str, version: str | None = None) -> Response:
         served = self._served(model, version)
-        other = served.beside.served if served.beside else None
-        return _json(open_inference.metadata_of(served.model, other.model if other else None))
+        other = served.other.model if served.other else None
+        return _json(open_inference.metadata_of(served.model, other))
 
     def v2_model_ready(self, model: str, version: str | None = None) -> Response:
         self._served(model, version)

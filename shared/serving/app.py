@@ -65,7 +65,7 @@ class Predictor:
         access: AccessLog,
     ) -> None:
         self.metrics, self.load, self._clock = Metrics(), Load(), clock
-        self.access = access
+        self.access, self._monotonic = access, monotonic
         lost = partial(count_lost, self.metrics)
         self.log = PredictionLog(publisher, on_lost=lost, monotonic=monotonic)
         untold = partial(count_untold, self.metrics)
@@ -173,6 +173,7 @@ class Predictor:
                 log=self.log,
                 clock=self._clock(),
                 given_id=asked.request_id,
+                timer=self._monotonic,
             )
         finally:
             self.log.flush_due()

@@ -4,7 +4,15 @@ answered, or why nothing was. Which of them are kept, and which cells. Pure.
     {"model", "version", "time", "prediction_id", "instance", "score", "label", "error"}
 
 Further keys only where they say something: `redacted` (columns whose cells are not told, null
-here), `sample` (the share of rows that is kept), `experiment`.
+here), `sample` (the share of rows that is kept), and what a second version did, under its kind:
+
+    "canary": {"id", "arm", "share", "key", "unit", "left_out", "champion", "challenger"}
+
+`arm` is whose the row was by the dealing of its `key`, at this `share` (`champion`, `challenger`;
+`shadow` for a shadow, whose line is the champion's; other rows have no mark then), `unit` its place
+in that, `left_out` why it does not count all the same. `champion` and `challenger` are
+`{"score", "label"}` of the same row, there when both scored it. The line itself is the caller's
+answer.
 """
 
 from __future__ import annotations
@@ -17,6 +25,7 @@ from typing import Any
 
 import orjson
 
+from shared.beside import mark_in
 from shared.errors import FeaturesTooOld, InvalidInstances
 from shared.serving.served import Served
 
@@ -85,6 +94,9 @@ def kept(lines: Iterable[Line], redact: Sequence[str], share: float) -> Iterator
         if hidden:
             line["instance"].update(dict.fromkeys(hidden))
             line["redacted"] = hidden
+        _, mark = mark_in(line) or (None, None)
+        if mark is not None and mark["key"] in redact:
+            mark["unit"] = None  # among few values a hash gives the value away
         yield line
 
 

@@ -38,13 +38,17 @@ class Served:
             found |= self.beside.served.fields if self.beside.served else set()
         return frozenset(found)
 
+    @property
+    def other(self) -> Served | None:
+        """The version beside this one that callers may get, too."""
+        return self.beside.served if self.beside and self.beside.second.answers else None
+
     def of_version(self, version: str) -> Served | None:
         """The one that answers all of a request that names its version, None when it is neither;
         a shadow answers nobody."""
         if version == self.model.version:
             return replace(self, beside=None)
-        beside = self.beside
-        challenger = beside.served if beside and beside.second.answers else None
+        challenger = self.other
         return challenger if challenger and version == challenger.model.version else None
 
 

@@ -55,6 +55,11 @@ def plan(
             f"{model} keeps no prediction log (serving.log: {manifest.log}), so nothing could be "
             "judged; set it to sync or buffered in the spec and promote again"
         )
+    if key in manifest.redact:
+        raise NotAllowed(
+            f"serving.redact of {model} keeps {key!r} out of the log, and a hash of it would give "
+            "it away; deal by another column"
+        )
     _check_packages(model, manifest.version, challenger, key, lake)
     started = timestamp(now)
     # The champion's turn and the moment: another experiment deals the keys anew.

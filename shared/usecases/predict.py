@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from shared.documents import timestamp
@@ -32,17 +32,19 @@ def predict(
     log: PredictionLog,
     clock: Clock,
     given_id: str | None = None,
+    timer: Callable[[], float] = time.monotonic,
 ) -> Answer:
     """Score records with a served version and log them.
 
     Args:
         records: JSON objects; `prediction_id` in one is the caller's name for that row.
         given_id: The caller's name for the request, used where a record has none of its own.
+        timer: Seconds, to hold a second version's time against the champion's.
 
     Raises InvalidInstances, FeaturesTooOld.
     """
     try:
-        answer, lines = _answer(served, records, clock, given_id)
+        answer, lines = _answer(served, records, clock, given_id, timer)
     except Exception as error:
         if served.manifest.log != "off":
             ids = iter(uuid7, "")
@@ -54,15 +56,19 @@ def predict(
 
 
 def _answer(
-    served: Served, records: Sequence[Any], clock: Clock, given_id: str | None
+    served: Served,
+    records: Sequence[Any],
+    clock: Clock,
+    given_id: str | None,
+    timer: Callable[[], float],
 ) -> tuple[Answer, Iterable[dict[str, Any]] | None]:
     """The answer and its lines for the log, None where nothing is kept."""
     model = served.model
     if served.manifest.coerce == "strict":
         _refuse(strict_problems(records, model.schema))
-    started = time.perf_counter()
+    started = timer()
     scored = score(served, records, clock)
-    seconds = time.perf_counter() - started
+    seconds = timer() - started
     unknown = _unknown(served, records)
     if given_id is None and len(records) > 1:
         given_id = uuid7()
@@ -72,7 +78,7 @@ def _answer(
     if served.beside is not None:
         from shared.usecases.predict_split import deal  # cold start: few models have two versions
 
-        dealt = deal(served.beside, records, predictions, seconds, clock)
+        dealt = deal(served.beside, records, predictions, seconds=seconds, clock=clock, timer=timer)
     answer = Answer(model.version, predictions, dealt, given_id, scored.odd, unknown)
     logged = served.manifest.log != "off"
     if dealt is None and not logged:

@@ -9,8 +9,7 @@ fail without it. Only models with a second version come here.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -37,12 +36,12 @@ Mark = dict[str, Any]
 
 
 class _Asked(NamedTuple):
-    """Records of a request with the champion's answers, in what time it gave them, and what the
-    log will say of each record."""
+    """Records of a request with the champion's answers, how long a challenger may take for them,
+    and what the log will say of each record."""
 
     records: Sequence[Any]
     predictions: Sequence[Mapping[str, Any]]
-    seconds: float
+    cap: float
     marks: list[Mark | None]
 
     def leave_out(self, rows: Iterable[int], why: str) -> None:
@@ -68,8 +67,10 @@ def deal(
     beside: Beside,
     records: Sequence[Any],
     predictions: Sequence[Mapping[str, Any]],
+    *,
     seconds: float,
     clock: Clock,
+    timer: Callable[[], float],
 ) -> Dealt | None:
     """Deal records that the champion has answered, in so many seconds, with these predictions. None
     once the planned end has come."""
@@ -80,7 +81,7 @@ def deal(
         _mark(second, record, said["prediction_id"])
         for record, said in zip(records, predictions, strict=True)
     ]
-    asked = _Asked(records, predictions, seconds, marks)
+    asked = _Asked(records, predictions, cap_of(seconds), marks)
     if challenger is None or beside.trust.lost:
         asked.leave_out(range(len(marks)), NOT_LOADED if challenger is None else STOPPED)
         return Dealt(beside, marks)
@@ -88,14 +89,21 @@ def deal(
     if second.kind == "experiment":
         # Both arms leave out the same kind of record, or they could not be compared.
         rows = list(range(len(marks)))
-    return _ask(beside, challenger, asked, rows, clock)
+    return _ask(beside, challenger, asked, rows, clock=clock, timer=timer)
 
 
-def _ask(beside: Beside, challenger: Served, asked: _Asked, rows: list[int], clock: Clock) -> Dealt:
+def _ask(
+    beside: Beside,
+    challenger: Served,
+    asked: _Asked,
+    rows: list[int],
+    *,
+    clock: Clock,
+    timer: Callable[[], float],
+) -> Dealt:
     """Let the challenger score what is dealt to it, of the rows that it has to accept."""
-    records, predictions, seconds, marks = asked
-    cap = cap_of(seconds)
-    started = time.perf_counter()
+    records, predictions, cap, marks = asked
+    started = timer()
     try:
         asked.leave_out(_refused(challenger, records, rows, clock), REFUSED)
         rows = asked.dealt()
@@ -109,7 +117,7 @@ def _ask(beside: Beside, challenger: Served, asked: _Asked, rows: list[int], clo
         asked.leave_out(rows, FAILED)
         problem = f"raised {type(error).__name__}: {error}"
         return Dealt(beside, marks, problem=problem, stops=beside.trust.strike())
-    took = time.perf_counter() - started
+    took = timer() - started
     asked.compare(rows, answers)
     found = Dealt(beside, marks, compared=rows, seconds=took)
     if took > cap:
@@ -127,6 +135,7 @@ def _mark(second: SecondVersion, record: Mapping[str, Any], prediction_id: str) 
         "id": second.id,
         "arm": "champion",
         "share": second.share,
+        "key": second.key,
         "unit": None,
         "left_out": None,
     }

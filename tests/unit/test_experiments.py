@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from shared import documents, experiments, paths
-from shared.manifests import parse_manifest, read_manifest
+from shared.manifests import parse_manifest, read_manifest, set_beside
 from tests.support.crashing import Story, crash_everywhere
 from tests.support.experimenting import (
     CHALLENGER,
@@ -121,6 +122,37 @@ def test_what_cannot_be_dealt_is_refused(
     assert reason in reply["sentence"]
     assert running(system) is None
     assert records(system) == []
+
+
+def test_a_column_that_the_log_may_not_keep_deals_nobody() -> None:
+    """The places of its values would stand in the log, and few values are soon told from hashes."""
+    found = everything()
+    with_two_versions(found, SPEC + "serving: {redact: [b]}\n")
+    reply, status = start(found, key="b")
+    assert status == 409
+    assert "serving.redact" in reply["sentence"]
+    assert start(found, key="a")[1] == 200
+
+
+def test_another_kind_of_second_version_is_in_the_way(system: System) -> None:
+    """One at a time: an experiment beside a canary is refused, and a stop does not touch it."""
+    manifest = read_manifest("m", lake=system.lake)
+    assert manifest is not None
+    start(system)
+    experiment = running(system)
+    assert experiment is not None
+    stop(system, experiment.id)
+    manifest = read_manifest("m", lake=system.lake)
+    assert manifest is not None
+    canary = replace(experiment, kind="canary", id="c1")
+    set_beside(manifest, canary, by="ada", reason="", lake=system.lake, clock=system.clock)
+    reply, status = start(system)
+    assert status == 409
+    assert "canary c1 of m runs already" in reply["sentence"]
+    stop(system, experiment.id)
+    after = read_manifest("m", lake=system.lake)
+    assert after is not None
+    assert after.beside == canary
 
 
 @pytest.mark.parametrize("trouble", ["champion", "unknown", "question", "unlogged"])
