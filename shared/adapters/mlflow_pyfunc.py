@@ -44,11 +44,13 @@ CODE = (
     "serving/engine.py",
     "serving/features.py",
     "serving/sources/forms.py",
+    "serving/onnx_trees.py",
     "serving/package.py",
     "serving/problems.py",
     "serving/sources/resolving.py",
     "serving/sources/snapshot.py",
     "serving/times.py",
+    "serving/tree_tables.py",
     "serving/watching.py",
 )
 # What MLflow hands through of a caller's `params`: labels, probabilities, or a frame of everything.
