@@ -51,22 +51,28 @@ def _values(params: Mapping[str, float]) -> str:
 
 
 def _blend(blend: Mapping[str, Any] | None, metric: str) -> list[Row]:
-    """What averaging the candidates would bring."""
-    if blend is None or len(blend["weights"]) < 2:
+    """What averaging the candidates would bring, and who is too large for it."""
+    if blend is None:
         return []
+    left_out = [("not worth its size", _left_out(one)) for one in blend.get("left_out", ())]
+    if len(blend["weights"]) < 2:
+        return left_out
     weights = ", ".join(f"{weight:.0%} {name}" for name, weight in blend["weights"].items())
     lower = blend["gain_lower"]
     least = "unknown" if lower is None else f"at least {lower:+.4f}"
     taken = "taken" if blend["earned"] else "not certain, so not taken"
-    return [
-        (
-            "weighted average",
-            (
-                f"{weights}: gains {blend['gain']:+.4f} {metric} out of fold, with 95 % "
-                f"confidence {least}: {taken}"
-            ),
-        )
-    ]
+    text = (
+        f"{weights}: gains {blend['gain']:+.4f} {metric} out of fold, with 95 % "
+        f"confidence {least}: {taken}"
+    )
+    return [("weighted average", text), *left_out]
+
+
+def _left_out(found: Mapping[str, Any]) -> str:
+    return (
+        f"{found['candidate']} in a weighted average: {found['megabytes']:,.1f} MB more, for "
+        f"{found['share']:.2%} of the error"
+    )
 
 
 def _calibration(found: Mapping[str, Any] | None) -> list[Row]:

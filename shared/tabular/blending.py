@@ -7,7 +7,7 @@ candidate is judged on answers whose weights were found without their fold.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from shared.serving.blend import BlendEngine, BlendPart, JoinedEncoder, join
 from shared.serving.columns import Columns
 from shared.serving.encoder import Encoder
+from shared.serving.engine import Engine
 from shared.tabular import metrics
 from shared.tabular.candidates import Fitted
 from shared.tabular.comparison import ALONE, Alike
@@ -29,6 +30,16 @@ MAX_PARTS = 3
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A part that was too large (`megabytes` of files) for the `share` of the error that it takes
+    off."""
+
+    candidate: str
+    megabytes: float
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class Blend:
     """`gain` is over the best single candidate in the task's primary metric, `gain_lower` its
     one-sided 95 % lower bound."""
@@ -37,6 +48,7 @@ class Blend:
     score: float
     gain: float
     gain_lower: float
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def earned(self) -> bool:
@@ -57,10 +69,12 @@ class Blended:
     def answer(self, columns: Columns) -> Floats:
         return average([part.answer(columns) for part in self.parts], self.weights)
 
-    def compile(self) -> tuple[Encoder | JoinedEncoder, BlendEngine]:
-        """Raises PackageInvalid, ValueError."""
+    def compile(
+        self, one: Callable[[Fitted], Engine] = compile_estimator
+    ) -> tuple[Encoder | JoinedEncoder, BlendEngine]:
+        """`one` compiles a part. Raises PackageInvalid, ValueError."""
         encoder, places = join([part.encoder for part in self.parts])
-        engines = map(compile_estimator, self.parts)
+        engines = map(one, self.parts)
         found = zip(self.weights, places, engines, strict=True)
         return encoder, BlendEngine([BlendPart(w, *place, engine) for w, place, engine in found])
 

@@ -10,7 +10,7 @@ from shared import paths
 from shared.errors import PackageInvalid
 from shared.tabular import inner
 from shared.tabular.compiling import compile_estimator
-from shared.usecases.training import fitting
+from shared.usecases.training import fitting, sized
 from tests.support.crashing import Crash
 from tests.unit.tabular.world import MODEL, RUN, World, csv_bytes, rows, spec_of
 
@@ -73,7 +73,7 @@ def test_one_that_waited_is_judged_when_the_others_are_refused(
             raise PackageInvalid("as if it could not be compiled")
         return compile_estimator(fitted)
 
-    monkeypatch.setattr(fitting, "compile_estimator", compiles)
+    monkeypatch.setattr(sized, "compile_estimator", compiles)
     world = world_of(blend=False)
     world.train()
     about = world.document(paths.version(MODEL, RUN, "version.json"))

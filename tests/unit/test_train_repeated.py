@@ -15,6 +15,7 @@ from shared import paths
 from shared.boundary import Task
 from shared.tabular.blending import Blend
 from shared.usecases.train import train_model
+from shared.usecases.training import sized
 from tests.unit.tabular.world import MODEL, RUN, World, csv_bytes, rows, spec_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,6 +62,27 @@ def test_the_same_training_gives_the_same_package(
     assert later["package"]["content_sha256"] == first["package"]["content_sha256"]
     other = train(recipe, seed=1)
     assert other["package"]["content_sha256"] != first["package"]["content_sha256"]
+
+
+def test_a_blend_that_is_not_worth_its_size_is_not_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The best candidate alone is the package, and the card says who was left out of the average,
+    for how many megabytes and for how little."""
+    monkeypatch.setattr(Blend, "earned", property(lambda blend: len(blend.weights) > 1))
+    monkeypatch.setattr(sized, "LARGE_MB", 0.0)
+    monkeypatch.setattr(sized, "LEAST_SHARE", 2.0)
+    world = World(spec_of(training=RECIPES["blend"]))
+    world.ask(DATA)
+    world.train()
+    about = world.document(paths.version(MODEL, RUN, "version.json"))
+    fitted = world.document(paths.run_stage(MODEL, RUN, "fitted.json"))
+    assert about["candidate"] in RECIPES["blend"]["candidates"]
+    assert fitted["refused"] == []
+    left_out = [one["candidate"] for one in fitted["blend"]["left_out"]]
+    assert left_out
+    assert about["candidate"] not in left_out
+    card = world.lake.read(paths.version(MODEL, RUN, "card.md")).data.decode()
+    assert "not worth its size" in card
+    assert f"{left_out[0]} in a weighted average" in card
 
 
 def test_another_process_gives_the_same_package() -> None:

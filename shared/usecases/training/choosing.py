@@ -5,7 +5,7 @@ All of it is decided on out-of-fold answers: blend, calibrator, threshold.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,20 +51,27 @@ class Choices:
 
 
 def choices(
-    run: Training, prepared: Prepared, folds: Folds, recipes: list[dict[str, Any]]
+    run: Training,
+    prepared: Prepared,
+    folds: Folds,
+    recipes: list[dict[str, Any]],
+    *,
+    without: Collection[str] = (),
 ) -> Choices:
-    """What to try. Takes records that are judged on all rows, best first."""
+    """What to try. Takes records that are judged on all rows, best first; `without` are candidates
+    that stay out of a blend."""
     single = [
         Choice(record["candidate"], (record,), (1.0,), record["score"], read_answers(run, record))
         for record in recipes
     ]
+    together = [one for one in single if one.name not in without]
     if len(single) < 2 or not run.spec.training.blend:
         return Choices(tuple(single), None)
     there = folds.judged
     blend = blending.find_blend(
         prepared.outcome.task,
         folds.rows.target[there],
-        {one.name: one.answers[there] for one in single},
+        {one.name: one.answers[there] for one in together},
         folds.fold[there],
         alike_of(prepared).take(there),
     )

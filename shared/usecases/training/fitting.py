@@ -1,7 +1,8 @@
 """Stage `fitted`: the best choice that compiles becomes a package.
 
-out-of-fold answers -> blend, if it earns its place -> calibrator, if it is certain to help
-                    -> threshold -> fit on all fit rows -> compile -> parity
+out-of-fold answers -> blend, if it earns its place and its size
+                    -> calibrator, if it is certain to help -> threshold
+                    -> fit on all fit rows -> compile -> parity
 best first: what does not pass is not eligible, and the next best is tried
 """
 
@@ -9,7 +10,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,17 +28,16 @@ from shared.serving.package import (
     write,
 )
 from shared.serving.sources.aggregates import SourceAggregates
-from shared.tabular import candidates, metrics, parity, tuning
+from shared.tabular import metrics, parity, tuning
 from shared.tabular.blending import Blended
 from shared.tabular.candidates import Fitted
-from shared.tabular.compiling import compile_estimator
-from shared.tabular.dataset import Examples
 from shared.tabular.inner import Folds
 from shared.tabular.metrics import Floats
 from shared.tabular.parity import Parity, Spread
-from shared.usecases.training.choosing import BLEND, Choice, Choices, Decided, choices, decide
+from shared.usecases.training.choosing import Choice, Choices, Decided, choices, decide
 from shared.usecases.training.judged import is_judged, judge_late
 from shared.usecases.training.prepared import Prepared
+from shared.usecases.training.sized import Parts, worth_their_size
 from shared.usecases.training.stages import Training
 from shared.usecases.training.tuned import folds_of
 
@@ -61,12 +60,19 @@ def fit_best(run: Training, prepared: Prepared, recipes: list[dict[str, Any]]) -
     refused: list[str] = []
     with tuning.one_thread_each():
         folds = folds_of(run, prepared)
-        found = choices(run, prepared, folds, [one for one in recipes if is_judged(one, folds)])
+        judged = [one for one in recipes if is_judged(one, folds)]
+        parts = Parts(run, prepared)
+        found = worth_their_size(
+            prepared.outcome.task,
+            parts,
+            lambda out: choices(run, prepared, folds, judged, without=out),
+        )
         waiting = [one for one in recipes if not is_judged(one, folds)]
         for name, choice in _in_turn(run, prepared, folds, found, waiting):
             try:
                 made = choice()
-                record = _fit(run, prepared, made, decide(run, prepared, folds, made))
+                decided = decide(run, prepared, folds, made)
+                record = _packed(run, prepared, parts, made, decided)
             except (PackageInvalid, ValueError) as error:
                 refused.append(f"{name}: {error}"[:500])
                 continue
@@ -106,15 +112,15 @@ def _late(run: Training, prepared: Prepared, folds: Folds, record: dict[str, Any
     return choices(run, prepared, folds, [judged]).ordered[0]
 
 
-def _fit(run: Training, prepared: Prepared, choice: Choice, decided: Decided) -> dict[str, Any]:
+def _packed(
+    run: Training, prepared: Prepared, parts: Parts, choice: Choice, decided: Decided
+) -> dict[str, Any]:
     """Fit on all fit rows, compile, prove, store. Raises PackageInvalid, ValueError."""
     task = prepared.outcome.task
     fit, holdout = prepared.sides()
-    model = _fitted(run, prepared, fit, choice)
+    model = parts.model(choice)
     served = Corrected(model, decided.calibrator)
-    encoder, engine = (
-        model.compile() if isinstance(model, Blended) else (model.encoder, compile_estimator(model))
-    )
+    encoder, engine = parts.compiled(model)
     answers = prepared.outcome.within(served.answer(holdout.columns))
     package = Package(
         model=run.model,
@@ -151,26 +157,6 @@ def _fit(run: Training, prepared: Prepared, choice: Choice, decided: Decided) ->
         "content_sha256": content_sha256(package),
         "facts": {"candidate": choice.name, **score, "parity": proof.largest},
     }
-
-
-def _fitted(run: Training, prepared: Prepared, fit: Examples, choice: Choice) -> Fitted | Blended:
-    """The parts on all rows that fit, side by side."""
-    training = run.spec.training
-
-    def one(part: dict[str, Any]) -> Fitted:
-        return candidates.fit(
-            part["candidate"],
-            part["params"],
-            prepared.outcome.task,
-            fit,
-            features=prepared.schema.seen,
-            seed=training.seed,
-            balanced=training.class_weight == "balanced",
-        )
-
-    with ThreadPoolExecutor(run.workers) as pool:
-        parts = tuple(pool.map(one, choice.parts))
-    return Blended(parts, choice.weights) if choice.name == BLEND else parts[0]
 
 
 def _proved(
