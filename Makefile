@@ -12,7 +12,7 @@ export PYTHON
 run := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test lint types format lock schema docs bench quality simulate-gate bundles clean
+.PHONY: help setup demo up down test lint types format lock schema docs bench fuzz quality simulate-gate bundles clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' $(MAKEFILE_LIST) | expand -t 15
@@ -45,6 +45,9 @@ types: setup ## mypy, strict
 
 bench: setup ## cold starts, the predictor beside its peers, drop to served, ... (BENCH=predict for one)
 	@for name in $(BENCH); do $(run) tests/bench/$$name.py $(ARGS) || exit 1; done
+
+fuzz: setup ## schemathesis against the predictor, 10,000 requests, minutes (ARGS="--cases 500")
+	@$(run) tests/bench/fuzz.py $(ARGS)
 
 quality: setup ## the shipped specs on real data, about half an hour (MILLRACE_DATA=folder; ARGS=adult_income)
 	@$(run) tests/bench/quality.py $(ARGS)

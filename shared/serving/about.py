@@ -53,9 +53,9 @@ class About:
         return _json({"status": "ready", "models": names, "loaded": loaded})
 
     def ping(self) -> Response:
-        """MLflow's probe, whose body is a line end."""
+        """MLflow's probe, whose body is a line end (and no JSON, which MLflow calls it)."""
         self._lookup.ready()
-        return Response("\n", content_type=JSON)
+        return Response("\n", mimetype="text/plain")
 
     def version(self) -> Response:
         return Response(VERSION, mimetype="text/plain")

@@ -12,9 +12,11 @@ from shared.serving.describing import VERSION
 from shared.serving.features import Feature
 from shared.serving.openapi_parts import COMMON, Json, object_of, ref
 from shared.serving.protocols import mlflow_scoring, open_inference
-from shared.serving.protocols.asked import JSON
+from shared.serving.protocols.asked import JSON, MAX_ID
 from shared.serving.served import ID_FIELD, Served
 
+# Of a text that stands for a number, or for none.
+_NUMBER = r"^\s*([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?)?\s*$"
 _STATUSES = {
     "400": "The body is not what the protocol asks for.",
     "404": "No such model or version.",
@@ -59,7 +61,8 @@ def record_schema(served: Served) -> Json:
     """What one record may be, as JSON Schema. What only a whole row shows is not in it."""
     schema, manifest = served.model.schema, served.manifest
     strict = manifest.coerce == "strict"
-    properties: Json = {item.name: _property(item, strict=strict) for item in schema.inputs}
+    decimal = schema.decimal
+    properties: Json = {item.name: _property(item, strict, decimal) for item in schema.inputs}
     resolver = served.resolver
     for source in resolver.describe() if resolver is not None else []:
         properties.setdefault(
@@ -68,19 +71,20 @@ def record_schema(served: Served) -> Json:
         if "rows" in source["forms"]:
             rows = {"type": "array", "items": {"type": "object"}}
             properties.setdefault(source["name"], {**rows, "description": "rows, aggregated here"})
-    own = {"type": ["string", "integer"], "maxLength": 128, "description": "your name for the row"}
+    own = {"type": ["string", "integer", "null"], "minLength": 1, "maxLength": MAX_ID}
+    own["description"] = "your name for the row"
     properties.setdefault(ID_FIELD, own)
     required = [item.name for item in schema.inputs if item.require.present]
     return {
         "type": "object",
         "properties": properties,
-        **({"required": required} if required else {}),
+        **({"required": required} if required else {"minProperties": 1}),
         "additionalProperties": manifest.unknown_fields != "refuse",
         "examples": [served.model.package.example_record()],
     }
 
 
-def _property(feature: Feature, *, strict: bool) -> Json:
+def _property(feature: Feature, strict: bool, decimal: str) -> Json:
     require, expect = feature.require, feature.expect
     types = {
         "number": ["number"] if strict else ["number", "string"],
@@ -88,6 +92,8 @@ def _property(feature: Feature, *, strict: bool) -> Json:
         "time": ["string", "number"],
     }[feature.kind]
     body: Json = {"type": types if require.present else [*types, "null"]}
+    if feature.kind == "number" and not strict and decimal == ".":
+        body["pattern"] = _NUMBER
     if feature.kind == "number":
         body |= {
             key: value
@@ -151,6 +157,26 @@ def _operations(served: Served, *, unnamed: bool = False) -> dict[str, Json]:
         "/v2/models/{model}": _get(f"v2_model{end}", f"The tensors of {name}", kserve),
         "/v2/models/{model}/ready": _get(f"v2_ready{end}", f"Whether {name} answers", kserve),
         "/v2/models/{model}/infer": _infer(served, f"v2_infer{end}"),
+        **{
+            f"/v2/models/{{model}}/versions/{{version}}{rest}": _of_version(served, operation)
+            for rest, operation in (
+                ("", _get(f"v2_model_version{end}", f"Tensors of a version of {name}", kserve)),
+                ("/ready", _get(f"v2_ready_version{end}", "Whether that version answers", kserve)),
+                ("/infer", _infer(served, f"v2_infer_version{end}")),
+            )
+        },
+    }
+
+
+def _of_version(served: Served, operation: Json) -> Json:
+    """An operation whose address names a version, too."""
+    beside = served.beside.served if served.beside else None
+    versions = [item.model.version for item in (served, beside) if item is not None]
+    schema = {"type": "string", "enum": versions}
+    named = {"name": "version", "in": "path", "required": True, "schema": schema}
+    return {
+        method: {**about, "parameters": [*about.get("parameters", ()), named]}
+        for method, about in operation.items()
     }
 
 
@@ -212,8 +238,8 @@ def _post(name: str, title: str, tag: str, *, asked: Json, answer: Json, error: 
         "name": "X-Prediction-Id",
         "in": "header",
         "required": False,
-        "schema": {"type": "string", "maxLength": 100},
-        "description": "your name for the request",
+        "schema": {"type": "string", "maxLength": MAX_ID},
+        "description": "your name for the request; with a row's number it has 128 characters",
     }
     return {
         "post": {
@@ -253,8 +279,8 @@ _ABOUT = {
     "/healthz": _get("healthz", "Whether the process lives", "About"),
     "/ready": _get("ready", "Whether it can answer", "About"),
     "/metrics": _get("metrics", "Counters and histograms", "About", "text/plain"),
-    "/ping": _get("ping", "MLflow's probe", "MLflow"),
-    "/health": _get("health", "MLflow's probe", "MLflow"),
+    "/ping": _get("ping", "MLflow's probe", "MLflow", "text/plain"),
+    "/health": _get("health", "MLflow's probe", "MLflow", "text/plain"),
     "/version": _get("version", "The version of this software", "MLflow", "text/plain"),
     "/v2": _get("v2_server", "The server", "Open Inference Protocol"),
     "/v2/health/live": _get("v2_live", "Whether it lives", "Open Inference Protocol"),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from shared.serving.protocols.asked import MAX_RECORDS
+from shared.serving.protocols.open_inference import DATATYPES, OUTPUTS
+
 Json = dict[str, Any]
 
 
@@ -15,6 +18,10 @@ def object_of(properties: Json, *required: str) -> Json:
     return {"type": "object", "properties": properties, "required": list(required)}
 
 
+def _rows(items: Json) -> Json:
+    return {"type": "array", "items": items, "minItems": 1}
+
+
 _TEXT = {"type": "string"}
 _OURS = object_of(
     {"code": _TEXT, "message": _TEXT, "problems": {"type": "array"}}, "code", "message"
@@ -22,10 +29,15 @@ _OURS = object_of(
 _TENSOR = object_of(
     {
         "name": _TEXT,
-        "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}, "maxItems": 2},
-        "datatype": {"enum": ["FP64", "FP32", "INT64", "INT32", "BOOL", "BYTES"]},
+        "shape": {
+            "type": "array",
+            "items": {"type": "integer", "minimum": 1, "maximum": MAX_RECORDS},
+            "minItems": 1,
+            "maxItems": 2,
+        },
+        "datatype": {"enum": DATATYPES},
         "data": {"type": "array"},
-        "parameters": {"type": "object"},
+        "parameters": {"type": ["object", "null"]},
     },
     "name",
     "shape",
@@ -45,19 +57,36 @@ COMMON = {
     "Invocation": {
         "type": "object",
         "properties": {
-            "dataframe_split": object_of({"columns": {"type": "array"}, "data": {"type": "array"}}),
-            "dataframe_records": {"type": "array", "items": {"type": "object"}},
-            "instances": {"type": "array"},
-            "inputs": {"type": ["array", "object"]},
+            "dataframe_split": object_of(
+                {
+                    "columns": {
+                        "type": ["array", "null"],
+                        "items": _TEXT,
+                        "uniqueItems": True,
+                    },
+                    "data": _rows({"type": "array"}),
+                },
+                "data",
+            ),
+            "dataframe_records": _rows({"type": "object"}),
+            "instances": _rows({"type": ["object", "array"]}),
+            "inputs": {"anyOf": [_rows({"type": ["object", "array"]}), {"type": "object"}]},
             "params": ref("Parameters"),
         },
+        "oneOf": [
+            {"required": [form]}
+            for form in ("dataframe_split", "dataframe_records", "instances", "inputs")
+        ],
     },
     "InferenceRequest": object_of(
         {
-            "id": _TEXT,
+            "id": {"type": ["string", "null"]},
             "inputs": {"type": "array", "items": ref("Tensor"), "minItems": 1},
-            "outputs": {"type": "array", "items": object_of({"name": _TEXT}, "name")},
-            "parameters": {"type": "object"},
+            "outputs": {
+                "type": ["array", "null"],
+                "items": object_of({"name": {"enum": OUTPUTS}}, "name"),
+            },
+            "parameters": {"type": ["object", "null"]},
         },
         "inputs",
     ),

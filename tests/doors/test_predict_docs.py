@@ -95,13 +95,15 @@ def test_every_example_is_answered_as_promised(world: World, path: str) -> None:
                 data = example if isinstance(example, str) else json.dumps(example)
                 if not isinstance(example, str):
                     validator(content["schema"], whole).validate(example)
-                response = world.client.post(route, data=data.encode(), content_type=content_type)
+                where = route.replace("{version}", "v1")
+                response = world.client.post(where, data=data.encode(), content_type=content_type)
                 assert response.status_code == 200, (route, response.get_data(as_text=True))
                 answer = operation["responses"]["200"]["content"][JSON]["schema"]
                 validator(answer, whole).validate(response.get_json())
                 asked += 1
             if method == "get":
-                assert world.client.get(route).status_code == 200, route
+                where = route.replace("{version}", "v1")
+                assert world.client.get(where).status_code == 200, where
     assert asked >= 4
 
 

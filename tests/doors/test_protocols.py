@@ -495,3 +495,21 @@ def test_only_some_of_an_answer(world: World, expected: Any) -> None:
     assert [line["prediction_id"] for line in world.log_lines()] == ["mine-0", "mine-1"]
     status, answer = world.ask({**body, "parameters": {"output": "all"}})
     assert (status, answer["error"]["code"]) == (400, "unknown_output")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/predict", RECORD),
+        ("/invocations", {"inputs": [RECORD]}),
+        (V2, {"inputs": [{"name": "age", "shape": [1], "datatype": "INT64", "data": [39]}]}),
+    ],
+)
+def test_a_name_for_the_request_is_empty_or_short(world: World, path: str, body: Any) -> None:
+    """An empty header is none; one that no id may be is refused, also where rows bring their
+    own."""
+    assert world.client.post(path, json=body, headers={"X-Prediction-Id": ""}).status_code == 200
+    body = {**body, "id": "mine"} if path == V2 else body
+    found = world.client.post(path, json=body, headers={"X-Prediction-Id": "x" * 129})
+    assert found.status_code == 400
+    assert "129 characters" in found.get_data(as_text=True)

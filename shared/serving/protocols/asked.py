@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 JSON = "application/json"
 # A body of empty records alone would take gigabytes to complain about.
 MAX_RECORDS = 100_000
-ID_HEADER = "HTTP_X_PREDICTION_ID"
+MAX_ID = 128  # characters of a name for a row or a request
+_ID_HEADER = "HTTP_X_PREDICTION_ID"
 
 # Of a request, by their names in WSGI: CONTENT_TYPE, HTTP_X_PREDICTION_ID, ...
 Headers = Mapping[str, Any]
@@ -74,6 +75,17 @@ class Protocol(Structure):
     def write(self, answer: Answer, asked: Asked, model: LoadedModel) -> Written: ...
 
     def refuse(self, refusal: Refusal) -> dict[str, Any]: ...
+
+
+def request_id(headers: Headers) -> str | None:
+    """The caller's name for the request; an empty header is none. Raises Refusal."""
+    name: str | None = headers.get(_ID_HEADER)
+    if name is None:  # the common case
+        return None
+    if len(name) > MAX_ID:
+        message = f"X-Prediction-Id has {len(name)} characters, at most {MAX_ID} are taken"
+        raise Refusal(400, "malformed_request", message)
+    return name or None
 
 
 def mimetype_of(headers: Headers) -> str:

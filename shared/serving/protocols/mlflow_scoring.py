@@ -16,7 +16,6 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from shared.serving.protocols.asked import (
-    ID_HEADER,
     Asked,
     Headers,
     Output,
@@ -28,6 +27,7 @@ from shared.serving.protocols.asked import (
     json_of,
     mimetype_of,
     output_of,
+    request_id,
 )
 from shared.serving.protocols.outputs import headers_of, values_of
 
@@ -51,7 +51,7 @@ _CODES = {
 
 def read(body: bytes, headers: Headers, model: LoadedModel) -> Asked:
     schema = model.schema
-    given = headers.get(ID_HEADER)
+    given = request_id(headers)
     if mimetype_of(headers) == CSV:
         check_encoding(headers)
         return Asked(_csv(body, headers, schema), "label", given)

@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shared.serving.protocols.asked import (
-    ID_HEADER,
     Asked,
     Headers,
     Refusal,
@@ -19,6 +18,7 @@ from shared.serving.protocols.asked import (
     checked_records,
     json_of,
     output_of,
+    request_id,
 )
 from shared.serving.protocols.outputs import headers_of, values_of
 
@@ -33,12 +33,12 @@ _EXPECTED = 'send a record, a non-empty list of records, or {"instances": [...]}
 def read(body: bytes, headers: Headers, model: LoadedModel) -> Asked:
     found = json_of(body, headers)
     if not isinstance(found, dict):
-        return Asked(checked_records(found, _EXPECTED), "full", headers.get(ID_HEADER))
+        return Asked(checked_records(found, _EXPECTED), "full", request_id(headers))
     instances = found.get("instances")
     if not isinstance(instances, list):  # a feature may have that name
-        return Asked([found], "full", headers.get(ID_HEADER))
+        return Asked([found], "full", request_id(headers))
     records = checked_records(instances, _EXPECTED)
-    return Asked(records, output_of(found.get("parameters"), model), headers.get(ID_HEADER))
+    return Asked(records, output_of(found.get("parameters"), model), request_id(headers))
 
 
 def write(answer: Answer, asked: Asked, model: LoadedModel) -> Written:  # noqa: ARG001 - as all do

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 from shared.errors import InvalidInstances
 from shared.serving.problems import Problem, problem_of
 from shared.serving.protocols.asked import (
-    ID_HEADER,
     Asked,
     Headers,
     Refusal,
     Written,
     check_count,
     json_of,
+    request_id,
 )
 from shared.serving.protocols.outputs import shares_of
 
@@ -44,6 +44,8 @@ _TYPES: dict[str, frozenset[type]] = {
     **{f"{sign}INT{bits}": _INTEGERS for sign in ("", "U") for bits in (8, 16, 32, 64)},
     **{f"FP{bits}": _NUMBERS for bits in (16, 32, 64)},
 }
+DATATYPES = sorted(_TYPES)
+OUTPUTS = ["score", "label", "probabilities", "prediction_id", "model_version"]
 _BINARY = "tensors in binary are not read or written here; leave them in the JSON as data"
 
 
@@ -51,6 +53,7 @@ def read(body: bytes, headers: Headers, model: LoadedModel) -> Asked:
     octets = headers.get("CONTENT_TYPE", "").startswith("application/octet-stream")
     if octets or "HTTP_INFERENCE_HEADER_CONTENT_LENGTH" in headers:
         raise Refusal(415, "binary_tensors", _BINARY)
+    given = request_id(headers)
     found = json_of(body, headers, unnamed=True)
     if not isinstance(found, dict):
         raise _malformed('the body must be an object with "inputs"')
@@ -70,7 +73,7 @@ def read(body: bytes, headers: Headers, model: LoadedModel) -> Asked:
         dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
     ]
     wanted = _outputs(found.get("outputs"), model)
-    return Asked(records, "full", name or headers.get(ID_HEADER), wanted)
+    return Asked(records, "full", name or given, wanted)
 
 
 def write(answer: Answer, asked: Asked, model: LoadedModel) -> Written:
