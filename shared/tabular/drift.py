@@ -2,8 +2,9 @@
 
 A column drifted when its bias-corrected PSI reaches the threshold (minimum effect) *and* its
 p-value survives Benjamini-Hochberg over all columns (false discoveries). The window drifted when
-enough columns did, when the predictions did, or when one column went far. Persistence over windows
-is the business of `shared.tabular.alarms`.
+enough columns did, when the predictions did, or when one column went far. What is derived of other
+columns counts among them only where it drifted and none of these did: ten copies of one column are
+one witness. Persistence over windows is the business of `shared.tabular.alarms`.
 
 Pure; numpy, and scipy where p-values are made. Bins are those of the reference profile.
 """
@@ -93,7 +94,10 @@ def judge_drift(
         answers.append(same("label", expected["label"], labels))
     judged = _control([*compared, *answers])
     features, predictions = judged[: len(compared)], judged[len(compared) :]
-    return _verdict(rows, features, predictions, threshold, drift_share)
+    made_of = reference.get("made_of", {})
+    return _verdict(
+        rows, features, predictions, threshold, drift_share=drift_share, made_of=made_of
+    )
 
 
 def compare(
@@ -234,17 +238,26 @@ def _verdict(
     features: list[ColumnDrift],
     predictions: list[ColumnDrift],
     threshold: float,
+    *,
     drift_share: float,
+    made_of: Mapping[str, Sequence[str]],
 ) -> Drift:
     features = sorted(features, key=lambda item: -(item.value or 0.0))
     judged = [item for item in features if item.value is not None]
     drifted = [item for item in judged if item.drifted]
     far = [item for item in drifted if (item.value or 0.0) >= FAR * threshold]
     answers = [item for item in predictions if item.drifted]
-    share = len(drifted) / len(judged) if judged else 0.0
+    names = {item.column for item in drifted}
+    counted = [
+        item
+        for item in judged
+        if item.column not in made_of or (item.drifted and names.isdisjoint(made_of[item.column]))
+    ]
+    moved = sum(item.drifted for item in counted)
+    share = moved / len(counted) if counted else 0.0
     reasons = []
-    if drifted and share >= drift_share:
-        reasons.append(f"{len(drifted)} of {len(judged)} columns drifted ({share:.0%})")
+    if moved and share >= drift_share:
+        reasons.append(f"{moved} of {len(counted)} columns drifted ({share:.0%})")
     elif far:
         reasons.append(f"{far[0].column} went far (PSI {far[0].value:.3g})")
     if answers:
@@ -258,5 +271,5 @@ def _verdict(
     if not any(item.value is not None for item in [*features, *predictions]):
         sentence = f"no column has enough values in {rows} rows to tell drift"
         return Drift("insufficient_data", rows, 0.0, tuple(features), tuple(predictions), sentence)
-    sentence = f"{len(drifted)} of {len(judged)} columns drifted ({drift_share:.0%} needed)"
+    sentence = f"{moved} of {len(counted)} columns drifted ({drift_share:.0%} needed)"
     return Drift("stable", rows, share, tuple(features), tuple(predictions), sentence)

@@ -46,6 +46,7 @@ def build_reference(
     metrics: Mapping[str, float],
     positive: str | None = None,
     seed: int = 0,
+    made_of: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
     """Everything monitoring needs to know about a version, as plain JSON (no NaN).
 
@@ -57,6 +58,7 @@ def build_reference(
         targets: True labels (texts as the data spells them) or values of the same rows, [n].
         metrics: Holdout metrics by name, on the same rows.
         positive: Binary only: the label whose probability `scores` are.
+        made_of: Features that are derived of others, with those.
 
     Raises ValueError for lengths that differ or a binary task without `positive`.
     """
@@ -81,6 +83,7 @@ def build_reference(
             feature.name: profile(columns[feature.name], feature.kind, feature.expect)
             for feature in features
         },
+        **({"made_of": {name: list(of) for name, of in made_of.items()}} if made_of else {}),
         "prediction": {
             "rows": len(score),
             "score": number_profile(score),

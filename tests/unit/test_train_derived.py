@@ -103,6 +103,13 @@ def test_what_is_asked_is_said_everywhere(trained: World, model: LoadedModel) ->
     assert drops["homes"] > 0
 
 
+def test_monitoring_knows_what_is_a_copy(trained: World) -> None:
+    """Of what the model sees itself; what is made of other columns says something of its own."""
+    reference = trained.document(paths.dataset(MODEL, RUN, "reference.json"))
+    assert reference["made_of"] == {"size": ["rooms"]}
+    assert set(reference["columns"]) == {"rooms", "city", *DERIVE}
+
+
 def test_a_bad_cell_of_what_is_derived_of_quarantines_its_row() -> None:
     """As one of a feature does, also where the column is excluded: the row cannot be answered."""
     world = World(spec(max_bad_rows=0.1))

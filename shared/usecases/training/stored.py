@@ -12,6 +12,8 @@ from shared import documents, paths
 from shared.documents import timestamp
 from shared.reporting.card import Card, figures_of, html_card, markdown_card
 from shared.reporting.data_card import html_data_card, markdown_data_card
+from shared.rules.expressions import parse_value
+from shared.serving.columns import Schema
 from shared.serving.package import LoadedModel
 from shared.tabular import metrics
 from shared.tabular.importances import permutation_importances
@@ -52,6 +54,7 @@ def describe(
         task=model.task,
         metrics=measured,
         positive=labels[1] if model.task == "binary" else None,
+        made_of=_made_of(prepared.schema),
     )
     important = permutation_importances(
         # A column of the file matters by what is derived of it, too.
@@ -91,6 +94,13 @@ def describe(
         "plots": drawn,
         "facts": facts,
     }
+
+
+def _made_of(schema: Schema) -> dict[str, tuple[str, ...]]:
+    """The derived columns that are made of features alone, with those."""
+    names = {feature.name for feature in schema.features}
+    found = {name: parse_value(text).columns for name, text in schema.derive}
+    return {name: tuple(columns) for name, columns in found.items() if names.issuperset(columns)}
 
 
 def _canonical(labels: list[str] | None, prepared: Prepared) -> list[str] | None:

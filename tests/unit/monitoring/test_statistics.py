@@ -136,6 +136,31 @@ def test_a_shift_of_several_columns_is_found_by_their_share() -> None:
     assert "4 of 12 columns drifted" in drift.sentence
 
 
+def test_copies_of_a_column_are_one_witness() -> None:
+    """What is derived of a column that drifted counts no second time, and what did not drift does
+    not thin the others out; what drifted though none of its columns did counts. References that do
+    not say what is derived are read as before."""
+    rng = np.random.default_rng(4)
+    derived = {f"n{number}": ["n0"] for number in range(1, 6)}
+    reference = reference_of(draw_rows(rng, 5000), rng, made_of=derived)
+
+    def moved(*numbers: int) -> Drift:
+        columns = draw_rows(rng, 3000)
+        for number in numbers:
+            columns[f"n{number}"] = columns[f"n{number}"] + 0.36
+        return judged(reference, columns, rng)
+
+    assert moved().sentence.startswith("0 of 7 columns drifted")
+    copies = moved(*range(6))
+    assert copies.verdict == "stable"
+    assert copies.share == pytest.approx(1 / 7)
+    assert sum(item.drifted for item in copies.columns) == 6
+    assert moved(1).sentence.startswith("1 of 8 columns drifted")
+    assert moved(1, 2, 3).sentence.startswith("3 of 10 columns drifted (30%)")
+    del reference["made_of"]
+    assert moved(*range(6)).verdict == "drifted"
+
+
 def test_predictions_that_moved_alone_are_drift() -> None:
     """The inputs look the same, the scores do not."""
     rng = np.random.default_rng(4)
