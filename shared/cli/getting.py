@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
 
-from shared import paths
+from shared import documents, paths
 from shared.cli import contexts
 from shared.cli.console import say, shown_command
 from shared.cli.contexts import Context
@@ -17,6 +19,7 @@ from shared.ports import Bucket, ObjectInfo
 
 ADDRESS = re.compile(r"gs://([^/]+)/(.+?)(?:#(\d+))?")
 CHUNK_BYTES = 1 << 20
+PARQUET = "predictions.parquet"
 SHOWN = 10
 
 
@@ -40,6 +43,11 @@ def get(context_name: str, name: str, output: str | None, force: bool) -> None:
                 click.echo(chunk, nl=False)
         return
     base = found.rpartition("/")[2]
+    if is_parts(found) and not (output or "").endswith(".json"):
+        target = Path(output or PARQUET)
+        target = target / PARQUET if target.is_dir() else target
+        bring_parquet(bucket, found, target, force=force)
+        return
     target = Path(output or base)
     if target.is_dir():
         target = target / base
@@ -51,18 +59,50 @@ def bring(
 ) -> ObjectInfo:
     """Write an object to a file, whole or not at all, and say so. Raises ClickException when one
     is there that nobody wants overwritten, or it cannot be written."""
+    with whole(target, force=force) as part:
+        info = bucket.download(name, part, generation=generation)
+    say(f"{target}: {info.size_bytes:,} bytes of gs://{bucket.name}/{name}", err=True)
+    return info
+
+
+@contextmanager
+def whole(target: Path, *, force: bool) -> Iterator[Path]:
+    """A file to write that becomes the target once it is complete. Raises as `bring`."""
     if target.exists() and not force:
         raise click.ClickException(f"{target} exists; name another with -o, or give --force")
     part = target.with_name(f"{target.name}.part")
     try:
-        info = bucket.download(name, part, generation=generation)
+        yield part
         part.replace(target)
     except OSError as error:
         raise click.ClickException(f"{target} cannot be written: {error.strerror}") from error
     finally:
         part.unlink(missing_ok=True)
-    say(f"{target}: {info.size_bytes:,} bytes of gs://{bucket.name}/{name}", err=True)
-    return info
+
+
+def is_parts(name: str) -> bool:
+    """Whether an object only names the Parquet files of a scored file."""
+    return name.startswith("predictions/") and name.endswith("/predictions.json")
+
+
+def bring_parquet(bucket: Bucket, name: str, target: Path, *, force: bool) -> None:
+    """The Parquet files of a scored file as one. Raises as `bring`."""
+    from pyarrow import parquet  # few commands need it
+
+    parts = documents.require(bucket, name)["parts"]
+    with whole(target, force=force) as into, ExitStack() as stack:
+        writer = None
+        piece = into.with_name(f"{into.name}.piece")
+        stack.callback(piece.unlink, missing_ok=True)
+        for part in parts:
+            bucket.download(part["object"], piece)
+            file = stack.enter_context(parquet.ParquetFile(piece))
+            if writer is None:
+                writer = stack.enter_context(parquet.ParquetWriter(into, file.schema_arrow))
+            for group in range(file.num_row_groups):
+                writer.write_table(file.read_row_group(group))
+    rows = sum(part["rows"] for part in parts)
+    say(f"{target}: {rows:,} rows of {len(parts)} parts, gs://{bucket.name}/{name}", err=True)
 
 
 def find_object(context: Context, text: str) -> tuple[Bucket, str, int | None]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -17,9 +15,6 @@ from shared.events import parse_time
 from shared.labelled import labels_of
 from shared.ports import Bucket
 from shared.predicted import DAY, BatchRun, days_told, find_line, logged_days
-from shared.runs import read_request
-from shared.spec.registry import read_generation
-from shared.tabular.answers import answer_names
 
 RECENT_DAYS = 7
 
@@ -109,20 +104,13 @@ def happened(
 
 def _row(model: str, run: BatchRun, prediction_id: str, lake: Bucket) -> dict[str, dict[str, Any]]:
     """The row of a scored file with this id: the input's cells, and the answers behind them."""
-    request = read_request(model, run.run_id, lake=lake)
-    task = read_generation(model, request.spec_generation, lake=lake).task
-    answers = answer_names(task)
-    at = answers.index("prediction_id") - len(answers)
-    csv.field_size_limit(2**31 - 1)
+    from shared.usecases.scored_rows import find_row  # pyarrow, which few commands need
+
     try:
-        with lake.open_reader(run.object) as stream:
-            reader = csv.reader(io.TextIOWrapper(stream, encoding="utf-8", newline=""))
-            header = next(reader)
-            for row in reader:
-                if row[at] == prediction_id:
-                    cells = zip(header[: -len(answers)], row[: -len(answers)], strict=True)
-                    said = zip(answers, row[-len(answers) :], strict=True)
-                    return {"asked": dict(cells), "answer": dict(said)}
+        found = find_row(model, run, prediction_id, lake=lake)
     except ObjectNotFound:
-        pass  # the file was deleted; which version answered, and when, is known all the same
-    return {"asked": {}, "answer": {}}
+        found = (
+            None  # the file was deleted; which version answered, and when, is known all the same
+        )
+    asked, answer = found or ({}, {})
+    return {"asked": asked, "answer": answer}

@@ -140,11 +140,9 @@ def _to_mend(model: str, run_id: str, lake: Bucket, context_name: str) -> list[s
 def main_result(model: str, run_id: str, lake: Bucket) -> str | None:
     """The object a person wants first of a run: predictions, a version's card, the rows or the
     reason of a refusal."""
-    firsts = (
-        paths.predictions(model, run_id, "predictions.csv"),
-        paths.version(model, run_id, "card.html"),
-    )
-    for name in firsts:
+    endings = ("csv", "jsonl", "json")  # json: of Parquet files
+    scored = (paths.predictions(model, run_id, f"predictions.{ending}") for ending in endings)
+    for name in (*scored, paths.version(model, run_id, "card.html")):
         if next(iter(lake.list(name)), None) is not None:
             return name
     first = paths.quarantine(model, run_id, "rows.csv")  # before those of joined sources

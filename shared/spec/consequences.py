@@ -16,6 +16,7 @@ _PARTS = {
     "promotion": "promotion: the next decision goes by it, also about a version that trains now; "
     "open questions stay open.",
     "serving": "serving: comes with the next promotion; the champion goes on as it is.",
+    "scoring": "scoring: the next file to be scored comes back in that form.",
     "monitoring": "monitoring: windows are judged by it from now on; earlier verdicts stay.",
     "retrain": "retrain: the next alert is decided by it.",
     "size": "size: the next run gets machines of that size.",

@@ -17,6 +17,7 @@ from shared.serving.cells import CellRules
 from shared.serving.sources.aggregates import literal_as_of, parse_all
 from shared.spec.guarding import guarding_problems
 from shared.spec.parts import Column, Expect, JoinedSource, Source
+from shared.spec.scoring import scoring_problems
 from shared.spec.search import search_problems
 from shared.spec.serving import serving_problems
 
@@ -32,6 +33,10 @@ _RESERVED = {  # a source's name is the role of its files, and a field of a reco
     "prediction_id": "a caller's own name of a prediction",
 }
 _DAY = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*")
+
+
+# What the parts of a spec that have a module of their own say about it.
+_PARTS = (guarding_problems, serving_problems, scoring_problems)
 
 
 class Problem(NamedTuple):
@@ -59,7 +64,7 @@ def problems(spec: Spec) -> list[Problem]:
         *_rules(spec),
         *_made(spec),
         *_training(spec),
-        *(Problem(*found) for found in (*guarding_problems(spec), *serving_problems(spec))),
+        *(Problem(*found) for part in _PARTS for found in part(spec)),
     ]
 
 

@@ -28,6 +28,7 @@ from shared.spec.parts import (
     Target,
     Training,
 )
+from shared.spec.scoring import Scoring
 from shared.spec.serving import Serving
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "RegisteredSpec",
     "Require",
     "Retrain",
+    "Scoring",
     "Serving",
     "Source",
     "Spec",
@@ -78,6 +80,7 @@ class Spec(Part):
     training: Training = Training()
     promotion: Promotion = Promotion()
     serving: Serving = Serving()
+    scoring: Scoring = Scoring()
     monitoring: Monitoring = Monitoring()
     retrain: Retrain = Retrain()
     size: Literal["s", "m", "l"] = "s"
@@ -109,6 +112,11 @@ class Spec(Part):
         training = self.training
         key = self.sources[self.primary].key if self.primary else None
         return training.group_column or (key if training.split == "random" else None)
+
+    @property
+    def key(self) -> str | None:
+        """The column that names a row: the key of a model of several sources, else the group."""
+        return self.sources[self.primary].key if self.primary else self.training.group_column
 
     @property
     def main_source(self) -> Source:

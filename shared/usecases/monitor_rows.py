@@ -1,6 +1,6 @@
 """The predictions of a window, per version, with the labels that count by now.
 
-batch: predictions.csv of the scoring runs that finished in the window
+batch: the scored files of the runs that finished in the window
 online: lines of the inference log whose time is in the window
 """
 
@@ -24,12 +24,8 @@ from shared.labelled import (
 from shared.ports import Bucket, ObjectInfo
 from shared.predicted import BatchRun, batch_runs, online_lines
 from shared.serving.columns import Schema
-from shared.spec.model import Source
-from shared.tabular.answers import answer_names, input_position
-from shared.tabular.reading.records import read_records
 from shared.tabular.window import Gathering, WindowRows
-
-WRITTEN = Source(strip=False)
+from shared.usecases.scored_rows import scored_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +139,7 @@ def read_window(
     a version that was never stored."""
     gathering = _Gatherings(window.model, truths_of(labels, runs, lake=lake), lake)
     for run in runs:
-        _read_run(run, gathering, lake)
+        _read_run(window.model, run, gathering, lake)
     if window.channel == "online":
         lines = online_lines(window.model, window.start, window.end, lake=lake)
         for line in lines:
@@ -195,19 +191,18 @@ def version_facts(model: str, version: str, *, lake: Bucket) -> VersionFacts:
     )
 
 
-def _read_run(run: BatchRun, gathering: _Gatherings, lake: Bucket) -> None:
-    """predictions.csv as the score job writes it: UTF-8, commas, the input's columns, answers."""
+def _read_run(model: str, run: BatchRun, gathering: _Gatherings, lake: Bucket) -> None:
     facts, rows = gathering.of(run.version)
-    answers = answer_names(facts.task)
-    with lake.open_reader(run.object) as stream:
-        records = read_records(stream, WRITTEN)
-        header = next(records)
-        features = [input_position(name, header, facts.task) for name in facts.schema.names]
-        for row in records:
-            answer = dict(zip(answers, row[-len(answers) :], strict=True))
-            rows.add(
-                answer["prediction_id"],
-                ["" if position is None else row[position] for position in features],
-                None if answer["error"] else float(answer["score"]),
-                answer.get("label"),
-            )
+    for block in scored_rows(model, run, facts.schema.names, lake=lake):
+        answers = {name: column.to_pylist() for name, column in block.answers.items()}
+        count = len(answers["prediction_id"])
+        cells = zip(*(column.to_pylist() for column in block.cells), strict=True)
+        for prediction_id, values, score, label, error in zip(
+            answers["prediction_id"],
+            cells,
+            answers["score"],
+            answers.get("label", [None] * count),
+            answers["error"],
+            strict=True,
+        ):
+            rows.add(prediction_id, values, None if error else float(score), label)

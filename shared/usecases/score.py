@@ -1,50 +1,32 @@
-"""Score a file in batch: the original columns come back, in order, with what the champion says.
+"""Score a file in batch: its columns come back, in order, with what the champion says.
 
-    input --sheet--> blocks --champion--> predictions.csv (in parts) -> summary.json -> latest.json
-                                                                                     -> outcome
+    input --> parts (create-only) --> predictions.csv --> summary.json --> latest.json
+                                                                       --> outcome
 
 Rows out are rows in: a record that cannot be scored keeps its place and gets an `error`. Each step
 is create-only or moves forward, so a retry after a crash between any two of them ends the same.
-The scored file is UTF-8, comma separated, with a header, however the input was written.
+The scored file is UTF-8, comma separated, with a header, however the input was written, or what
+`scoring.output` of the spec says.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from shared import documents, paths, runs
-from shared.errors import AliasMoved, NotServed, PreconditionFailed, Rejected
+from shared.errors import AliasMoved, NotServed, PreconditionFailed, Rejected, Retryable
 from shared.events import ScoringCompleted, parse_time
-from shared.files import guards
-from shared.files.headers import Served, Wanted, check_columns, scored_columns, scored_layouts
-from shared.parts import Parts
 from shared.ports import Bucket, Clock, Publisher
 from shared.runs import RunRequest
-from shared.served import learned_by
-from shared.serving.package import LoadedModel, load
-from shared.spec.model import Spec
-from shared.spec.registry import read_generation
-from shared.tabular.answers import written_names
-from shared.tabular.reading.records import record_writer
-from shared.tabular.reading.sheets import Block, Sheet, open_input
+from shared.usecases.scoring.in_order import score_in_order
+from shared.usecases.scoring.inputs import Scoring, load_version
+from shared.usecases.scoring.parts import Part, Parts
+
+__all__ = ["BLOCK_ROWS", "load_version", "score_file"]
 
 BLOCK_ROWS = 20_000
-_FILE, _SUMMARY = "predictions.csv", "summary.json"
-_TEXT = "text/csv; charset=utf-8"
+_SUMMARY = "summary.json"
 _SWAPS = 5
-
-
-@dataclass(slots=True)
-class _Rows:
-    """Rows of a block in file order, by column, and by position why one cannot be scored."""
-
-    columns: list[list[str]]
-    record: list[int]
-    errors: dict[int, str] = field(default_factory=dict)
 
 
 def score_file(
@@ -65,21 +47,27 @@ def score_file(
     version = runs.read_launch(model, run_id, lake=lake)["champion"]
     if version is None:
         raise NotServed(f"{model} has no champion; launch should have let {run_id} wait")
-    summary = documents.read(lake, paths.predictions(model, run_id, _SUMMARY)).body
-    if not summary:
-        started = documents.timestamp(clock.now())
-        rows, errors = _score(request, version, lake=lake, threads=threads, block_rows=block_rows)
-        summary = {
-            "run_id": run_id,
-            "version": version,
-            "rows": rows,
-            "errors": errors,
-            "started": started,
-            "finished": documents.timestamp(clock.now()),
-            "channel": "batch",
-            "object": paths.predictions(model, run_id, _FILE),
-        }
-        documents.create(lake, paths.predictions(model, run_id, _SUMMARY), summary)
+    name = paths.predictions(model, run_id, _SUMMARY)
+
+    def now() -> str:
+        return documents.timestamp(clock.now())
+
+    if not documents.read(lake, name).exists:
+        started = now()
+        scoring = Scoring.of(request, version, lake=lake, threads=threads, block_rows=block_rows)
+        parts = Parts(lake, model, run_id, scoring.spec.scoring.output)
+        try:
+            found = score_in_order(scoring, parts)
+        except Rejected:
+            parts.discard(all_of_them=True)
+            raise
+        if found is None:
+            raise Retryable(f"parts of {parts.target} were taken away")
+        parts.join(found)
+        body = _summary(request, version, parts, found, times=(started, now()))
+        documents.create(lake, name, body)
+    summary = documents.require(lake, name)
+    Parts(lake, model, run_id, summary.get("format", "csv")).discard()
     _point_latest(model, summary, lake)
     event = ScoringCompleted(
         model=model,
@@ -93,147 +81,20 @@ def score_file(
     return event
 
 
-def _score(
-    request: RunRequest, version: str, *, lake: Bucket, threads: int, block_rows: int
-) -> tuple[int, int]:
-    """Write predictions.csv once; rows and errors come back."""
-    spec = read_generation(request.model, request.spec_generation, lake=lake)
-    served = learned_by(request.model, version, lake=lake)
-    champion = load_version(request.model, version, lake=lake, threads=threads)
-    parts = Parts(
-        lake,
-        paths.predictions(request.model, request.run_id, _FILE),
-        paths.predictions(request.model, request.run_id, "parts/"),
-        content_type=_TEXT,
-        if_generation=0,
-    )
-    try:
-        with _open_sheet(
-            request, spec, served, champion, lake=lake, block_rows=block_rows
-        ) as sheet:
-            _check_names(sheet, spec, served, champion)
-            counts = _write(parts, sheet, champion, request.run_id)
-    except Rejected:
-        parts.discard()
-        raise
-    # There already: an attempt that died after this wrote the same bytes.
-    with suppress(PreconditionFailed):
-        parts.close()
-    parts.discard()
-    return counts
-
-
-@contextmanager
-def _open_sheet(
-    request: RunRequest,
-    spec: Spec,
-    served: Served | None,
-    champion: LoadedModel,
-    *,
-    lake: Bucket,
-    block_rows: int,
-) -> Iterator[Sheet]:
-    """The rows to score, of one file or joined. Raises Rejected for what can never be scored."""
-    if spec.sources or champion.package.sources:
-        from shared.usecases.scoring_join import open_batch
-
-        with open_batch(
-            request, spec, served, champion, lake=lake, block_rows=block_rows
-        ) as joined:
-            yield joined
-        return
-    (ref,) = request.inputs
-    head = lake.read(ref.object, generation=ref.generation, end=guards.HEAD_BYTES).data
-    guards.check_head(head, ref.size_bytes, spec, "score", name=ref.object, served=served)
-    names = scored_layouts(spec, served)
-    expected = scored_columns(spec, served).expected
-    with open_input(
-        lake, ref, spec.source, names=names, expected=expected, block_rows=block_rows
-    ) as sheet:
-        yield sheet
-
-
-def load_version(model: str, version: str, *, lake: Bucket, threads: int = 1) -> LoadedModel:
-    """A stored version, ready to answer, whatever the manifest says now. Raises ObjectNotFound,
-    PackageInvalid."""
-    about = documents.require(lake, paths.version(model, version, "version.json"))
-
-    def read(name: str) -> bytes:
-        return lake.read(paths.package(model, version, name)).data
-
-    return load(read, about["package"]["files"], threads=threads)
-
-
-def _check_names(sheet: Sheet, spec: Spec, served: Served | None, champion: LoadedModel) -> None:
-    """The package has the last word on what it needs. Raises HeaderMismatch."""
-    known = scored_columns(spec, served).known if sheet.source.format == "csv" else None
-    by = str(served or f"version {champion.version}, which serves")
-    check_columns(sheet.names, Wanted(tuple(champion.schema.names), known, by), strict=True)
-
-
-def _write(parts: Parts, sheet: Sheet, champion: LoadedModel, run_id: str) -> tuple[int, int]:
-    """The scored file; rows and errors come back. Raises EmptyFile, UnreadableText."""
-    rows = errors = 0
-    parts.write(_csv([written_names(sheet.names, champion.task)]))
-    for block in sheet.blocks:
-        found = _rows(block, sheet.names)
-        parts.write(_csv(_answers(found, sheet.names, champion, run_id)))
-        rows += len(found.record)
-        errors += len(found.errors)
-    return rows, errors
-
-
-def _csv(rows: Iterable[Sequence[Any]]) -> bytes:
-    text = io.StringIO(newline="")
-    record_writer(text).writerows(rows)
-    return text.getvalue().encode()
-
-
-def _rows(block: Block, names: Sequence[str]) -> _Rows:
-    """All records of a block in order; a ragged one is padded or cut, and has its error."""
-    columns = [block.cells[name].to_pylist() for name in names]
-    record = block.record.tolist()
-    if not block.ragged:
-        return _Rows(columns, record)
-    width = len(names)
-    padded = [(*item.cells, *[""] * width)[:width] for item in block.ragged]
-    reasons = {item.record: item.reason for item in block.ragged}
-    record += [item.record for item in block.ragged]
-    order = sorted(range(len(record)), key=record.__getitem__)
-    longer = [
-        [*column, *more] for column, more in zip(columns, zip(*padded, strict=True), strict=True)
-    ]
-    columns = [[column[place] for place in order] for column in longer]
-    record = [record[place] for place in order]
-    errors = {place: reasons[number] for place, number in enumerate(record) if number in reasons}
-    return _Rows(columns, record, errors)
-
-
-def _answers(
-    rows: _Rows, names: Sequence[str], champion: LoadedModel, run_id: str
-) -> Iterable[tuple[Any, ...]]:
-    """The rows with their answers; every problem of a row is in its `error`."""
-    by_name = dict(zip(names, rows.columns, strict=True))
-    columns, problems = champion.schema.from_cells(by_name)
-    reasons: dict[int, list[str]] = {}
-    for problem in problems:
-        position = cast(int, problem["row"])
-        rule = f"{problem['column'] or 'row'} {problem['rule']} (it is {problem['value']!r})"
-        reasons.setdefault(position, []).append(rule)
-    for position, rules in reasons.items():
-        rows.errors.setdefault(position, "; ".join(rules))
-    found = champion.predict(columns)
-    count = len(rows.record)
-    scores = [repr(score) for score in found.score.tolist()]
-    labels = list(found.label) if found.label is not None else None
-    errors = [""] * count
-    for position, reason in rows.errors.items():
-        scores[position], errors[position] = "", reason
-        if labels is not None:
-            labels[position] = ""
-    ids = [f"{run_id}-{number}" for number in rows.record]
-    answers = [scores, *([labels] if labels is not None else []), [champion.version] * count]
-    return zip(*rows.columns, *answers, ids, errors, strict=True)
+def _summary(
+    request: RunRequest, version: str, parts: Parts, found: list[Part], *, times: tuple[str, str]
+) -> dict[str, Any]:
+    return {
+        "run_id": request.run_id,
+        "version": version,
+        "rows": sum(part.rows for part in found),
+        "errors": sum(part.errors for part in found),
+        "started": times[0],
+        "finished": times[1],
+        "channel": "batch",
+        "object": parts.target,
+        "format": parts.output,
+    }
 
 
 def _point_latest(model: str, summary: dict[str, Any], lake: Bucket) -> None:

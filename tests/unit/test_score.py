@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from shared import paths, runs
-from shared.adapters.memory import BucketConfig, FixedClock, MemoryCloud, topic_path
+from shared.adapters.memory import BucketConfig, MemoryCloud, topic_path
 from shared.documents import dumps, require
-from shared.errors import EmptyFile, HeaderMismatch, ServiceUnavailable, UnreadableText
+from shared.errors import EmptyFile, HeaderMismatch, UnreadableText
 from shared.events import ScoringCompleted
 from shared.ports import Bucket
 from shared.runs import InputRef, RunRequest
@@ -43,6 +43,7 @@ class World:
         package: Package | None = None,
         source: dict[str, Any] | None = None,
         columns: dict[str, Any] | None = None,
+        scoring: dict[str, Any] | None = None,
     ) -> None:
         self.cloud = MemoryCloud(
             buckets=[BucketConfig("lake")], topics=[topic_path("local", "outcomes")]
@@ -53,6 +54,7 @@ class World:
         task = self.package.task
         known = {**(columns or {}), **COLUMNS}
         body = {"task": task, "target": "income", "columns": known, "source": source or {}}
+        body["scoring"] = scoring or {}
         spec = Spec.model_validate(body)
         found = register(model, spec, "test", lake=self.lake, clock=self.cloud.clock)
         version = version_json(self.package, store(self.package, self.lake))
@@ -213,6 +215,7 @@ def test_the_summary_the_latest_and_the_event_agree() -> None:
         "finished": "2026-01-05T09:00:00Z",
         "channel": "batch",
         "object": world.output,
+        "format": "csv",
     }
     assert require(world.lake, paths.latest_predictions("adult")) == summary
     (message,) = world.cloud.publisher.published
@@ -227,48 +230,6 @@ def test_a_run_that_finished_later_stays_the_latest() -> None:
     world.lake.write(paths.latest_predictions("adult"), dumps(later))
     world.score()
     assert require(world.lake, paths.latest_predictions("adult")) == later
-
-
-class Dying:
-    """A lake whose process dies just after its n-th write."""
-
-    def __init__(self, bucket: Bucket, writes: int) -> None:
-        self.bucket, self.left = bucket, writes
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.bucket, name)
-
-    def write(self, *args: Any, **more: Any) -> Any:
-        return self._then_die(self.bucket.write(*args, **more))
-
-    def upload(self, *args: Any, **more: Any) -> Any:
-        return self._then_die(self.bucket.upload(*args, **more))
-
-    def _then_die(self, result: Any) -> Any:
-        self.left -= 1
-        if self.left == 0:
-            raise ServiceUnavailable("killed")
-        return result
-
-
-@pytest.mark.parametrize("step", [1, 2, 3, 4, 5])
-def test_a_crash_between_any_two_steps_ends_the_same(step: int) -> None:
-    """A retry leaves the object of the first attempt as it is, and one outcome."""
-    whole = World(GOOD.encode())
-    whole.score()
-    world = World(GOOD.encode())
-    with pytest.raises(ServiceUnavailable):
-        world.score(Dying(world.lake, step))
-    first = world.lake.stat(world.output)
-    assert isinstance(world.cloud.clock, FixedClock)
-    world.cloud.clock.advance(60)
-    event = world.score()
-    assert (event.rows, event.errors) == (3, 0)
-    assert world.lake.stat(world.output).generation == first.generation
-    assert world.lake.read(world.output).data == whole.lake.read(whole.output).data
-    found = runs.outcome("adult", RUN, lake=world.lake)
-    assert found == event
-    assert runs.state("adult", RUN, lake=world.lake).state == "scored"
 
 
 def test_a_second_delivery_changes_nothing() -> None:

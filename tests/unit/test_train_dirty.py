@@ -89,14 +89,7 @@ def test_a_feature_called_as_an_answer_is_learned_from_the_input_again() -> None
     fresh = [
         [row[0], "" if number % 2 else row[1], *row[2:]] for number, row in enumerate(rows(600, 1))
     ]
-    header = ["age", "score_input", "city"]
-    header += ["score", "label", "model_version", "prediction_id", "error"]
-    lines = [
-        [*row[:3], "0.5", "no", RUN, f"{SCORED}-{number}", ""]
-        for number, row in enumerate(fresh, start=1)
-    ]
-    name = paths.predictions(MODEL, SCORED, "predictions.csv")
-    world.lake.write(name, csv_bytes(lines, header))
+    world.scored(SCORED, fresh, ["age", "score_input", "city"])
     labels = [(f"{SCORED}-{n}", row[3], SCORED, 0) for n, row in enumerate(fresh, start=1)]
     world.ask_again(RUN, [world.labelled("20260107T080000-0000000f", labels)], AGAIN)
     world.train(AGAIN)

@@ -18,19 +18,26 @@ def csv_bytes(columns: Sequence[pa.Array]) -> bytes:
     """The records of string columns of one length, without nulls."""
     if not len(columns[0]):
         return b""
-    quoted = [_quoted(column) for column in columns]
-    if len(quoted) == 1:  # an empty cell alone would be a blank line
-        empty = pc.equal(quoted[0], "")
-        quoted = [pc.if_else(empty, '""', quoted[0])]
-    lines = pc.binary_join_element_wise(*quoted, ",")
-    text = pc.binary_join_element_wise(lines, "", "\n")
-    _, offsets, data = text.buffers()
+    texts = [quoted(column) for column in columns]
+    if len(texts) == 1:  # an empty cell alone would be a blank line
+        empty = pc.equal(texts[0], "")
+        texts = [pc.if_else(empty, '""', texts[0])]
+    lines = pc.binary_join_element_wise(*texts, ",")
+    return bytes_of(pc.binary_join_element_wise(lines, "", "\n"))
+
+
+def bytes_of(texts: pa.Array) -> bytes:
+    """Texts without nulls, one behind the other."""
+    if not len(texts):
+        return b""
+    _, offsets, data = texts.buffers()
     starts = memoryview(offsets).cast("i")
-    first, last = starts[text.offset], starts[text.offset + len(text)]
+    first, last = starts[texts.offset], starts[texts.offset + len(texts)]
     return bytes(memoryview(data)[first:last])
 
 
-def _quoted(column: pa.Array) -> pa.Array:
+def quoted(column: pa.Array) -> pa.Array:
+    """Texts as they stand in a record."""
     needs = pc.match_substring_regex(column, _NEEDS_QUOTES)
     if not pc.any(needs).as_py():
         return column

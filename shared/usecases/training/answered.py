@@ -1,26 +1,26 @@
 """Labels that came back, and the cells of the predictions that they are about.
 
 labels/... -> the last word on each prediction
-predictions.csv of a scoring run, or the inference log -> the cells it was made from
+the scored file of a run, or the inference log -> the cells it was made from
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared import documents, paths
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shared import documents
 from shared.events import parse_time
 from shared.ports import Bucket
-from shared.predicted import log_days, read_log_day
+from shared.predicted import find_batch_run, log_days, read_log_day
 from shared.serving.columns import Schema
 from shared.serving.features import Feature
-from shared.tabular.answers import answer_names, input_position
-from shared.tabular.reading.records import allow_long_fields
+from shared.usecases.scored_rows import scored_rows
 from shared.usecases.training.stages import Training
 
 
@@ -80,22 +80,21 @@ def cells_of(
 def _batch_cells(
     run: Training, score_run: str, ids: set[str], names: Sequence[str]
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """Rows of a predictions.csv without an error."""
-    name = paths.predictions(run.model, score_run, "predictions.csv")
-    task = run.spec.task
-    answers = answer_names(task)
-    allow_long_fields()
-    with run.lake.open_reader(name) as stream:
-        reader = csv.reader(io.TextIOWrapper(stream, encoding="utf-8", newline=""))
-        header = next(reader)
-        at = {feature: input_position(feature, header, task) for feature in names}
-        for row in reader:
-            answer = dict(zip(answers, row[-len(answers) :], strict=True))
-            if answer["prediction_id"] in ids and not answer["error"]:
-                yield (
-                    answer["prediction_id"],
-                    {name: "" if place is None else row[place] for name, place in at.items()},
-                )
+    """Rows of a scored file without an error."""
+    found = find_batch_run(run.model, score_run, lake=run.lake)
+    if found is None:
+        return
+    for block in scored_rows(run.model, found, names, lake=run.lake):
+        answers = block.answers
+        wanted = pc.and_(
+            pc.is_in(answers["prediction_id"], pa.array(sorted(ids), pa.string())),
+            pc.equal(answers["error"], ""),
+        )
+        told = answers["prediction_id"].filter(wanted).to_pylist()
+        columns = [column.filter(wanted).to_pylist() for column in block.cells]
+        for number, prediction_id in enumerate(told):
+            cells = (column[number] for column in columns)
+            yield prediction_id, dict(zip(names, cells, strict=True))
 
 
 def _online_cells(

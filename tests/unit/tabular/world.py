@@ -143,6 +143,18 @@ class World:
         ]
         name = paths.predictions(MODEL, run_id, "predictions.csv")
         self.lake.write(name, csv_bytes(lines, header))
+        now = documents.timestamp(self.clock.now())
+        summary = {
+            "run_id": run_id,
+            "version": RUN,
+            "rows": len(lines),
+            "errors": 0,
+            "started": now,
+            "finished": now,
+            "channel": "batch",
+            "object": name,
+        }
+        documents.create(self.lake, paths.predictions(MODEL, run_id, "summary.json"), summary)
 
     def labelled(self, run_id: str, data: Sequence[tuple[str, str, str | None, int]]) -> str:
         """A label file of (prediction id, label, score run, minutes after the clock)."""

@@ -1,0 +1,1 @@
+"""Scored files: rows with their answers, as CSV, JSON lines or Parquet, written and read again."""

@@ -1,0 +1,116 @@
+"""Answered rows as bytes of a scored file: CSV, JSON lines or Parquet.
+
+    CSV           header + records, score and error empty where there is none
+    JSON lines    one object per row, null where there is none
+    Parquet       each part a file of its own, null where there is none
+
+The input's cells are texts in all of them, as they stood there. Parts of CSV and JSON lines make
+the file one behind the other.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet
+
+from shared.tabular.answers import answer_names
+from shared.tabular.reading.csv_blocks import bytes_of, csv_bytes, quoted
+from shared.tabular.scored.answered import Answered
+
+Output = Literal["csv", "jsonl", "parquet"]
+
+CONTENT_TYPES: dict[Output, str] = {
+    "csv": "text/csv; charset=utf-8",
+    "jsonl": "application/jsonl",
+    "parquet": "application/vnd.apache.parquet",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredWriter:
+    """Writes rows of one run. `names` are the input's columns that are kept, as they are written
+    (`shared.tabular.answers.written_names`)."""
+
+    output: Output
+    names: tuple[str, ...]
+    task: str
+    version: str
+    run_id: str
+
+    def head(self) -> bytes:
+        """What stands before the rows."""
+        if self.output != "csv":
+            return b""
+        header = [*self.names, *answer_names(self.task)]
+        return csv_bytes([pa.array([name], pa.string()) for name in header])
+
+    def body(self, rows: Answered) -> bytes:
+        """Some rows of CSV or JSON lines."""
+        return self._csv(rows) if self.output == "csv" else self._jsonl(rows)
+
+    def table(self, rows: Answered) -> pa.Table:
+        """Some rows of Parquet."""
+        label = rows.label_texts()
+        columns = {
+            **{name: rows.cells[name] for name in self.names},
+            "score": rows.scores(),
+            **({"label": label} if label is not None else {}),
+            "model_version": pa.repeat(self.version, len(rows)),
+            "prediction_id": self._ids(rows),
+            "error": rows.error_texts(None),
+        }
+        return pa.table(columns)
+
+    def _csv(self, rows: Answered) -> bytes:
+        if not len(rows):
+            return b""
+        score = pc.cast(rows.scores(), pa.string())
+        # Nearly all that stands between score and number is one text per label.
+        between = self._between(rows)
+        tail = pa.scalar("")
+        if rows.errors:
+            score = score.fill_null("")
+            tail = quoted(rows.error_texts(""))
+        pieces = [] if not self.names else [self._records(rows), pa.scalar(",")]
+        pieces += [
+            score,
+            between,
+            pc.cast(pa.array(rows.record), pa.string()),
+            pa.scalar(","),
+            tail,
+        ]
+        return bytes_of(pc.binary_join_element_wise(*pieces, pa.scalar("\n"), ""))
+
+    def _records(self, rows: Answered) -> pa.Array:
+        if rows.lines is not None:
+            return rows.lines
+        columns = [quoted(rows.cells[name]) for name in self.names]
+        return pc.binary_join_element_wise(*columns, ",") if len(columns) > 1 else columns[0]
+
+    def _between(self, rows: Answered) -> pa.Array | pa.Scalar:
+        rest = quoted(pa.array([self.version], pa.string()))[0].as_py() + f",{self.run_id}-"
+        if rows.label is None:
+            return pa.scalar(f",{rest}")
+        labels = quoted(pa.array([*rows.labels, ""], pa.string())).to_pylist()
+        texts = pa.array([f",{label},{rest}" for label in labels], pa.string())
+        place = np.where(rows.refused, len(rows.labels), rows.label) if rows.errors else rows.label
+        return texts.take(pa.array(place))
+
+    def _jsonl(self, rows: Answered) -> bytes:
+        columns = self.table(rows).to_pydict()
+        names, dumps = list(columns), json.dumps
+        lines = [
+            dumps(dict(zip(names, row, strict=True)), ensure_ascii=False)
+            for row in zip(*columns.values(), strict=True)
+        ]
+        return "".join(f"{line}\n" for line in lines).encode()
+
+    def _ids(self, rows: Answered) -> pa.Array:
+        numbers = pc.cast(pa.array(rows.record), pa.string())
+        return pc.binary_join_element_wise(f"{self.run_id}-", numbers, "")
