@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ from shared.spec.model import Spec
 from shared.spec.registry import register
 from shared.tabular.dataset import unpack
 from shared.usecases.score import load_version, score_file
+from shared.usecases.training.loaded import load_prepared
+from shared.usecases.training.stages import Training
+from shared.usecases.training.tuned import folds_of
 from tests.support.crashing import Crash, Fuse
 from tests.unit.tabular.world import MODEL, RUN, World
 
@@ -442,6 +446,33 @@ def test_labels_of_scored_rows_are_learned_with_their_joined_columns() -> None:
         load_version(MODEL, version, lake=world.lake).package.sources for version in (RUN, again)
     )
     assert after.snapshot == before.snapshot
+
+
+def test_folds_of_a_retraining_keep_customers_together() -> None:
+    """Customers that come again are in one fold with all their rows, also in the retraining after
+    that; the holdout is the newest labelled rows, whoever they are about."""
+    world, champion_of, rows = trained(), RUN, 300
+    for day in (10, 12):
+        scored, again = f"202601{day}T090000-0a1b2c3d", f"202601{day + 1}T090000-0a1b2c3d"
+        people, visits = data(seed=day)
+        score(world, {"people": without_target(people), "visits": lines(visits)}, scored)
+        world.promote(champion_of)
+        world.clock.advance(timedelta(days=2))
+        answers = [(f"{scored}-{n}", "yes" if n % 3 else "no", scored, n) for n in range(1, 301)]
+        label = world.labelled(f"202601{day}T100000-0a1b2c3d", answers)
+        request = world.ask_again(champion_of, [label], again)
+        world.train(again)
+        champion_of, rows = again, rows + 300
+        record = documents.require(world.lake, paths.run_stage(MODEL, again, "prepared.json"))
+        prepared = load_prepared(MODEL, again, record, lake=world.lake)
+        assert len(prepared.dataset) == rows
+        assert prepared.split_by == ("features", None)
+        assert prepared.dataset.count("holdout") > 60
+        folds = folds_of(Training(request, world.spec, world.lake, world.clock), prepared)
+        customers = prepared.marks("fit").groups or []
+        fold_of = dict(zip(customers, folds.fold.tolist(), strict=True))
+        assert len(fold_of) < len(customers)
+        assert [fold_of[customer] for customer in customers] == folds.fold.tolist()
 
 
 def test_what_is_derived_of_aggregates_is_alike_in_every_form() -> None:

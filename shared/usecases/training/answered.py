@@ -60,9 +60,15 @@ def _label(line: dict[str, Any]) -> Label:
 
 
 def cells_of(
-    run: Training, labels: list[Label], schema: Schema, more: list[str]
+    run: Training,
+    labels: list[Label],
+    schema: Schema,
+    more: Sequence[str],
+    *,
+    if_kept: Sequence[str] = (),
 ) -> dict[str, dict[str, str]]:
-    """The inputs' cells by prediction id, and those of `more` columns where they were kept."""
+    """The inputs' cells by prediction id, and those of `more` columns. A row that was logged
+    without some of these is left out; without one of `if_kept` it has an empty cell there."""
     found: dict[str, dict[str, str]] = {}
     batch: dict[str, set[str]] = {}
     online: dict[str, str] = {}
@@ -72,8 +78,8 @@ def cells_of(
         else:
             online[label.prediction_id] = label.prediction_time
     for score_run, ids in sorted(batch.items()):
-        found.update(_batch_cells(run, score_run, ids, [*schema.names, *more]))
-    found.update(_online_cells(run, online, schema, more))
+        found.update(_batch_cells(run, score_run, ids, [*schema.names, *more, *if_kept]))
+    found.update(_online_cells(run, online, schema, more, if_kept))
     return found
 
 
@@ -98,12 +104,17 @@ def _batch_cells(
 
 
 def _online_cells(
-    run: Training, wanted: dict[str, str], schema: Schema, more: Sequence[str]
+    run: Training,
+    wanted: dict[str, str],
+    schema: Schema,
+    more: Sequence[str],
+    if_kept: Sequence[str],
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Instances of the inference log, as cells."""
     times = [parse_time(time) for time in wanted.values()]
     days = {day for time in times for day in log_days(time, time)}
     needed = {*schema.names, *more}
+    beside = [Feature(name, "category") for name in (*more, *if_kept)]
     for day in sorted(days):
         for line in read_log_day(day, lake=run.lake):
             if (
@@ -116,7 +127,7 @@ def _online_cells(
                 instance = line.get("instance") or {}
                 cells = {
                     feature.name: _text(instance.get(feature.name), feature, schema)
-                    for feature in (*schema.inputs, *(Feature(name, "category") for name in more))
+                    for feature in (*schema.inputs, *beside)
                 }
                 yield line["prediction_id"], cells
 

@@ -49,13 +49,15 @@ _MICROSECOND = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class _New:
-    """Labelled predictions with their cells, row by row, and with their groups ("" where nobody
-    knows it) if the champion's rows have any."""
+    """Labelled predictions with their cells, row by row, and with their groups, or with the
+    `owners` by whom sides do not go (keys of joined sources), if the champion's rows have any; ""
+    where nobody knows it."""
 
     labels: list[Label]
     cells: Cells
     bad: int
     groups: list[str] | None = None
+    owners: list[str] | None = None
 
 
 def prepare_labelled(run: Training, cause: RetrainCause) -> dict[str, Any]:
@@ -102,11 +104,12 @@ def prepare_labelled(run: Training, cause: RetrainCause) -> dict[str, Any]:
 
 
 def _marks(run: Training, old: Dataset, new: _New) -> dict[str, list[str]]:
-    """Groups, or when rows were where the split goes by time: new ones at their prediction, and not
-    before the newest that the champion had. Sides do not go by that, but the folds do; a batch may
-    be cut as the holdout is, by record."""
-    if new.groups is not None:
-        return {"group": [*old.marks["group"], *new.groups]}
+    """Groups or keys, or when rows were where the split goes by time: new ones at their prediction,
+    and not before the newest that the champion had. Sides do not go by keys and times, but folds
+    do; a batch may be cut as the holdout is, by record."""
+    together = new.owners if new.groups is None else new.groups
+    if together is not None:
+        return {"group": [*old.marks["group"], *together]}
     if run.spec.training.time_column is None or "time" not in old.marks:
         return {}
     newest = max(map(moment_of, old.marks["time"]))
@@ -166,7 +169,10 @@ def _collect(run: Training, cause: RetrainCause, schema: Schema, champion: Prepa
     labels = read_labels(cause.label_objects, lake=run.lake)
     by, column = champion.split_by
     group = column if by == "group" else None
-    cells = cells_of(run, labels, schema, [group] if group else [])
+    key = None
+    if by != "group" and "group" in champion.dataset.marks:
+        key = column if by == "key" else run.spec.together
+    cells = cells_of(run, labels, schema, [group] if group else [], if_kept=[key] if key else [])
     joined = [label for label in labels if label.prediction_id in cells]
     if not joined:
         raise NotTrainable(
@@ -196,10 +202,11 @@ def _collect(run: Training, cause: RetrainCause, schema: Schema, champion: Prepa
     quarantine.close(summary)
     good = [joined[row] for row in np.flatnonzero(sifted.good).tolist()]
     kept = {name: column.to_pylist() for name, column in sifted.cells.items()}
-    if group is None:
+    known = group or key
+    if known is None:
         return _New(good, kept, len(bad))
-    groups = [_group(cells[label.prediction_id].get(group, ""), schema) for label in good]
-    return _New(good, kept, len(bad), groups)
+    found = [_group(cells[label.prediction_id].get(known, ""), schema) for label in good]
+    return _New(good, kept, len(bad), **{"groups" if group else "owners": found})
 
 
 def _group(cell: str, schema: Schema) -> str:
