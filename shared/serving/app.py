@@ -102,7 +102,7 @@ class Predictor:
         body, headers = self.answer(
             protocol, request.environ, _body, model=model, version=version, asked=asked
         )
-        return Response(body, headers=headers, content_type=JSON)
+        return Response(body, headers={"Content-Type": JSON, **(headers or {})})
 
     def answer(
         self,
@@ -186,7 +186,8 @@ class Predictor:
             headers = {**(headers or {}), "X-Millrace-Dealt": told}
         if answer.unknown is not None:
             headers = {**(headers or {}), "X-Millrace-Unknown-Fields": answer.unknown.header()}
-        return fast_json.write(written.body), headers, len(answer.predictions)
+        done = written.body if type(written.body) is bytes else fast_json.write(written.body)
+        return done, headers, len(answer.predictions)
 
     def refused(self, error: Exception, path: str = "") -> Response:
         """A refusal in the shape that the route's protocol has."""

@@ -13,8 +13,8 @@ VERSION = "0.1.0"  # as in pyproject.toml, which is not deployed
 
 
 def about_server() -> dict[str, Any]:
-    """The server's metadata in the Open Inference Protocol; no extension is supported."""
-    return {"name": NAME, "version": VERSION, "extensions": []}
+    """The server's metadata in the Open Inference Protocol."""
+    return {"name": NAME, "version": VERSION, "extensions": ["binary_tensor_data"]}
 
 
 def about_model(served: Served) -> dict[str, Any]:

@@ -79,7 +79,7 @@ class Shortcut:
         size = str(len(body))
         start_response(
             "200 OK",
-            [("Content-Type", JSON), *(headers or {}).items(), ("Content-Length", size)],
+            list({"Content-Type": JSON, **(headers or {}), "Content-Length": size}.items()),
         )
         return (body,)
 

@@ -253,7 +253,7 @@ def test_v2_describes_servers_and_models(world: World) -> None:
     assert world.client.get("/v2").get_json() == {
         "name": "millrace",
         "version": VERSION,
-        "extensions": [],
+        "extensions": ["binary_tensor_data"],
     }
     assert world.client.get("/v2/health/live").get_json()["live"] is True
     assert world.client.get("/v2/health/ready").status_code == 200
@@ -314,9 +314,8 @@ def test_v2_errors_have_its_one_field(world: World, path: str, status: int) -> N
         ({"inputs": [tensor("age", "FP64", [-1])]}, 422, "1 problem"),
         ({"id": 3}, 400, "id"),
         ({"outputs": 3}, 400, "outputs"),
-        ({"parameters": {"binary_data_output": True}}, 400, "binary"),
-        ({"outputs": [{"name": "score", "parameters": {"binary_data": True}}]}, 400, "binary"),
-        ({"inputs": [{**COLUMNS[0], "parameters": {"binary_data_size": 8}}]}, 400, "binary"),
+        ({"parameters": 3}, 400, "parameters"),
+        ({"inputs": [{**COLUMNS[0], "parameters": {"binary_data_size": 8}}]}, 400, "too much"),
     ],
 )
 def test_v2_says_what_is_wrong_with_a_tensor(
@@ -327,16 +326,6 @@ def test_v2_says_what_is_wrong_with_a_tensor(
     assert (found, words in answer["error"]) == (status, True), answer
     if status == 422:
         assert answer["problems"][0].keys() == {"row", "column", "value", "rule"}
-
-
-def test_v2_binary_bodies_are_refused(world: World) -> None:
-    """The extension is not listed, and a client that uses it all the same hears so."""
-    body = json.dumps({"inputs": COLUMNS}).encode()
-    headers = {"Inference-Header-Content-Length": str(len(body))}
-    for more in ({"headers": headers}, {"content_type": "application/octet-stream"}):
-        response = world.client.post(V2, data=body + b"\x00\x01", **more)
-        assert response.status_code == 415
-        assert "binary" in response.get_json()["error"]
 
 
 def test_v2_bodies_need_not_name_their_type(world: World) -> None:

@@ -48,16 +48,19 @@ class Asked(NamedTuple):  # made for every request: a frozen dataclass takes fiv
         output: What of each answer is wanted.
         request_id: The caller's name for the request.
         outputs: Names of the wanted tensors, where the protocol has such; empty for all.
+        binary: Names of those that are wanted as bytes behind the JSON.
     """
 
     records: list[object]
     output: Output = "full"
     request_id: str | None = None
     outputs: tuple[str, ...] = ()
+    binary: frozenset[str] = frozenset()
 
 
 class Written(NamedTuple):
-    """The body of an answer as JSON values, and headers for what the protocol has no place for."""
+    """The body of an answer as JSON values (or bytes, which the headers explain), and headers for
+    what the protocol has no place for."""
 
     body: Any
     headers: Mapping[str, str] | None = None

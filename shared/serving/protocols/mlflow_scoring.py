@@ -126,7 +126,17 @@ def _columns(columns: dict[str, Any]) -> list[object]:
     if len(lists) < len(columns) or len(lengths) > 1:
         raise _malformed("has inputs whose columns are not lists of one length")
     check_count(lengths[0])
-    return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
+    flat = [_flat(values) for values in lists]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*flat, strict=True)]
+
+
+def _flat(values: list[Any]) -> list[Any]:
+    """Of a tensor [n, 1] its values; a cell that is a list of rows stays one."""
+    if all(type(value) is list and len(value) == 1 for value in values):
+        inner = [value[0] for value in values]
+        if not any(isinstance(value, dict | list) for value in inner):
+            return inner
+    return values
 
 
 def _csv(body: bytes, headers: Headers, schema: Schema) -> list[object]:

@@ -6,7 +6,7 @@ matrix, [n, k]: its columns are the features in the order of the model's metadat
 columns too: `score`, `label`, `probabilities` [n, labels], `prediction_id`, `model_version`.
 `id` names the request, and its rows where no input `prediction_id` does.
 
-Tensors in binary are refused: they are an extension that this server does not list.
+Tensors may stand behind the JSON as bytes (`binary_tensors`), both ways.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from shared.errors import InvalidInstances
 from shared.serving.problems import Problem, problem_of
+from shared.serving.protocols import binary_tensors
 from shared.serving.protocols.asked import (
+    JSON,
     Asked,
     Headers,
     Refusal,
     Written,
     check_count,
+    check_encoding,
     json_of,
     request_id,
 )
@@ -46,18 +49,19 @@ _TYPES: dict[str, frozenset[type]] = {
 }
 DATATYPES = sorted(_TYPES)
 OUTPUTS = ["score", "label", "probabilities", "prediction_id", "model_version"]
-_BINARY = "tensors in binary are not read or written here; leave them in the JSON as data"
 
 
 def read(body: bytes, headers: Headers, model: LoadedModel) -> Asked:
-    octets = headers.get("CONTENT_TYPE", "").startswith("application/octet-stream")
-    if octets or "HTTP_INFERENCE_HEADER_CONTENT_LENGTH" in headers:
-        raise Refusal(415, "binary_tensors", _BINARY)
-    given = request_id(headers)
+    given, behind = request_id(headers), b""
+    if binary_tensors.HEADER in headers:
+        check_encoding(headers)
+        body, behind = binary_tensors.split(body, headers)
+        headers = {**headers, "CONTENT_TYPE": JSON}
     found = json_of(body, headers, unnamed=True)
     if not isinstance(found, dict):
         raise _malformed('the body must be an object with "inputs"')
-    _check_binary(found.get("parameters"))
+    _check_parameters(found)
+    binary_tensors.place(found.get("inputs"), behind)
     name = found.get("id")
     if name is not None and type(name) is not str:
         raise _malformed("id must be a text")
@@ -72,8 +76,8 @@ def read(body: bytes, headers: Headers, model: LoadedModel) -> Asked:
     records: list[object] = [
         dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
     ]
-    wanted = _outputs(found.get("outputs"), model)
-    return Asked(records, "full", name or given, wanted)
+    wanted, binary = _outputs(found, model)
+    return Asked(records, "full", name or given, wanted, binary)
 
 
 def write(answer: Answer, asked: Asked, model: LoadedModel) -> Written:
@@ -87,7 +91,7 @@ def write(answer: Answer, asked: Asked, model: LoadedModel) -> Written:
     }
     if answer.unknown is not None and answer.unknown.meant:
         body["parameters"] = {"warnings": [item["message"] for item in answer.unknown.warnings()]}
-    return Written(body)
+    return binary_tensors.written(body, asked.binary) if asked.binary else Written(body)
 
 
 def refuse(refusal: Refusal) -> dict[str, Any]:
@@ -175,6 +179,8 @@ def _columns(tensor: Any, schema: Schema, *, alone: bool) -> Iterator[tuple[str,
     rows, width = shape[0], shape[1] if len(shape) == 2 else 1
     check_count(rows)
     data = tensor.get("data")
+    if isinstance(data, bytes):
+        data = binary_tensors.values(data, tensor["datatype"], rows * width)
     if not isinstance(data, list):
         raise _malformed(f"{name!r} has no data (a list)")
     flat = data
@@ -203,7 +209,7 @@ def _head(tensor: Any) -> tuple[str, list[int]]:
     if not isinstance(tensor, dict) or type(tensor.get("name")) is not str:
         raise _malformed("an input must be an object with a name")
     name, shape, datatype = tensor["name"][:100], tensor.get("shape"), tensor.get("datatype")
-    _check_binary(tensor.get("parameters"))
+    _check_parameters(tensor)
     if type(datatype) is not str or datatype not in _TYPES:
         raise _malformed(f"{name!r} must have a datatype of " + ", ".join(_TYPES))
     fits = isinstance(shape, list) and 1 <= len(shape) <= 2
@@ -222,31 +228,34 @@ def _names(tensor: dict[str, Any]) -> list[str]:
     return names
 
 
-def _outputs(outputs: object, model: LoadedModel) -> tuple[str, ...]:
+def _outputs(asked: dict[str, Any], model: LoadedModel) -> tuple[tuple[str, ...], frozenset[str]]:
+    """The names of the wanted outputs (none: all), and of those that are wanted as bytes."""
+    outputs, names = asked.get("outputs"), [item["name"] for item in outputs_of(model)]
+    everywhere = binary_tensors.is_wanted(asked, "binary_data_output")
     if outputs is None:
-        return ()
+        return (), frozenset(names if everywhere else ())
     if not isinstance(outputs, list):
         raise _malformed('"outputs" must be a list')
     for output in outputs:
         if not isinstance(output, dict) or type(output.get("name")) is not str:
             raise _malformed("an output must be an object with a name")
-        _check_binary(output.get("parameters"))
-        known = [item["name"] for item in outputs_of(model)]
-        if output["name"] not in known:
-            name, has = output["name"][:100], ", ".join(known)
+        _check_parameters(output)
+        if output["name"] not in names:
+            name, has = output["name"][:100], ", ".join(names)
             raise Refusal(400, "unknown_output", f"there is no output {name!r}, only {has}")
-    return tuple(dict.fromkeys(output["name"] for output in outputs))
+    wanted = tuple(dict.fromkeys(output["name"] for output in outputs))
+    binary = [
+        output["name"]
+        for output in outputs
+        if binary_tensors.is_wanted(output, "binary_data", default=everywhere)
+    ]
+    return wanted, frozenset(binary or (names if everywhere and not wanted else ()))
 
 
-def _check_binary(parameters: object) -> None:
-    if parameters is None:
-        return
-    if not isinstance(parameters, dict):
+def _check_parameters(about: dict[str, Any]) -> None:
+    parameters = about.get("parameters")
+    if parameters is not None and not isinstance(parameters, dict):
         raise _malformed("parameters must be an object")
-    if parameters.get("binary_data_size") or any(
-        parameters.get(name) is True for name in ("binary_data", "binary_data_output")
-    ):
-        raise Refusal(400, "binary_tensors", _BINARY)
 
 
 def _tensor(about: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
