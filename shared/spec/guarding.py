@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from pydantic import Field, model_validator
 
 from shared.metric_names import METRICS, OF_TASK, About
 from shared.spec.base import Part
+from shared.spec.nearest import nearest
 
 if TYPE_CHECKING:
     from shared.spec.model import Spec
@@ -75,7 +75,7 @@ def _slices(spec: Spec) -> Iterator[Found]:
         if name == spec.target.column:
             yield (*at, "columns"), f"{name!r} is the target; slices are of what is known before"
         elif column is None:
-            yield (*at, "columns"), f"{name!r} is no column; {_nearest(name, known)}"
+            yield (*at, "columns"), f"{name!r} is no column; {nearest(name, known)}"
         elif not column.feature:
             text = (
                 f"{name!r} is no feature, and the stored rows of a version hold features only; "
@@ -103,7 +103,7 @@ def _limits(at: tuple[str, ...], limits: Mapping[str, float], task: str) -> Iter
 def _known(metric: str, task: str) -> tuple[About | None, str]:
     if metric in OF_TASK[task]:
         return METRICS[metric], ""
-    return None, f"is no metric of a {task} model; {_nearest(metric, OF_TASK[task])}"
+    return None, f"is no metric of a {task} model; {nearest(metric, OF_TASK[task], 10)}"
 
 
 def _turned(metric: str, about: About) -> str:
@@ -118,11 +118,3 @@ def _in_range(at: tuple[str, ...], metric: str, value: float, about: About) -> I
         if low is None:
             ends = f"at most {high:g}"
         yield at, f"is {value:g}, but {metric} is {ends}"
-
-
-def _nearest(name: str, known: Iterator[str] | Mapping[str, object] | tuple[str, ...]) -> str:
-    names = list(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {close[0]}?"
-    return f"known here: {', '.join(names[:10])}"

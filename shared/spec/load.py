@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from shared.errors import BadSpec
 from shared.spec.consistency import Inconsistent
 from shared.spec.model import Spec
+from shared.spec.nearest import nearest
 
 MAX_CHARACTERS = 256 * 1024
 MAX_DEPTH = 12
@@ -257,7 +258,7 @@ def _sentence(item: Any, path: KeyPath, text: str) -> str:
     plain = not isinstance(value, dict | list)
     text = _SHAPES.get(item["type"], text)
     if item["type"] == "extra_forbidden":
-        return f" is no key we know; {_nearest(str(path[-1]), _keys(path[:-1]))}"
+        return f" is no key we know; {nearest(str(path[-1]), sorted(_keys(path[:-1])), None)}"
     if item["type"] == "missing":
         return " is missing"
     if item["type"] == "value_error":
@@ -278,13 +279,6 @@ def _line(path: KeyPath, lines: Lines) -> int:
 
 def _dotted(path: Iterable[str | int]) -> str:
     return ".".join(str(part) for part in path)
-
-
-def _nearest(key: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {close[0]}?"
-    return f"known here: {', '.join(sorted(known))}"
 
 
 def _keys(path: KeyPath) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterator
 from datetime import timedelta
@@ -12,6 +11,7 @@ from pydantic import Field, field_validator
 
 from shared.serving.times import format_duration
 from shared.spec.base import Part, Stretch
+from shared.spec.nearest import nearest
 
 if TYPE_CHECKING:
     from shared.spec.model import Spec
@@ -110,9 +110,7 @@ def _no_column(spec: Spec, name: str) -> str:
     known = {**spec.all_columns, **dict.fromkeys(keys)}
     if not spec.columns or name in known:
         return ""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join([*known][:8])}"
-    return f"{name!r} is no column; {hint}"
+    return f"{name!r} is no column; {nearest(name, known)}"
 
 
 def redaction_costs(spec: Spec | None) -> Iterator[str]:
