@@ -4,7 +4,8 @@
         {model, version, against, turn, sentence, requested_at, expires_at, decision: null | {...}}
 
 `against` is the champion of that time and `turn` the revision that made it serve; a decision has
-the `turn` of its own time. Approvals of before have neither turn.
+the `turn` of its own time. Approvals of before have neither turn. `canary` is there when the
+question is how a canary of that id is to end: then `turn` is the revision of its last step.
 
 A spec whose protected keys changed waits in the same way: `version` is then `spec-<generation>`
 and `against` the generation that it would replace.
@@ -39,6 +40,7 @@ class Approval:
     decision: dict[str, Any] | None
     generation: int
     turn: int | None = None
+    canary: str | None = None
 
     @property
     def pending(self) -> bool:
@@ -75,6 +77,7 @@ def ask(
     expires: timedelta,
     *,
     turn: int,
+    canary: str | None = None,
     lake: Bucket,
     clock: Clock,
 ) -> Approval:
@@ -91,6 +94,7 @@ def ask(
         "requested_at": timestamp(now),
         "expires_at": timestamp(now + expires),
         "decision": None,
+        **({"canary": canary} if canary else {}),
     }
     name = paths.approval(model, version)
     if documents.create(lake, name, body):
@@ -99,7 +103,8 @@ def ask(
     there = _parse(found.body, found.generation)
     later = there.turn is None or turn > there.turn
     open_still = there.pending or (there.decision or {})["action"] == "approve"
-    if later and open_still and not there.holds_against(against, turn):
+    another = canary is not None and there.canary != canary
+    if later and open_still and (another or not there.holds_against(against, turn)):
         return _parse(body, documents.swap(lake, name, body, generation=found.generation))
     return there
 
@@ -154,4 +159,5 @@ def _parse(body: dict[str, Any], generation: int) -> Approval:
         decision=body["decision"],
         generation=generation,
         turn=body.get("turn"),
+        canary=body.get("canary"),
     )

@@ -211,9 +211,10 @@ def change_policy(
     lake: Bucket,
     clock: Clock,
     about: SecondVersion | None = None,
+    how: str = "",
 ) -> Move:
-    """Change keys of the manifest while the champion stays, as one more move of the journal.
-    Raises AliasMoved when the manifest is not the one that was read."""
+    """Change keys of the manifest while the champion stays, as one more move of the journal; `how`
+    goes into its cause. Raises AliasMoved when the manifest is not the one that was read."""
     found = documents.read(lake, paths.manifest(current.model))
     if found.generation != current.generation:
         raise AliasMoved(f"the champion of {current.model} moved")
@@ -223,7 +224,7 @@ def change_policy(
         previous=current.version,
         by=by,
         at=timestamp(clock.now()),
-        cause=f"{action}:{current.revision}",
+        cause=f"{action}:{current.revision}" + (f":{how}" if how else ""),
         action=action,
         reason=reason,
         semantic_version=current.semantic_version,
@@ -248,9 +249,10 @@ def set_beside(
     reason: str,
     lake: Bucket,
     clock: Clock,
+    how: str = "",
 ) -> Move:
-    """Begin a second version, take the one that runs to another step (the same id), or end it.
-    Raises AliasMoved, and NotAllowed while another one runs."""
+    """Begin a second version, take the one that runs to another step (the same id), or end it,
+    which may say `how`. Raises AliasMoved, and NotAllowed while another one runs."""
     running = current.beside
     about = second or running
     if about is None:
@@ -267,6 +269,7 @@ def set_beside(
         lake=lake,
         clock=clock,
         about=about,
+        how=how,
     )
 
 

@@ -88,6 +88,8 @@ def rests_on(model: str, move: Move) -> list[str]:
     """The objects that hold the decision behind a move; a person's own word has none."""
     if move.beside and move.kind == "experiment":
         return [paths.experiment(model, move.beside)]
+    if move.beside and move.kind == "canary":
+        return [paths.canary(model, move.beside)]
     if not move.cause.startswith(DECISION):
         return []
     names = [paths.version(model, move.version, "decision.json")]

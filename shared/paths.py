@@ -208,6 +208,12 @@ def experiment(model: str, experiment_id: str = "") -> str:
     return f"{folder}{experiment_id}.json" if experiment_id else folder
 
 
+def canary(model: str, canary_id: str = "") -> str:
+    """How a canary was judged and how it ended; without an id the folder of all."""
+    folder = f"canaries/{model}/"
+    return f"{folder}{canary_id}.json" if canary_id else folder
+
+
 def approval(model: str, version_id: str) -> str:
     return f"approvals/{model}/{version_id}.json"
 

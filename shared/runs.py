@@ -44,6 +44,7 @@ WAITING = {
     "waiting-champion": "waiting_for_champion",
     "queued": "queued",
     "approval-requested": "awaiting_approval",
+    "canary-started": "in_canary",
 }
 CORRECTED = "corrected"  # the role of mended rows among a run's inputs
 # Links that others leave in a history; they say nothing about where the run stands.

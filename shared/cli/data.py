@@ -212,7 +212,7 @@ def report(context: Context, followed: Followed, source: str, as_json: bool) -> 
         )
         return
     say(f"{followed.run_id or source}: {followed.state.replace('_', ' ')}")
-    if followed.state in ("not_promoted", "awaiting_approval", "promoted"):
+    if followed.state in ("not_promoted", "awaiting_approval", "in_canary", "promoted"):
         for finding in words.left_open(followed.events):
             say(f"  {finding}")
     for step in words.next_steps(

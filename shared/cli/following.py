@@ -123,7 +123,9 @@ def _ended(
     reached = until & {str(event["name"]) for event in history.events}
     if state.terminal or reached:
         code = SUCCESS if state.state in words.GOOD or reached else REFUSED
-    elif state.state == "awaiting_approval" or _nobody_will_train(model, state.state, lake):
+    elif state.state in ("awaiting_approval", "in_canary") or _nobody_will_train(
+        model, state.state, lake
+    ):
         code = WAITING
     else:
         return None

@@ -30,6 +30,7 @@ SENTENCES = {
     "promoted": "promoted by {by}: {sentence}",
     "not-promoted": "not promoted ({by}): {sentence}",
     "approval-requested": "needs a person: {sentence}",
+    "canary-started": "comes in by steps. {sentence}",
     "superseded": "superseded: {why}",
     "expired": "expired: {why}",
     "declined": "declined by {by}: {why}",
@@ -187,6 +188,11 @@ def next_steps(
             f"What the rules found: {command('decision', 'show', version)}",
             f"Say yes: {command('approvals', 'approve', model, version)}",
             f"or no:   {command('approvals', 'decline', model, version, '--reason', '...')}",
+        ],
+        "in_canary": [
+            f"How it does: {command('canary', 'status', model)}",
+            f"To stop it: {command('canary', 'stop', model, '--reason', '...')}",
+            f"To let it answer everything now: {command('versions', 'promote', model, version)}",
         ],
         "rejected": [
             *(mend if facts.get("reason") == "TooManyBadRows" else []),

@@ -1,4 +1,4 @@
-"""What people decide: approve, decline, promote, rollback, pin, unpin, start and stop experiments.
+"""What people decide: approve, decline, promote, rollback, pin, unpin, what runs beside a champion.
 
 Each decision is recorded with who made it, then carried out; doing it again is harmless. A rollback
 names the champion it leaves, so that a repeat recognises itself.
@@ -13,17 +13,18 @@ from shared import approvals, documents, paths
 from shared.approvals import Approval
 from shared.errors import InProgress, NotAllowed
 from shared.manifests import Manifest, read_manifest, set_pinned, turn_of
-from shared.moves import ROLLBACK
-from shared.usecases import experimenting, spec_changes
-from shared.usecases.promote import carry_out, move_to
+from shared.moves import ROLLBACK, Move
+from shared.usecases import canarying, experimenting, shadowing, spec_changes
+from shared.usecases.moving import move_to
+from shared.usecases.promote import carry_out
 from shared.usecases.settling import Promote, record_move
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`by` is the verified caller; `version` is the champion to leave for a rollback, the
-    experiment to stop for a stop. `facts` are what else an experiment needs; of a promotion, the
-    champion that it is to be `instead_of`, and no other."""
+    """`by` is the verified caller; `version` is the champion to leave for a rollback, the id of the
+    experiment, canary or shadow for a stop. `facts` are what else a start needs; of a promotion,
+    the champion that it is to be `instead_of`, and no other."""
 
     model: str
     action: str
@@ -83,6 +84,13 @@ def _answer(decision: Decision, ports: Promote) -> str:
     if of_spec:
         return _answer_spec(approval, ports)
     outcome = carry_out(approval, ports)
+    if outcome == "canary":
+        running = _served(decision, ports).beside
+        tried = canarying.running_sentence(decision.model, running) if running else ""
+        return (
+            f"{decision.version} comes in by steps. {tried} To let it answer everything at once: "
+            f"millrace versions promote {decision.model} {decision.version}"
+        )
     return {
         "promoted": f"{decision.version} is the champion of {decision.model} now.",
         "not_promoted": f"{decision.version} of {decision.model} was declined.",
@@ -113,7 +121,7 @@ def _promote(decision: Decision, ports: Promote) -> str:
     sentence = f"Promoted by hand: {decision.reason or 'no reason given'}."
     if manifest and manifest.version == decision.version:
         # Maybe by this very request, which died before it could say so.
-        record_move(decision.model, manifest.moves[-1], sentence, ports)
+        _record(decision.model, manifest.moves[-1], sentence, ports)
         return f"{decision.version} is the champion of {decision.model} already."
     instead_of = decision.facts.get("instead_of")
     if manifest and instead_of not in (None, manifest.version):
@@ -134,9 +142,15 @@ def _promote(decision: Decision, ports: Promote) -> str:
         cause=cause,
         reason=sentence,
     )
-    record_move(decision.model, move, sentence, ports)
+    _record(decision.model, move, sentence, ports)
     held = f" It stays pinned until `millrace unpin {decision.model}`." if move.pinned else ""
     return f"{move.name} is the champion of {decision.model} now.{held}"
+
+
+def _record(model: str, move: Move, sentence: str, ports: Promote) -> None:
+    """A person moved the champion, maybe past a canary."""
+    record_move(model, move, sentence, ports)
+    canarying.close_open(model, read_manifest(model, lake=ports.lake), ports)
 
 
 def _rollback(decision: Decision, ports: Promote) -> str:
@@ -160,7 +174,7 @@ def _rollback(decision: Decision, ports: Promote) -> str:
         )
     elif not (move.is_rollback and move.previous == left):
         raise NotAllowed(f"{left} does not serve {decision.model}; {manifest.version} does")
-    record_move(decision.model, move, sentence, ports)
+    _record(decision.model, move, sentence, ports)
     return (
         f"{move.name} serves {decision.model} again instead of {left}. Automation is held until "
         f"`millrace unpin {decision.model}`."
@@ -211,6 +225,19 @@ def _experiment(decision: Decision, ports: Promote) -> str:
     return act(model, version, facts, by=decision.by, reason=decision.reason, ports=ports)
 
 
+def _canary(decision: Decision, ports: Promote) -> str:
+    model, version = decision.model, decision.version
+    return canarying.stop(model, version, by=decision.by, reason=decision.reason, ports=ports)
+
+
+def _shadow(decision: Decision, ports: Promote) -> str:
+    model, version, by = decision.model, decision.version, decision.by
+    if decision.action == "shadow-stop":
+        return shadowing.stop(model, version, by=by, reason=decision.reason, ports=ports)
+    facts, reason = decision.facts, decision.reason
+    return shadowing.start(model, version, facts, by=by, reason=reason, ports=ports)
+
+
 def _served(decision: Decision, ports: Promote) -> Manifest:
     manifest = read_manifest(decision.model, lake=ports.lake)
     if manifest is None:
@@ -227,4 +254,7 @@ ACTIONS: dict[str, Callable[[Decision, Promote], str]] = {
     "unpin": _pin,
     "experiment-start": _experiment,
     "experiment-stop": _experiment,
+    "canary-stop": _canary,
+    "shadow-start": _shadow,
+    "shadow-stop": _shadow,
 }

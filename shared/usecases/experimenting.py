@@ -15,16 +15,17 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from shared import documents, experiments, paths
+from shared import experiments
 from shared.beside import PREDICTION_ID, SecondVersion
 from shared.documents import timestamp
-from shared.errors import NotAllowed, ObjectNotFound
+from shared.errors import NotAllowed
 from shared.events import AutomationNoted, parse_time
 from shared.experiments import Ended, Record
-from shared.manifests import Manifest, package_of, read_manifest, set_beside
+from shared.manifests import Manifest, read_manifest, set_beside
 from shared.moves import Move
 from shared.ports import Bucket
 from shared.spec.registry import read_spec
+from shared.usecases.seconding import planned, served
 
 if TYPE_CHECKING:
     from shared.usecases.settling import Promote
@@ -43,38 +44,18 @@ def plan(
     lake: Bucket,
 ) -> SecondVersion:
     """The experiment that a start would begin. Raises NotAllowed with what stands in its way."""
-    manifest = _served(model, lake)
     share, key, until = _facts(facts, now)
-    if challenger == manifest.version:
-        raise NotAllowed(f"{challenger} is the champion of {model}; name another version")
-    version = documents.read(lake, paths.version(model, challenger, "version.json"))
-    if not version.exists:
-        raise NotAllowed(f"{model} has no version {challenger}")
-    if manifest.log == "off":
-        raise NotAllowed(
-            f"{model} keeps no prediction log (serving.log: {manifest.log}), so nothing could be "
-            "judged; set it to sync or buffered in the spec and promote again"
-        )
-    if key in manifest.redact:
-        raise NotAllowed(
-            f"serving.redact of {model} keeps {key!r} out of the log, and a hash of it would give "
-            "it away; deal by another column"
-        )
-    _check_packages(model, manifest.version, challenger, key, lake)
-    started = timestamp(now)
-    # The champion's turn and the moment: another experiment deals the keys anew.
-    digest = paths.digest(f"{model}|{challenger}|{manifest.revision}|{started}", 8)
-    return SecondVersion(
-        id=f"{now:%Y%m%dT%H%M%S}-{digest}",
-        **package_of(version.body),
-        against=manifest.version,
-        revision=manifest.turn,
+    return planned(
+        "experiment",
+        served(model, lake),
+        challenger,
         share=share,
         key=key,
-        started_at=started,
+        until=until,
         by=by,
         reason=reason,
-        until=until,
+        now=now,
+        lake=lake,
     )
 
 
@@ -90,7 +71,7 @@ def start(
     """Begin an experiment; the one that runs already, when it is the same. Raises NotAllowed,
     AliasMoved."""
     now = ports.clock.now()
-    manifest = _served(model, ports.lake)
+    manifest = served(model, ports.lake)
     running = manifest.beside
     planned = plan(model, challenger, facts, by=by, reason=reason, now=now, lake=ports.lake)
     if running is None:
@@ -123,7 +104,7 @@ def stop(
     how, verdict = str(facts.get("how") or "kept"), facts.get("verdict")
     if how not in HOW:
         raise NotAllowed(f"how {how!r} is none of {', '.join(HOW)}")
-    manifest = _served(model, ports.lake)
+    manifest = served(model, ports.lake)
     running = manifest.experiment
     if running is not None and running.id == experiment_id:
         record = experiments.keep(model, running, lake=ports.lake)
@@ -190,12 +171,6 @@ def _swap(
 ) -> None:
     why = reason or "no reason given"
     set_beside(manifest, running, by=by, reason=why, lake=ports.lake, clock=ports.clock)
-
-
-def keep_running(manifest: Manifest | None, ports: Promote) -> None:
-    """Before the champion moves: what ran is on record, whatever happens then."""
-    if manifest is not None and manifest.experiment is not None:
-        experiments.keep(manifest.model, manifest.experiment, lake=ports.lake)
 
 
 # --- words ---------------------------------------------------------------------------------------
@@ -279,41 +254,6 @@ def _facts(facts: Mapping[str, object], now: datetime) -> tuple[float, str, str 
             raise NotAllowed(f"until is {timestamp(end)}, which is past")
         until = timestamp(end)
     return float(share), key, until
-
-
-def _check_packages(model: str, champion: str, challenger: str, key: str, lake: Bucket) -> None:
-    """Both answer the same question, and the key is a column that a record may have."""
-    try:
-        mine, theirs = (
-            documents.require(lake, paths.package(model, version, "package.json"))
-            for version in (champion, challenger)
-        )
-    except ObjectNotFound as error:
-        raise NotAllowed(f"a package is not there to be served: {error}") from error
-    if mine["task"] != theirs["task"] or sorted(mine["labels"]) != sorted(theirs["labels"]):
-        raise NotAllowed(
-            f"{challenger} answers another question than {champion}: {theirs['task']} "
-            f"{theirs['labels']}, not {mine['task']} {mine['labels']}"
-        )
-    if key == PREDICTION_ID:
-        return
-    spec = read_spec(model, lake=lake).spec
-    known = {feature["name"]: None for feature in mine["schema"]["features"]}
-    known |= dict.fromkeys(spec.all_columns)
-    known |= dict.fromkeys(source.key for source in spec.sources.values())
-    known.pop(spec.target.column, None)
-    if key not in known:
-        raise NotAllowed(
-            f"{model} has no column {key!r} that a record could be dealt by; known: "
-            f"{', '.join(known)}, or {PREDICTION_ID} (each prediction by itself)"
-        )
-
-
-def _served(model: str, lake: Bucket) -> Manifest:
-    manifest = read_manifest(model, lake=lake)
-    if manifest is None:
-        raise NotAllowed(f"{model} has no champion to hold a challenger against")
-    return manifest
 
 
 def _first_after(running: SecondVersion, manifest: Manifest | None) -> Move | None:

@@ -1,6 +1,7 @@
 """Who serves: policy, then compare-and-swap of the serving manifest, then the record of it.
 
     TrainingCompleted -> judge -+-> promote:  swap manifest -> decision.json -> publish -> note
+                                |   or, by steps, a canary first (`shared.usecases.canarying`)
                                 +-> decline:                   decision.json -> publish -> note
                                 +-> ask:      approvals/... ----------------> publish -> note
                                 `-> compare again: claim -> request.json ---> publish
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from shared import approvals, claims, documents, paths, runs
 from shared.approvals import Approval
+from shared.beside import SecondVersion
 from shared.documents import timestamp
 from shared.errors import ObjectNotFound
 from shared.events import (
@@ -22,23 +24,27 @@ from shared.events import (
     RunRejected,
     parse_time,
 )
-from shared.manifests import Manifest, move_champion, read_manifest, turn_of
-from shared.moves import DECISION, Move
+from shared.manifests import Manifest, read_manifest, turn_of
 from shared.policy import Verdict, worth_knowing
 from shared.runs import RunRequest
 from shared.spec.registry import read_spec
-from shared.usecases.experimenting import keep_running
+from shared.usecases.canarying import begin, close_open, complete, plan, resume
 from shared.usecases.judging import judge_version
+from shared.usecases.moving import decided, move_to
 from shared.usecases.settling import Promote, finish, settle_promotion, settle_refusal, supersede
+from shared.usecases.shadowing import begin_waiting
 
 
 def decide_version(model: str, version: str, ports: Promote) -> str:
     """Judge a version that was trained or compared; the action comes back. Raises AliasMoved
     when the champion moves meanwhile (the retry judges again)."""
     manifest = read_manifest(model, lake=ports.lake)
-    finished = finish(model, version, manifest, ports)
+    finished = _finished(model, version, manifest, ports)
     if finished:
         return finished
+    running = _tried(manifest)
+    if running is not None and running.version == version:
+        return resume(running, model, ports)
     verdict = judge_version(
         model,
         version,
@@ -46,15 +52,15 @@ def decide_version(model: str, version: str, ports: Promote) -> str:
         pinned=manifest.pinned if manifest else False,
         lake=ports.lake,
     )
-    if verdict.action == "promote" and manifest and manifest.beside:
-        running = manifest.beside
-        hold = f"{running.kind.capitalize()} {running.id} runs, and a promotion would end it"
-        sentence = f"{verdict.sentence} {hold}, so a person decides."
-        return _ask(model, version, manifest, sentence, ports, verdict=verdict)
+    return _follow(model, version, manifest, verdict, ports)
+
+
+def _follow(
+    model: str, version: str, manifest: Manifest | None, verdict: Verdict, ports: Promote
+) -> str:
+    """What policy said comes to pass."""
     if verdict.action == "promote":
-        sentence, cause = verdict.sentence, _cause(version)
-        move = move_to(model, version, manifest, ports, by="policy", cause=cause, reason=sentence)
-        return settle_promotion(model, version, move, ports, sentence=sentence, verdict=verdict)
+        return _promote(model, version, manifest, verdict, ports)
     if verdict.action == "decline":
         return settle_refusal(
             model, version, ports, by="policy", sentence=verdict.sentence, verdict=verdict
@@ -62,6 +68,25 @@ def decide_version(model: str, version: str, ports: Promote) -> str:
     if verdict.action == "ask":
         return _ask(model, version, manifest, verdict.sentence, ports, verdict=verdict)
     return _compare_again(model, version, manifest, ports)
+
+
+def _promote(
+    model: str, version: str, manifest: Manifest | None, verdict: Verdict, ports: Promote
+) -> str:
+    """The version has won, unless something is tried beside the champion that it may not end."""
+    if manifest and manifest.experiment:
+        hold = f"Experiment {manifest.experiment.id} runs, and a promotion would end it"
+        sentence = f"{verdict.sentence} {hold}, so a person decides."
+        return _ask(model, version, manifest, sentence, ports, verdict=verdict)
+    running = _tried(manifest)
+    if running is not None and running.version > version:
+        why = f"{running.version} is newer and answers a part of the predictions already"
+        return settle_refusal(
+            model, version, ports, by="policy", sentence=why, verdict=verdict, action="superseded"
+        )
+    return _let_serve(
+        model, version, manifest, ports, by="policy", sentence=verdict.sentence, verdict=verdict
+    )
 
 
 def take_failure(event: RunFailed | RunRejected, ports: Promote) -> str:
@@ -75,7 +100,7 @@ def take_failure(event: RunFailed | RunRejected, ports: Promote) -> str:
     if request.kind != "compare" or version is None:
         return "no comparison"
     manifest = read_manifest(event.model, lake=ports.lake)
-    finished = finish(event.model, version, manifest, ports)
+    finished = _finished(event.model, version, manifest, ports)
     if finished:
         return finished
     if (manifest.version if manifest else None) != request.against:
@@ -123,7 +148,7 @@ def carry_out(approval: Approval, ports: Promote) -> str:
     """Do what a decided approval says; again, if it was done before a crash."""
     model, version = approval.model, approval.version
     manifest = read_manifest(model, lake=ports.lake)
-    finished = finish(model, version, manifest, ports)
+    finished = _finished(model, version, manifest, ports)
     if finished:
         return finished
     decision = approval.decision or {}
@@ -133,11 +158,55 @@ def carry_out(approval: Approval, ports: Promote) -> str:
         return settle_refusal(model, version, ports, by=by, sentence=reason, action=action)
     if action != "approve":
         return settle_refusal(model, version, ports, by=by, sentence=f"Declined: {reason}.")
+    return _approved(approval, manifest, ports, by=by, sentence=f"Approved: {reason}.")
+
+
+def _approved(
+    approval: Approval, manifest: Manifest | None, ports: Promote, *, by: str, sentence: str
+) -> str:
+    model, version, running = approval.model, approval.version, _tried(manifest)
+    if manifest and running and running.version == version:
+        if approval.canary != running.id:  # it is what this approval began
+            return resume(running, model, ports)
+        return complete(manifest, running, ports, by=by, sentence=sentence)
     if not approval.holds_against(manifest.version if manifest else None, turn_of(manifest)):
         return _compare_again(model, version, manifest, ports)
-    sentence = f"Approved: {reason}."
-    move = move_to(model, version, manifest, ports, by=by, cause=_cause(version), reason=sentence)
-    return settle_promotion(model, version, move, ports, sentence=sentence)
+    return _let_serve(model, version, manifest, ports, by=by, sentence=sentence)
+
+
+def _let_serve(
+    model: str,
+    version: str,
+    manifest: Manifest | None,
+    ports: Promote,
+    *,
+    by: str,
+    sentence: str,
+    verdict: Verdict | None = None,
+) -> str:
+    """The champion's place for a version that has earned it, by steps where the spec wants them."""
+    canary, why_not = plan(model, version, manifest, ports, by=by, reason=sentence)
+    if manifest is not None and canary is not None:
+        return begin(canary, manifest, ports)
+    if why_not:
+        at_once = f"{version} of {model} is promoted at once, without a canary: {why_not}."
+        subject = f"canary-skipped-{version}"
+        note = AutomationNoted(model=model, source="canary", subject=subject, sentence=at_once)
+        ports.say(note)
+    move = move_to(model, version, manifest, ports, by=by, cause=decided(version), reason=sentence)
+    return settle_promotion(model, version, move, ports, sentence=sentence, verdict=verdict)
+
+
+def _finished(model: str, version: str, manifest: Manifest | None, ports: Promote) -> str | None:
+    """As `finish`, once canaries that a crash left open are closed: maybe one of this version."""
+    close_open(model, manifest, ports)
+    return finish(model, version, manifest, ports)
+
+
+def _tried(manifest: Manifest | None) -> SecondVersion | None:
+    """The version that comes in by steps just now."""
+    running = manifest.beside if manifest else None
+    return running if running and running.kind == "canary" else None
 
 
 def _ask(
@@ -169,6 +238,7 @@ def _ask(
     supersede(model, version, ports)
     ports.say(approval.message(worth_knowing(verdict)))
     ports.note(model, version, "approval-requested", sentence=approval.sentence)
+    begin_waiting(model, version, ports)
     return "asked"
 
 
@@ -198,41 +268,3 @@ def _compare_again(model: str, version: str, manifest: Manifest | None, ports: P
     ports.say(ComparisonRequested(model=model, run_id=claim.run_id))
     claims.complete(claim, {"state": "requested"}, lake=ports.lake, clock=ports.clock)
     return "compare_again"
-
-
-def move_to(
-    model: str,
-    version: str,
-    manifest: Manifest | None,
-    ports: Promote,
-    *,
-    by: str,
-    cause: str,
-    reason: str,
-    pin: bool = False,
-) -> Move:
-    """Swap the champion against exactly `manifest`; a pin stays until somebody unpins. Raises
-    AliasMoved, ObjectNotFound."""
-    body = documents.require(ports.lake, paths.version(model, version, "version.json"))
-    spec = read_spec(model, lake=ports.lake).spec
-    keep_running(manifest, ports)
-    return move_champion(
-        manifest,
-        body,
-        by=by,
-        cause=cause,
-        log=spec.serving.log,
-        unknown_fields=spec.serving.unknown_fields,
-        coerce=spec.serving.coerce,
-        redact=spec.serving.redact,
-        log_sample=spec.serving.log_sample,
-        pinned=pin or bool(manifest and manifest.pinned),
-        reason=reason,
-        lake=ports.lake,
-        clock=ports.clock,
-    )
-
-
-def _cause(version: str) -> str:
-    """The one move that settling a version's own decision makes."""
-    return f"{DECISION}{version}"

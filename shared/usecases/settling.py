@@ -24,6 +24,7 @@ from shared.policy import Verdict
 from shared.ports import Bucket, Clock, Publisher
 from shared.reporting import letter
 from shared.usecases.judging import judge_as_compared
+from shared.usecases.seconding import take_out
 from shared.usecases.telling import say_move
 
 # The last transition of a version's run, by what decision.json says.
@@ -98,8 +99,13 @@ def settle_refusal(
     verdict: Verdict | None = None,
     action: str = "not_promoted",
 ) -> str:
-    """Record that the champion stays. `verdict` is what policy said, where it was asked."""
+    """Record that the champion stays. `verdict` is what policy said, where it was asked. First the
+    version's canary or shadow is taken out: whoever lets it serve swaps the same manifest. Raises
+    AliasMoved."""
     manifest = read_manifest(model, lake=ports.lake)
+    running = manifest.beside if manifest else None
+    if manifest and running and running.version == version and running.kind != "experiment":
+        take_out(manifest, ports, by=by, reason=sentence, how=action)
     body = {
         "model": model,
         "version": version,

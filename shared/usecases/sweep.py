@@ -4,7 +4,7 @@ Waiting files (released or refused), open batches (closed, or given up), lanes (
 started again, outcomes published that their jobs did not live to publish, scores that wait too
 long for a champion), approvals that expire or were decided and not carried out, champions whose
 decision or audit object a crash kept from being written, moves that nobody was told of, experiments
-that ended and were not taken out, or whose planned end has come.
+that ended and were not taken out, or whose planned end has come, and canaries, which it judges.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from shared.manifests import read_manifest, served_models
 from shared.moves import keep
 from shared.ports import JobRunner
 from shared.usecases import batches, experimenting, spec_changes
+from shared.usecases.canary_log import LogReader
+from shared.usecases.canary_look import look_after
 from shared.usecases.promote import carry_out
 from shared.usecases.settling import Promote, carried_out, finish, told
 from shared.usecases.starting import Intake
@@ -37,6 +39,7 @@ class Swept:
     approvals: int = 0
     moves: int = 0
     experiments: int = 0
+    canaries: int = 0
 
 
 def sweep(intake: Intake, promote: Promote, jobs: JobRunner) -> Swept:
@@ -69,6 +72,11 @@ def sweep(intake: Intake, promote: Promote, jobs: JobRunner) -> Swept:
         models = served_models(lake=lake)
         return apart((model, partial(experimenting.look_after, model, promote)) for model in models)
 
+    def look_after_canaries() -> int:
+        models, log = served_models(lake=lake), LogReader(lake, promote.clock.now())
+        work = partial(look_after, ports=promote, log=log)
+        return apart((model, partial(work, model)) for model in models)
+
     parts = {
         "waiting": look_after_waiting,
         "batches": look_after_batches,
@@ -76,6 +84,7 @@ def sweep(intake: Intake, promote: Promote, jobs: JobRunner) -> Swept:
         "approvals": look_after_approvals,
         "moves": look_after_moves,
         "experiments": look_after_experiments,
+        "canaries": look_after_canaries,
     }
 
     def counted(part: str) -> int:

@@ -11,7 +11,7 @@ from shared import approvals, documents
 from shared.errors import AliasMoved
 from shared.events import PromotionRequested, publish
 from shared.manifests import read_manifest
-from shared.usecases import promote
+from shared.usecases import moving, promote
 from tests.support.experimenting import FACTS, store_package
 from tests.support.promises import check_promises
 from tests.support.system import CSV, EVERY_FUNCTION, SPEC, System, store_version
@@ -219,7 +219,7 @@ def test_policy_does_not_win_against_a_person_who_is_quicker(action: str) -> Non
         reply, status = system.decide(model="m", action=action, reason="quicker", **more[action])
         assert status == 200, reply
 
-    patch = between(system, promote, "move_champion", person)
+    patch = between(system, moving, "move_champion", person)
     try:
         third = drop_training(system)
         system.drain(advance=True)
@@ -252,7 +252,7 @@ def test_of_two_challengers_at_once_the_second_is_compared_with_the_first() -> N
     def other() -> None:
         assert promote.decide_version("m", quicker, ports) == "promoted"
 
-    patch = between(system, promote, "move_champion", other)
+    patch = between(system, moving, "move_champion", other)
     try:
         with pytest.raises(AliasMoved):
             promote.decide_version("m", slower, ports)

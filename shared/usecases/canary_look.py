@@ -1,0 +1,147 @@
+"""Sweep looks at a canary: what is new in the log, the judge's verdict, and what follows from it.
+
+Everything that a look finds is saved before it is acted on, so a look that died is gone on with by
+the next one, and of two at once the one that saves first acts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from shared import approvals, canaries, documents, paths
+from shared.beside import SecondVersion
+from shared.canaries import Record
+from shared.canary_tally import Tally, add
+from shared.canary_verdict import Judged, Terms, judge
+from shared.documents import timestamp
+from shared.events import parse_time
+from shared.manifests import Manifest, read_manifest, set_beside
+from shared.serving.times import format_duration
+from shared.spec.registry import read_spec
+from shared.spec.serving import Canary
+from shared.usecases.canary_log import LogReader
+from shared.usecases.canarying import close_open, complete, tell
+from shared.usecases.seconding import take_out
+from shared.usecases.settling import Promote
+
+
+def look_after(model: str, ports: Promote, log: LogReader) -> int:
+    """Judge the model's canary by what is new in the log, and finish what a crash left undone."""
+    manifest = read_manifest(model, lake=ports.lake)
+    done = close_open(model, manifest, ports)
+    running = manifest.beside if manifest else None
+    if manifest is None or running is None or running.kind == "experiment":
+        return done
+    decision = documents.read(ports.lake, paths.version(model, running.version, "decision.json"))
+    if decision.exists and (running.kind == "canary" or running.by == "policy"):
+        body = decision.body
+        take_out(manifest, ports, by=body["by"], reason=body["sentence"], how=body["action"])
+        return done + 1 + close_open(model, read_manifest(model, lake=ports.lake), ports)
+    if running.kind != "canary":
+        return done
+    record = canaries.keep(model, running, lake=ports.lake)
+    record = tell(record, running, _reason(manifest, running), ports)
+    return done + _Look(manifest, running, ports).look(record, log)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    manifest: Manifest
+    running: SecondVersion
+    ports: Promote
+
+    def look(self, record: Record, log: LogReader) -> int:
+        running, ports = self.running, self.ports
+        terms, rules = terms_of(self.manifest.model, running, ports)
+        record = record.at(running.step)
+        news = log.news(running, record.read)
+        tally = Tally.from_json(record.tally.to_json())
+        tally.skipped_bytes += news.skipped_bytes
+        add(tally, news.lines, sticky=running.sticky, far=terms.far)
+        judged = judge(tally, terms)
+        at = timestamp(ports.clock.now())
+        counted = replace(
+            record, read=news.read, tally=tally, judged={**judged.to_json(), "at": at}
+        )
+        saved = canaries.save(counted, lake=ports.lake)
+        if saved is None:
+            return 0  # another sweep has just looked
+        return self._act(saved, judged, rules)
+
+    def _act(self, record: Record, judged: Judged, rules: Canary) -> int:
+        manifest, running, ports = self.manifest, self.running, self.ports
+        if judged.verdict == "back":
+            return self._back(judged.sentence)
+        if judged.verdict == "go_on" and not manifest.pinned:
+            return self._go_on(judged.sentence)
+        over = ports.clock.now() - parse_time(running.started_at) >= rules.max_duration
+        if not over:
+            return 1
+        late = f"After {format_duration(rules.max_duration)} it had not passed. {judged.sentence}"
+        if rules.on_timeout == "back":
+            return self._back(late)
+        if rules.on_timeout == "promote" and not manifest.pinned:
+            return self._pass(late)
+        return self._ask(record, late)
+
+    def _go_on(self, sentence: str) -> int:
+        running, model, ports = self.running, self.manifest.model, self.ports
+        if running.step + 1 == len(running.steps):
+            return self._pass(sentence)
+        later = running.at_step(running.step + 1, timestamp(ports.clock.now()))
+        set_beside(
+            self.manifest, later, by="policy", reason=sentence, lake=ports.lake, clock=ports.clock
+        )
+        tell(canaries.keep(model, running, lake=ports.lake), later, sentence, ports)
+        return 1
+
+    def _pass(self, sentence: str) -> int:
+        complete(self.manifest, self.running, self.ports, by=self.running.by, sentence=sentence)
+        return 1
+
+    def _back(self, sentence: str) -> int:
+        model, ports = self.manifest.model, self.ports
+        why = f"Its canary is taken back. {sentence}"
+        take_out(self.manifest, ports, by="policy", reason=why, how="not_promoted")
+        close_open(model, read_manifest(model, lake=ports.lake), ports)
+        return 1
+
+    def _ask(self, record: Record, sentence: str) -> int:
+        """A question about this canary, whatever was asked about its version before."""
+        manifest, running, ports = self.manifest, self.running, self.ports
+        if record.asked:
+            return 1
+        spec = read_spec(manifest.model, lake=ports.lake).spec
+        last = max(move.revision for move in manifest.policies if move.beside == running.id)
+        approval = approvals.ask(
+            manifest.model,
+            running.version,
+            manifest.version,
+            f"Its canary does not end by itself. {sentence} {running.version} goes on with "
+            f"{running.share:.3g} of the predictions until somebody decides.",
+            spec.promotion.approval_expires,
+            turn=max(last, manifest.turn),
+            canary=running.id,
+            lake=ports.lake,
+            clock=ports.clock,
+        )
+        if approval.pending:
+            ports.say(approval.message())
+        canaries.save(replace(record, asked=True), lake=ports.lake)
+        return 1
+
+
+def terms_of(model: str, running: SecondVersion, ports: Promote) -> tuple[Terms, Canary]:
+    """How the present step is judged: by the spec in force, and by what the gate measured against
+    this champion."""
+    rules = read_spec(model, lake=ports.lake).spec.serving.canary or Canary()
+    name = paths.version(model, running.version, "comparison.json")
+    comparison = documents.read(ports.lake, name).body
+    gate = comparison.get("disagreement") if comparison.get("against") == running.against else None
+    return Terms(running.step, running.steps, rules.min_rows, rules.tolerance, gate), rules
+
+
+def _reason(manifest: Manifest, running: SecondVersion) -> str:
+    """Why it is at its present step."""
+    moves = [move for move in manifest.policies if move.beside == running.id]
+    return moves[-1].reason if moves else running.reason
