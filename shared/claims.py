@@ -4,6 +4,7 @@
       \\--exists, completed--> done already
       \\--exists, live-------> InProgress    (another delivery has it)
       \\--exists, expired----> take over     (swap; attempt + 1, same run id)
+    release: expired from now on
 
 The run id is fixed when the claim is created, so a retry continues the same run. Completing and
 taking over swap the claim's generation: a zombie that wakes up late loses its complete.
@@ -11,6 +12,7 @@ taking over swap the claim's generation: a zombie that wakes up late loses its c
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -77,6 +79,20 @@ def take(path: str, key: str, *, lake: Bucket, clock: Clock, seconds: int) -> Cl
 
 def complete(claim: Claim, result: dict[str, Any], *, lake: Bucket, clock: Clock) -> None:
     """Mark the work done. Raises InProgress when the claim was taken over meanwhile."""
+    try:
+        _end(claim, result, lake=lake, clock=clock)
+    except PreconditionFailed as error:
+        raise InProgress(f"the claim on {claim.key} was taken over before completion") from error
+
+
+def release(claim: Claim, *, lake: Bucket, clock: Clock) -> None:
+    """Let the next delivery have it at once: what was tried is known not to have happened. Harmless
+    when somebody took it over."""
+    with suppress(PreconditionFailed):
+        _end(claim, None, lake=lake, clock=clock)
+
+
+def _end(claim: Claim, result: dict[str, Any] | None, *, lake: Bucket, clock: Clock) -> None:
     body = {
         "key": claim.key,
         "run_id": claim.run_id,
@@ -85,10 +101,7 @@ def complete(claim: Claim, result: dict[str, Any], *, lake: Bucket, clock: Clock
         "expires": timestamp(clock.now()),
         "result": result,
     }
-    try:
-        documents.swap(lake, claim.path, body, generation=claim.generation)
-    except PreconditionFailed as error:
-        raise InProgress(f"the claim on {claim.key} was taken over before completion") from error
+    documents.swap(lake, claim.path, body, generation=claim.generation)
 
 
 def peek(path: str, *, lake: Bucket) -> Claim | None:

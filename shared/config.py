@@ -38,6 +38,7 @@ class Config:
     vertex_endpoint: str = ""  # host:port of a plain gRPC server; empty is the region's own
     predict_image: str = ""  # what Vertex AI would serve a version with
     traces: bool = False  # of predictions; OpenTelemetry's own variables say where they go
+    docs_url: str = ""  # of infra/docs, for links to the runbook
     pubsub_grpc: str = ""  # host:port where gRPC is not on `pubsub_endpoint`'s
 
     @classmethod
@@ -75,6 +76,7 @@ class Config:
             vertex_endpoint=env.get("MILLRACE_VERTEX_ENDPOINT", ""),
             predict_image=env.get("MILLRACE_PREDICT_IMAGE", ""),
             traces=_traces(env),
+            docs_url=env.get("MILLRACE_DOCS_URL", "").rstrip("/"),
             pubsub_grpc=env.get("PUBSUB_EMULATOR_HOST", ""),
         )
 

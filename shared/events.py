@@ -294,6 +294,16 @@ class MonitorDue(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DigestDue(Event):
+    """Scheduler: tell what nobody had to know at once. `slot` names a digest out of turn; empty is
+    that of the day."""
+
+    topic: ClassVar[str] = "ticks"
+    KEY: ClassVar[tuple[str, ...]] = ("slot",)
+    slot: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class WindowDue(Event):
     """monitor to itself: judge one window, `window_start` inclusive to `window_end` exclusive."""
 

@@ -270,8 +270,34 @@ def reports(model: str, channel: str = "", window: str = "", file_name: str = ""
     return "reports/" + "/".join(parts) + "/" + file_name
 
 
-def notification(key: str) -> str:
-    return f"claims/notify/{digest(key)}.json"
+def notification(key: str, channel: str = "") -> str:
+    """The claim on telling something; with a channel the mark that it was posted there."""
+    return f"claims/notify/{digest(key)}{f'-{channel}' if channel else ''}.json"
+
+
+def alert(model: str, incident_id: str) -> str:
+    """What people were told about an incident; without names the folder of all."""
+    return f"alerts/{model}/{incident_id}.json" if incident_id else "alerts/"
+
+
+def mutes(model: str) -> str:
+    """What is muted of a model; without a name the folder of all."""
+    return f"mutes/{model}.json" if model else "mutes/"
+
+
+def digest_entry(model: str, kind: str, key: str) -> str:
+    """Something that waits for the next digest, told once."""
+    return f"{DIGEST_ENTRIES}{model or '_'}/{kind}/{digest(key, 32)}.json"
+
+
+def digest_plan(slot: str) -> str:
+    """What a digest tells: fixed before anything of it is posted."""
+    return f"digests/{slot}.json"
+
+
+DIGEST_ENTRIES = "digests-waiting/"
+# Names the digest that is at work: one at a time plans, posts and clears away.
+DIGEST_TURN = "digests-turn.json"
 
 
 def dead_letter(function: str, day: date, message_id: str) -> str:

@@ -79,10 +79,14 @@ class Wiring:
         return SystemClock()
 
     @cached_property
-    def messenger(self) -> Messenger:
-        from shared.adapters.slack import SlackMessenger
+    def channels(self) -> dict[str, Messenger]:
+        """Where people read, by name; empty when nothing is configured."""
+        found: dict[str, Messenger] = {}
+        if self.config.slack_webhook_url:
+            from shared.adapters.slack import SlackMessenger
 
-        return SlackMessenger(self.config.slack_webhook_url)
+            found["slack"] = SlackMessenger(self.config.slack_webhook_url)
+        return found
 
     @cached_property
     def registry(self) -> Registry | None:

@@ -13,8 +13,9 @@ from typing import Any
 import click
 
 from infra.local.addresses import Addresses
+from shared import paths
 from shared.cli import contexts
-from shared.cli.console import json_option, show_json, show_rows
+from shared.cli.console import json_option, show_json, show_rows, shown_command
 from shared.cli.predict import request
 
 STOP_SECONDS = 30.0
@@ -111,7 +112,8 @@ def slack(context_name: str, count: int, as_json: bool) -> None:
     """What the local stack would have posted to Slack."""
     from shared.cli.slack_view import show_message
 
-    messages = slack_messages(contexts.load(context_name).addresses.slack)[-count:]
+    context = contexts.load(context_name)
+    messages = slack_messages(context.addresses.slack)[-count:]
     if as_json:
         show_json(messages)
         return
@@ -119,6 +121,10 @@ def slack(context_name: str, count: int, as_json: bool) -> None:
         show_message(kept)
     if not messages:
         click.echo("Nothing was posted yet.")
+    waiting = sum(1 for _ in context.lake.list(paths.DIGEST_ENTRIES))
+    if waiting:
+        tell = shown_command("tick", "digest", context=context_name)
+        click.echo(f"{waiting} more for the daily digest; to tell it now: {tell}")
 
 
 def slack_messages(address: str) -> list[dict[str, Any]]:

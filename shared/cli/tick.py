@@ -14,7 +14,7 @@ from shared.cli.console import dry_run_option, nothing_done, shown_command
 from shared.cli.contexts import Context
 from shared.cli.following import POLL_SECONDS, TIMED_OUT
 from shared.cli.known import unknown
-from shared.events import Event, MonitorDue, SweepDue, WindowDue
+from shared.events import DigestDue, Event, MonitorDue, SweepDue, WindowDue
 from shared.manifests import served_models
 from shared.ports import Bucket
 from shared.spec.model import format_duration
@@ -26,7 +26,7 @@ AGAIN_SECONDS = 10.0  # a window that was judged is judged again only for new la
 
 @click.group()
 def tick() -> None:
-    """Publish what Cloud Scheduler would: sweep or monitor."""
+    """Publish what Cloud Scheduler would: sweep, monitor or digest."""
 
 
 @tick.command()
@@ -77,6 +77,20 @@ def monitor(
     _publish(context, event, dry_run)
     if wait and not dry_run:
         _tell_verdict(context, latest, before)
+
+
+@tick.command()
+@dry_run_option
+@contexts.pass_name
+def digest(context_name: str, dry_run: bool) -> None:
+    """Tell now what waits for the daily digest."""
+    context = contexts.load(context_name)
+    count = sum(1 for _ in context.lake.list(paths.DIGEST_ENTRIES))
+    if not count:
+        click.echo("Nothing waits for the digest.")
+        return
+    click.echo(f"{count} {'entry waits' if count == 1 else 'entries wait'} for the digest.")
+    _publish(context, DigestDue(slot=f"{context.clock.now():%Y-%m-%dT%H%M%S}"), dry_run)
 
 
 def parse_window(text: str) -> tuple[datetime, datetime]:

@@ -36,7 +36,7 @@ def monitor_alert(event: MonitorAlert, where: Where) -> Draft:
             ("Window", f"{event.channel}, {_span(event.window_start, event.window_end)}"),
             *([("Since", _since(event))] if event.since else []),
         ],
-        facts=event.facts,
+        facts=[fact for fact in event.facts if fact not in event.sentence],
         next=following,
         commands=[
             where.command(*(word.format(model=event.model) for word in line)) for line in commands

@@ -47,35 +47,35 @@ def finished(
     text: str, blocks: Sequence[dict[str, Any]], footer: Iterable[str] = ()
 ) -> dict[str, Any]:
     """A message of these blocks, as many as Slack takes, above a footer."""
-    small = _cut(escaped("  |  ".join(filter(None, footer))), SECTION_CHARACTERS)
+    small = cut(escaped("  |  ".join(filter(None, footer))), SECTION_CHARACTERS)
     last = [{"type": "context", "elements": [_mrkdwn(small)]}] if small else []
     return {
-        "text": escaped(_cut(text, SECTION_CHARACTERS)),
+        "text": escaped(cut(text, SECTION_CHARACTERS)),
         "blocks": [*blocks[: BLOCKS - len(last)], *last],
     }
 
 
 def header(text: str) -> dict[str, Any]:
-    plain = {"type": "plain_text", "text": _cut(text, HEADER_CHARACTERS)}
+    plain = {"type": "plain_text", "text": cut(text, HEADER_CHARACTERS)}
     return {"type": "header", "text": plain}
 
 
 def section(text: str) -> dict[str, Any]:
-    return {"type": "section", "text": _mrkdwn(_cut(text, SECTION_CHARACTERS))}
+    return {"type": "section", "text": _mrkdwn(cut(text, SECTION_CHARACTERS))}
 
 
-def _field(name: str, value: str) -> dict[str, Any]:
-    return _mrkdwn(f"*{name}*\n{escaped(_cut(value, FIELD_CHARACTERS))}")
-
-
-def _mrkdwn(text: str) -> dict[str, Any]:
-    return {"type": "mrkdwn", "text": text}
-
-
-def _cut(text: str, characters: int) -> str:
+def cut(text: str, characters: int) -> str:
     """At a blank, so that no escape is cut in half."""
     if len(text) <= characters:
         return text
     kept = text[: characters - len(_MORE)]
     blank = max(kept.rfind(" "), kept.rfind("\n"))
     return (kept[:blank] if blank > 0 else kept.rpartition("&")[0] or kept) + _MORE
+
+
+def _field(name: str, value: str) -> dict[str, Any]:
+    return _mrkdwn(f"*{name}*\n{escaped(cut(value, FIELD_CHARACTERS))}")
+
+
+def _mrkdwn(text: str) -> dict[str, Any]:
+    return {"type": "mrkdwn", "text": text}

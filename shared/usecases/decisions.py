@@ -1,4 +1,4 @@
-"""What people decide: approve, decline, promote, rollback, pin, unpin, what runs beside a champion.
+"""What people decide: approve, decline, promote, rollback, pin, unpin, mute, what runs beside.
 
 Each decision is recorded with who made it, then carried out; doing it again is harmless. A rollback
 names the champion it leaves, so that a repeat recognises itself.
@@ -14,17 +14,19 @@ from shared.approvals import Approval
 from shared.errors import InProgress, NotAllowed
 from shared.manifests import Manifest, read_manifest, set_pinned, turn_of
 from shared.moves import ROLLBACK, Move
-from shared.usecases import canarying, experimenting, shadowing, spec_changes
+from shared.usecases import canarying, experimenting, muting, shadowing, spec_changes
 from shared.usecases.moving import move_to
 from shared.usecases.promote import carry_out
 from shared.usecases.settling import Promote, record_move
+
+WITHOUT_VERSION = ("rollback", "pin", "unpin", "mute", "unmute")
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """`by` is the verified caller; `version` is the champion to leave for a rollback, the id of the
-    experiment, canary or shadow for a stop. `facts` are what else a start needs; of a promotion,
-    the champion that it is to be `instead_of`, and no other."""
+    experiment, canary or shadow for a stop. `facts` are what else a start or a mute needs; of a
+    promotion, the champion that it is to be `instead_of`, and no other."""
 
     model: str
     action: str
@@ -42,7 +44,7 @@ def parse_decision(body: Mapping[str, object], by: str) -> Decision:
     if not paths.is_model_name(model):
         raise NotAllowed(f"model {model!r} is no model name")
     version = str(body.get("version") or "")
-    if action not in ("rollback", "pin", "unpin") and not version:
+    if action not in WITHOUT_VERSION and not version:
         raise NotAllowed(f"{action} needs a version")
     facts = body.get("facts")
     if not isinstance(facts, dict):
@@ -238,6 +240,13 @@ def _shadow(decision: Decision, ports: Promote) -> str:
     return shadowing.start(model, version, facts, by=by, reason=reason, ports=ports)
 
 
+def _mute(decision: Decision, ports: Promote) -> str:
+    model, facts = decision.model, decision.facts
+    if decision.action == "unmute":
+        return muting.unmute(model, facts, ports)
+    return muting.mute(model, facts, decision.by, decision.reason, ports)
+
+
 def _served(decision: Decision, ports: Promote) -> Manifest:
     manifest = read_manifest(decision.model, lake=ports.lake)
     if manifest is None:
@@ -252,6 +261,8 @@ ACTIONS: dict[str, Callable[[Decision, Promote], str]] = {
     "rollback": _rollback,
     "pin": _pin,
     "unpin": _pin,
+    "mute": _mute,
+    "unmute": _mute,
     "experiment-start": _experiment,
     "experiment-stop": _experiment,
     "canary-stop": _canary,

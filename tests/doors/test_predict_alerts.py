@@ -11,7 +11,8 @@ from shared import documents, events, paths
 from shared.adapters.memory import MemoryMessenger
 from shared.errors import ServiceUnavailable
 from shared.serving.alerts import PATIENCE_SECONDS
-from shared.usecases.notify import Notify, notify
+from shared.usecases.notify import notify
+from shared.usecases.posting import Notify
 from tests.doors.test_predict_experiment import begin
 from tests.support.predictor import RECORD, BrokenPublisher, World
 from tests.unit.serving.models import binary_package, serve, store, version_json
@@ -65,7 +66,7 @@ def failures(world: World, of: str) -> str:
 def posted(world: World) -> list[str]:
     """What notify makes of everything that was published."""
     messenger = MemoryMessenger()
-    ports = Notify(world.cloud.lake, messenger, world.cloud.clock, 90, "local")
+    ports = Notify(world.cloud.lake, {"slack": messenger}, world.cloud.clock, 90, "local")
     for body in world.alerts():
         notify(events.decode(body), ports)
     return [str(message["text"]) for message in messenger.posted]

@@ -18,7 +18,7 @@ from infra.local.state import find
 from shared import documents, paths, runs
 from shared.cli.demo.synthetic import synthetic_rows
 from shared.cli.demo.use_cases import ADULT
-from shared.events import WindowDue, parse_time, publish
+from shared.events import DigestDue, WindowDue, parse_time, publish
 from shared.wiring import Wiring
 from tests.support.local import kill_everything, start, started
 
@@ -154,7 +154,7 @@ def test_scores_labels_and_windows_lead_to_messages(
     stack: tuple[Path, Wiring], champion: str, records: list[Record]
 ) -> None:
     """A shifted file is scored row by row, its window drifts, its labels are recorded, and people
-    read about each of it in Slack."""
+    read of the drift at once and of the rest in the digest."""
     state, wiring = stack
     shifted = [{**record, "age": str(int(record["age"]) + 40)} for record in records[3000:3600]]
     source = drop(wiring, f"{MODEL}/score/late.csv", table(shifted, *FEATURES))
@@ -182,7 +182,9 @@ def test_scores_labels_and_windows_lead_to_messages(
     name = paths.reports(MODEL, "batch", folder, "latest.json")
     wait_for(lambda: documents.read(wiring.lake, name).body or None, 60)
     wait_for(lambda: True if any("drift" in text for text in slack(state)) else None, 30)
-    assert any("scored" in text for text in slack(state))
+    assert not any("rows are scored" in text for text in slack(state))
+    publish(DigestDue(), publisher=wiring.publisher, clock=wiring.clock)
+    wait_for(lambda: True if any("rows are scored" in text for text in slack(state)) else None, 30)
 
 
 def test_a_bad_file_is_refused_in_slack_and_in_the_lake(

@@ -112,7 +112,7 @@ class System:
             "publisher": wrap("publisher", self.cloud.publisher),
             "jobs": wrap("jobs", self.cloud.jobs),
             "registry": wrap("registry", self.cloud.registry),
-            "messenger": self.cloud.messenger,
+            "channels": {"slack": self.cloud.messenger},
             "clock": self.clock,
         }
         self.doors = {name: self._door(name) for name in self.functions}

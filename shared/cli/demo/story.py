@@ -21,7 +21,7 @@ from shared.cli.demo.use_cases import UseCase
 from shared.cli.demo.watching import DemoFailed, Watcher, Window
 from shared.cli.following import Followed, follow
 from shared.cli.trying import as_record
-from shared.events import MonitorDue, WindowDue
+from shared.events import DigestDue, MonitorDue, WindowDue
 from shared.ports import ObjectInfo
 from shared.spec.load import dump_spec
 from shared.spec.model import Spec
@@ -35,6 +35,7 @@ STEPS = (
     "Score a file from after an upstream change",
     "The truth arrives: labels for that file",
     "Retrain on them, compare, decide",
+    "The daily digest: what nobody had to know at once",
 )
 
 
@@ -70,6 +71,7 @@ class Story:
             self.score_shifted,
             self.labels_arrive,
             self.retrain,
+            self.digest,
         )
         for title, part in zip(STEPS, parts, strict=True):
             with self.timeline.step(title):
@@ -162,6 +164,13 @@ class Story:
             raise self._unexpected(followed, "a decision about the challenger")
         self.watch.show_slack(self.challenger, messages=1)
 
+    def digest(self) -> None:
+        """Files that were scored, labels that came: once a day, not a message each."""
+        slot = f"{self.context.clock.now():%Y-%m-%dT%H%M%S}"
+        self._publish(DigestDue(slot=slot))
+        self.timeline.happened("tick: notify tells what was kept for the digest")
+        self.watch.show_slack(slot, messages=1)
+
     # --- parts of steps --------------------------------------------------------------------------
 
     def _drop(self, folder: str, file: Path) -> Followed:
@@ -201,7 +210,7 @@ class Story:
         self.timeline.happened(f"tick: the monitor judges {window.start:%X}..{window.end:%X} UTC")
         self.watch.report(window, revision=revision)
 
-    def _publish(self, event: MonitorDue | WindowDue) -> None:
+    def _publish(self, event: DigestDue | MonitorDue | WindowDue) -> None:
         events.publish(event, publisher=self.context.publisher, clock=self.context.clock)
 
     def _shifted(self) -> Window:

@@ -13,7 +13,14 @@ from werkzeug.wrappers import Request
 
 from shared import events, paths
 from shared.config import Config
-from shared.events import Event, MonitorDue, PerformanceDropped, TrainingRequested, publish
+from shared.events import (
+    DigestDue,
+    Event,
+    MonitorDue,
+    PerformanceDropped,
+    TrainingRequested,
+    publish,
+)
 from tests.support.system import load_door
 from tests.unit.monitoring.world import DAY, HOUR, MONDAY, World, spec_of
 
@@ -37,7 +44,7 @@ def doors_of(world: World) -> dict[str, Callable[[dict[str, Any]], int]]:
         module.wiring.__dict__.update(
             lake=world.lake,
             publisher=world.cloud.publisher,
-            messenger=world.cloud.messenger,
+            channels={"slack": world.cloud.messenger},
             clock=world.clock,
         )
         found[name] = _handler(module.main)
@@ -62,7 +69,7 @@ def headers(world: World) -> list[str]:
 
 def test_a_shift_is_watched_told_and_learned_from() -> None:
     """tick -> drift -> Slack and a note that there is nothing to learn from -> labels -> the same
-    window again -> performance -> Slack and one training."""
+    window again -> performance -> Slack and one training; that labels came is in the digest."""
     world = World(spec_of(monitoring={"grace": "1h"}, retrain={"cooldown": "0s"}))
     doors = doors_of(world)
     run_id, truths = world.score(3000, shift=1.0, blur=0.9)
@@ -79,7 +86,6 @@ def test_a_shift_is_watched_told_and_learned_from() -> None:
     publish(MonitorDue(), publisher=world.cloud.publisher, clock=world.clock)
     world.cloud.drain(doors)
     assert headers(world)[2:] == [
-        "For your information: m has new labels",
         "Act now: m performs worse",
         "For your information: m: a note from retrain",
     ]
@@ -91,6 +97,10 @@ def test_a_shift_is_watched_told_and_learned_from() -> None:
     note = json.dumps(world.cloud.messenger.posted[-1])
     assert "3000 new labelled rows (500 needed); performance may train by itself" in note
     assert request.run_id in note
+    publish(DigestDue(), publisher=world.cloud.publisher, clock=world.clock)
+    world.cloud.drain(doors)
+    assert headers(world)[4:] == [f"For your information: the digest of {world.clock.now():%F}"]
+    assert "3000 labels are recorded" in json.dumps(world.cloud.messenger.posted[-1])
 
 
 @pytest.mark.parametrize("door", DOORS)
