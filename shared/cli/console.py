@@ -23,6 +23,10 @@ PLAIN_WIDTH = 200  # of tables that go into a pipe or file
 TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(\.\d+)?Z")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")
+wait_option = click.option("--wait/--no-wait", default=True, help="Follow the run until it ends.")
+timeout_option = click.option(
+    "--timeout", default=900.0, show_default=True, help="Seconds to wait."
+)
 dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Say what would be done, and do nothing."
 )

@@ -18,6 +18,8 @@ from shared.cli.console import (
     nothing_done,
     say,
     show_json,
+    timeout_option,
+    wait_option,
 )
 from shared.cli.contexts import Context
 from shared.cli.following import (
@@ -76,8 +78,8 @@ def _kinds(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> Ki
 )
 @click.option("--batch", help="The name of the batch that files of several sources belong to.")
 @click.option("--force", is_flag=True, help="Run even if the same content ran before.")
-@click.option("--wait/--no-wait", default=True, help="Follow the run until it ends.")
-@click.option("--timeout", default=900.0, show_default=True, help="Seconds to wait.")
+@wait_option
+@timeout_option
 @dry_run_option
 @json_option
 @contexts.pass_name

@@ -21,6 +21,8 @@ from shared.cli.console import (
     show_json,
     show_rows,
     shown_command,
+    timeout_option,
+    wait_option,
 )
 from shared.cli.contexts import Context
 from shared.cli.data import FORCE, existing_file, follow_upload, printer, report
@@ -180,8 +182,8 @@ def export(
 @click.argument("run")
 @click.argument("file", type=existing_file)
 @click.option("--force", is_flag=True, help="Run even if the same correction was replayed before.")
-@click.option("--wait/--no-wait", default=True, help="Follow the new run until it ends.")
-@click.option("--timeout", default=900.0, show_default=True, help="Seconds to wait.")
+@wait_option
+@timeout_option
 @dry_run_option
 @json_option
 @contexts.pass_name

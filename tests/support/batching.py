@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
 
 from shared import runs
+from tests.support.crashing import Crash
 from tests.support.promises import check_promises
 from tests.support.system import EVERY_FUNCTION, System
 
@@ -108,3 +110,27 @@ class Meeting:
             return found(*args, **kwargs)
 
         return call
+
+
+def within(
+    system: System, door: str, at: int, outer: Callable[[], object], inner: Callable[[], object]
+) -> bool:
+    """Do `inner` before call `at` that `outer` makes to the lake, which may die of it; whether
+    there were so many."""
+    meeting = Meeting(at, inner)
+    system.doors[door].wiring.__dict__["lake"] = meeting.wrap(system.lake)
+    with contextlib.suppress(Crash):
+        outer()
+    system.fresh_doors()
+    return meeting.happened
+
+
+def calm(system: System, *bodies: bytes) -> None:
+    """Everything comes once more, twice, and all that waits for a delivery or a sweep gets them."""
+    for body in bodies * 2:
+        system.clock.advance(100)
+        assert system.post("intake", body)[1] == 204
+    for _ in range(2):
+        system.drain(advance=True)
+        system.tick()
+    system.drain(advance=True)

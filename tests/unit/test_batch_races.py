@@ -14,14 +14,15 @@ from tests.support.batching import (
     FILES,
     HOUR,
     SOURCES,
-    Meeting,
     bodies_of,
+    calm,
     check_one_run,
     drop,
     name_of,
     new_system,
     requested,
     roles_of,
+    within,
 )
 from tests.support.promises import check_promises
 from tests.support.system import System
@@ -32,26 +33,6 @@ FEWER = BATCHES.replace("  visits: {key: k, aggregates: {visits_n: count}, wait_
 MORE = BATCHES.replace("promotion:", "  calls: {key: k, aggregates: {calls_n: count}}\npromotion:")
 RENAMED = BATCHES.replace("visits", "sights")
 ALONE = "task: binary\ntarget: y\n"
-
-
-def _within(
-    system: System, door: str, at: int, outer: Callable[[], object], inner: Callable[[], object]
-) -> bool:
-    """Do `inner` before call `at` that `outer` makes to the lake; whether there were so many."""
-    meeting = Meeting(at, inner)
-    system.doors[door].wiring.__dict__["lake"] = meeting.wrap(system.lake)
-    outer()
-    system.fresh_doors()
-    return meeting.happened
-
-
-def _calm(system: System, *bodies: bytes) -> None:
-    for body in bodies * 2:
-        system.clock.advance(100)
-        assert system.post("intake", body)[1] == 204
-    for _ in range(2):
-        system.drain(advance=True)
-        system.tick()
 
 
 def _check(system: System, *sources: str) -> None:
@@ -92,14 +73,14 @@ def _newer(at: int, order: tuple[int, int]) -> tuple[str, str] | None:
     newer = system.drop(name_of("orders"), NEWER)
     bodies = bodies_of(system, [last, newer])
     first, second = (bodies[place] for place in order)
-    met = _within(
+    met = within(
         system,
         "intake",
         at,
         lambda: system.post("intake", first),
         lambda: system.post("intake", second),
     )
-    _calm(system, first, second)
+    calm(system, first, second)
     _check(system, *sources, last, newer)
     return (system.state(sources[1]), system.state(newer)) if met else None
 
@@ -144,10 +125,10 @@ def _changed(at: int, text: str, door: str) -> bool:
         system.clock.advance(13 * HOUR)
         works["sweep"] = system.tick
     (change,) = bodies_of(system, [system.drop(NAME, text)])
-    met = _within(system, door, at, works[door], lambda: system.post("intake", change))
-    _calm(system, *bodies, change)
+    met = within(system, door, at, works[door], lambda: system.post("intake", change))
+    calm(system, *bodies, change)
     system.clock.advance(40 * HOUR)
-    _calm(system)
+    calm(system)
     _check(system, *sources)
     for run_id in requested(system):
         state = runs.state("m", run_id, lake=system.lake)
@@ -181,8 +162,8 @@ def _released(at: int, outer: str) -> bool:
         "sweep": system.tick,
     }
     (inner,) = works.keys() - {outer}
-    met = _within(system, outer, at, works[outer], works[inner])
-    _calm(system, spec)
+    met = within(system, outer, at, works[outer], works[inner])
+    calm(system, spec)
     check_one_run(system, sources)
     assert system.published("DataRejected") == []
     return met
@@ -204,9 +185,9 @@ def _remind(at: int) -> bool:
     system.clock.advance(7 * HOUR)
     (last,) = drop(system, "visits")
     (body,) = bodies_of(system, [last])
-    met = _within(system, "sweep", at, system.tick, lambda: system.post("intake", body))
+    met = within(system, "sweep", at, system.tick, lambda: system.post("intake", body))
     open_batches = list(system.lake.list("batches-open/"))
-    _calm(system, body)
+    calm(system, body)
     _check(system, *sources, last)
     assert not (met and open_batches)
     assert FILES.keys() == roles_of(system, requested(system)[0]).keys()

@@ -185,9 +185,7 @@ def test_the_same_correction_again_is_a_duplicate() -> None:
     assert system.request(system.claim(other)["run_id"]).replays == original
 
 
-def test_corrected_rows_of_several_sources_come_without_a_batch() -> None:
-    """The batch is that of the original run; its files keep their roles."""
-    spec = """
+TWO = """
 task: binary
 target: y
 sources:
@@ -195,7 +193,11 @@ sources:
   orders: {key: k, aggregates: {n: count}}
 promotion: {approval: auto}
 """
-    system = _system(spec)
+
+
+def test_corrected_rows_of_several_sources_come_without_a_batch() -> None:
+    """The batch is that of the original run; its files keep their roles."""
+    system = _system(TWO)
     source = system.drop("m/train/b/customers.csv", b"k,y\n1,yes\n2,no\n")
     system.drop("m/train/b/orders.csv", b"k,price\n1,10\n")
     system.drain()
@@ -208,14 +210,6 @@ promotion: {approval: auto}
     assert [item.role for item in request.inputs] == ["customers", "orders", CORRECTED]
 
 
-TWO = """
-task: binary
-target: y
-sources:
-  customers: {key: k}
-  orders: {key: k, aggregates: {n: count}}
-promotion: {approval: auto}
-"""
 MAY_MISS = "  visits: {key: k, aggregates: {v: count}, on_timeout: without}\npromotion:"
 
 

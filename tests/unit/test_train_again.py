@@ -12,7 +12,7 @@ from shared import documents, paths
 from shared.errors import NotTrainable
 from shared.events import ComparisonCompleted
 from shared.spec.registry import register
-from shared.tabular.dataset import unpack
+from shared.tabular.dataset import Dataset, unpack
 from tests.unit.tabular.world import MODEL, RUN, World, csv_bytes, rows, spec_of
 
 SCORED = "20260106T090000-00000001"
@@ -108,34 +108,44 @@ def test_the_next_retraining_learns_from_the_last_one(world: World) -> None:
     assert reserved >= set(_sides(world, AGAIN)["labels holdout"]), "it was seen once"
 
 
-def test_online_predictions_are_joined_from_the_inference_log(world: World) -> None:
-    """Instances of the log are training rows like any other; an id of another model is not ours."""
-    day = world.clock.now()
-    fresh = rows(600, seed=1)
-    lines = [
+def _logged(world: World, data: list[list[str]], *, redacted: int = 0) -> list[dict[str, Any]]:
+    """Predictions online, `call-<number>`, a second apart; the first ones without their city."""
+    return [
         {
             "model": MODEL,
             "version": RUN,
-            "time": documents.timestamp(day + timedelta(seconds=number)),
+            "time": documents.timestamp(world.clock.now() + timedelta(seconds=number)),
             "prediction_id": f"call-{number}",
             "instance": {
                 "age": int(row[0]),
                 "gain": None if row[1] == "?" else float(row[1]),
-                "city": row[2],
+                "city": None if number < redacted else row[2],
             },
             "score": 0.5,
             "label": "no",
             "error": None,
+            **({"redacted": ["city"]} if number < redacted else {}),
         }
-        for number, row in enumerate(fresh)
+        for number, row in enumerate(data)
     ]
-    lines.append({**lines[0], "model": "other"})
+
+
+def _learned(world: World, data: list[list[str]], lines: list[dict[str, Any]]) -> Dataset:
+    """The rows of a retraining on labels of all these predictions."""
     text = "".join(json.dumps(line) + "\n" for line in lines)
-    world.lake.write(f"{paths.inference_log(day.date())}x.jsonl", text.encode())
-    labels = [(f"call-{number}", row[3], None, 0) for number, row in enumerate(fresh)]
+    log = paths.inference_log(world.clock.now().date())
+    world.lake.write(f"{log}x.jsonl", text.encode())
+    labels = [(f"call-{number}", row[3], None, 0) for number, row in enumerate(data)]
     world.ask_again(RUN, [world.labelled("20260107T080000-0000000f", labels)], AGAIN)
     world.train(AGAIN)
-    dataset = unpack(world.lake.read(paths.dataset(MODEL, AGAIN, "data.csv.gz")).data)
+    return unpack(world.lake.read(paths.dataset(MODEL, AGAIN, "data.csv.gz")).data)
+
+
+def test_online_predictions_are_joined_from_the_inference_log(world: World) -> None:
+    """Instances of the log are training rows like any other; an id of another model is not ours."""
+    fresh = rows(600, seed=1)
+    lines = _logged(world, fresh)
+    dataset = _learned(world, fresh, [*lines, {**lines[0], "model": "other"}])
     assert dataset.origin.count("labels") == 600
     at = dataset.prediction_id.index("call-0")
     assert dataset.cells["age"][at] == fresh[0][0]
@@ -143,28 +153,8 @@ def test_online_predictions_are_joined_from_the_inference_log(world: World) -> N
 
 def test_redacted_predictions_are_not_learned_from(world: World) -> None:
     """A cell that was not kept is not a missing value: such rows are left out, never filled up."""
-    day = world.clock.now()
     fresh = rows(600, seed=1)
-    lines = [
-        {
-            "model": MODEL,
-            "version": RUN,
-            "time": documents.timestamp(day + timedelta(seconds=number)),
-            "prediction_id": f"call-{number}",
-            "instance": {"age": int(row[0]), "gain": 1, "city": None if number < 200 else row[2]},
-            "score": 0.5,
-            "label": "no",
-            "error": None,
-            **({"redacted": ["city"]} if number < 200 else {}),
-        }
-        for number, row in enumerate(fresh)
-    ]
-    text = "".join(json.dumps(line) + "\n" for line in lines)
-    world.lake.write(f"{paths.inference_log(day.date())}x.jsonl", text.encode())
-    labels = [(f"call-{number}", row[3], None, 0) for number, row in enumerate(fresh)]
-    world.ask_again(RUN, [world.labelled("20260107T080000-0000000f", labels)], AGAIN)
-    world.train(AGAIN)
-    dataset = unpack(world.lake.read(paths.dataset(MODEL, AGAIN, "data.csv.gz")).data)
+    dataset = _learned(world, fresh, _logged(world, fresh, redacted=200))
     assert dataset.origin.count("labels") == 400
     assert "call-199" not in dataset.prediction_id
 

@@ -13,7 +13,7 @@ from shared import documents, paths, runs
 from shared.adapters.mlflow_model import columns_of
 from shared.adapters.mlflow_pyfunc import ServedModel
 from shared.errors import BadSpec, DataStopped, HeaderMismatch
-from shared.runs import InputRef, RunRequest
+from shared.runs import InputRef
 from shared.serving.package import LoadedModel
 from shared.spec.model import Spec
 from shared.tabular.dataset import unpack
@@ -127,16 +127,8 @@ def test_a_bad_cell_of_what_is_derived_of_quarantines_its_row() -> None:
 def _batch_scores(world: World, data: list[list[str]]) -> list[str]:
     text = csv_bytes(data, [name for name in COLUMNS if name != "price"])
     info = world.lake.write(paths.input_copy(MODEL, "score", SCORED, "new.csv"), text)
-    request = RunRequest(
-        model=MODEL,
-        run_id=SCORED,
-        kind="score",
-        requested_at="2026-01-06T09:00:00Z",
-        requested_by="test",
-        spec_generation=world.generation,
-        inputs=(InputRef.of(info, "gs://inbox/new.csv#1"),),
-    )
-    runs.save_request(request, lake=world.lake)
+    source = InputRef.of(info, "gs://inbox/new.csv#1")
+    request = world.ask_score(SCORED, (source,))
     runs.save_launch(MODEL, SCORED, RUN, lake=world.lake, clock=world.clock)
     score_file(request, lake=world.lake, publisher=world.cloud.publisher, clock=world.clock)
     name = paths.predictions(MODEL, SCORED, "predictions.csv")

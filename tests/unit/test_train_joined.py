@@ -136,7 +136,7 @@ def score(
 ) -> list[dict[str, str]]:
     """The rows of the scored file."""
     refs = inputs(world.lake, run_id, "score", files)
-    request = replace(world._save(run_id, "score", inputs=refs), **more)
+    request = replace(world.ask_score(run_id, refs), **more)
     runs.save_launch(MODEL, run_id, RUN, lake=world.lake, clock=world.clock)
     score_file(request, publisher=world.cloud.publisher, lake=world.lake, clock=world.clock)
     name = paths.predictions(MODEL, run_id, "predictions.csv")

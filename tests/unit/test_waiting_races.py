@@ -11,34 +11,13 @@ from typing import Any
 import pytest
 
 from shared import documents, paths, runs
-from tests.support.batching import Meeting, bodies_of
+from tests.support.batching import bodies_of, calm, within
 from tests.support.crashing import Crash, Fuse
 from tests.support.promises import check_promises
 from tests.support.system import CSV, EVERY_FUNCTION, SPEC, System
 
 NAME, DATA = "_specs/m.yaml", "m/train/a.csv"
 UNFIT = SPEC.replace("  b: {}", "  other: {}")  # a spec that the file does not fit
-
-
-def _within(
-    system: System, door: str, at: int, outer: Callable[[], object], inner: Callable[[], object]
-) -> bool:
-    """Do `inner` before call `at` that `outer` makes to the lake; whether there were so many."""
-    meeting = Meeting(at, inner)
-    system.doors[door].wiring.__dict__["lake"] = meeting.wrap(system.lake)
-    with contextlib.suppress(Crash):
-        outer()
-    system.fresh_doors()
-    return meeting.happened
-
-
-def _calm(system: System, *bodies: bytes) -> None:
-    for body in bodies * 2:
-        system.clock.advance(100)
-        assert system.post("intake", body)[1] == 204
-    system.drain(advance=True)
-    system.tick()
-    system.drain(advance=True)
 
 
 def _check_one_end(system: System, source: str) -> None:
@@ -75,8 +54,8 @@ def _release(at: int, texts: tuple[str, str], *, dies: bool) -> bool:
         if dies:
             raise Crash("gone")
 
-    met = _within(system, "intake", at, lambda: system.post("intake", first), other)
-    _calm(system, first, second)
+    met = within(system, "intake", at, lambda: system.post("intake", first), other)
+    calm(system, first, second)
     _check_one_end(system, source)
     assert list(system.lake.list("waiting/")) == []
     return met
@@ -108,8 +87,8 @@ def _give_up(at: int, outer: str) -> bool:
         "sweep": lambda: system.drain(only=("sweep",)),
     }
     (inner,) = works.keys() - {outer}
-    met = _within(system, outer, at, works[outer], works[inner])
-    _calm(system, held[source], held[spec])
+    met = within(system, outer, at, works[outer], works[inner])
+    calm(system, held[source], held[spec])
     _check_one_end(system, source)
     assert list(system.lake.list("waiting/")) == []
     return met

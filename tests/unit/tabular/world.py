@@ -103,6 +103,9 @@ class World:
     def ask_comparison(self, version: str, run_id: str) -> RunRequest:
         return self._save(run_id, "compare", version=version)
 
+    def ask_score(self, run_id: str, inputs: tuple[InputRef, ...]) -> RunRequest:
+        return self._save(run_id, "score", inputs=inputs)
+
     def _save(self, run_id: str, kind: Any, **more: Any) -> RunRequest:
         request = RunRequest(
             model=MODEL,
