@@ -5,6 +5,7 @@ import os
 
 from shared.serving.app import create_app
 from shared.serving.protocols.vertex import Contract
+from shared.serving.room import room_of
 from shared.wiring import Wiring
 
 wiring = Wiring(hurry=True)
@@ -14,6 +15,7 @@ app = create_app(
     publisher=lambda: wiring.publisher,
     clock=lambda: wiring.clock,
     pinned=lambda: os.environ.get("MILLRACE_MODEL"),
+    room=lambda: room_of(os.environ.get("MILLRACE_MODEL_MEMORY_MIB")),
     bucket=wiring.bucket,
     project=lambda: wiring.config.project,
     spans=wiring.spans,

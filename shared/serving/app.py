@@ -31,6 +31,7 @@ from shared.serving.access_log import AccessLog, to_stdout
 from shared.serving.alerts import Alerts
 from shared.serving.counting import (
     count_answer,
+    count_let_go,
     count_lost,
     count_span_trouble,
     count_untold,
@@ -45,6 +46,7 @@ from shared.serving.prediction_log import PredictionLog
 from shared.serving.protocols import mlflow_scoring, native, open_inference, vertex
 from shared.serving.protocols.asked import JSON, Protocol
 from shared.serving.protocols.refusing import MAX_BODY_BYTES, REFUSALS, refusal_of
+from shared.serving.room import room_of
 from shared.serving.served import Served
 from shared.serving.shortcut import Shortcut
 from shared.usecases.predict import predict
@@ -207,6 +209,7 @@ def create_app(
     publisher: Callable[[], Publisher],
     clock: Callable[[], Clock],
     pinned: Callable[[], str | None] = str,
+    room: Callable[[], int] = room_of,
     bucket: Callable[[str], Bucket] | None = None,
     contract: vertex.Contract | None = None,
     interval_seconds: float = INTERVAL_SECONDS,
@@ -219,6 +222,7 @@ def create_app(
     before the first request (or `app.extensions["millrace"].preload()`).
 
     Args:
+        room: Gives the bytes that loaded versions may take.
         bucket: Gives a bucket by its name, for a package that the contract points at.
         project: The Google Cloud project that traces are in; empty for none.
         access: Takes the line of each request.
@@ -236,8 +240,12 @@ def create_app(
             contract.storage_uri, bucket=where, on_problem=predictor.survived, **times
         )
     else:
-        told: dict[str, Any] = {"on_problem": predictor.survived, "alerts": predictor.alerts}
-        models = ServedModels(lake, pinned=pinned, **told, **times)
+        told: dict[str, Any] = {
+            "on_problem": predictor.survived,
+            "alerts": predictor.alerts,
+            "on_let_go": partial(count_let_go, predictor.metrics),
+        }
+        models = ServedModels(lake, pinned=pinned, room=room, **told, **times)
     predictor.lookup = Lookup(models)
     app = Flask("millrace.predict", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES

@@ -47,6 +47,11 @@ def count_span_trouble(metrics: Metrics, lost: int, reason: str) -> None:
     to_stdout(json.dumps(line) + "\n")
 
 
+def count_let_go(metrics: Metrics, model: str) -> None:
+    """A model that went out of memory for another one."""
+    metrics.count("millrace_let_go_total", model=model)
+
+
 def log_line(model: str, error: Exception, before: str = "") -> None:
     """One line of JSON about what went wrong behind an answer."""
     _say(model, f"{before}{type(error).__name__}: {error}")

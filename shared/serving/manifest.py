@@ -6,33 +6,32 @@
                                                           look when nothing is loaded or the
                                                           process slept far past the interval
 
-No background thread. A version that does not load leaves the last good one serving, in a process
-that has none the one that it replaced; a second version that does not load leaves the champion
-serving alone. Either way people are told (`shared.serving.alerts`).
+No background thread. Versions of models that were asked for longest ago make room for others where
+memory is short, and are loaded again when somebody asks. A version that does not load leaves the
+last good one serving, in a process that has none the one that it replaced; a second version that
+does not load leaves the champion serving alone. Either way people are told
+(`shared.serving.alerts`).
 """
 
 from __future__ import annotations
 
-import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from functools import cached_property, partial
 
 from shared import paths
 from shared.beside import SecondVersion
-from shared.errors import MillraceError, NotServed, ObjectNotFound, PackageInvalid, Retryable
-from shared.manifests import Manifest, package_of, parse_manifest
+from shared.errors import MillraceError, NotServed, ObjectNotFound, PackageInvalid
+from shared.manifests import Manifest, package_of
 from shared.ports import Blob, Bucket
 from shared.serving.alerts import Alerts
 from shared.serving.listing import Listing
-from shared.serving.package import UNREADABLE, LoadedModel, load
+from shared.serving.loading import in_memory, load_version, parse, subject_of, told
+from shared.serving.room import give_back
 from shared.serving.served import Beside, Served
 from shared.versions import read_version
-
-if TYPE_CHECKING:
-    from shared.serving.sources.resolving import Resolver
 
 INTERVAL_SECONDS = 2.0
 # Past this many intervals an answer from the old version would surprise whoever promoted.
@@ -42,12 +41,14 @@ _NEVER = float("-inf")
 
 @dataclass(slots=True)
 class _Entry:
-    """`generation` is the manifest's that was acted on; `looked` is on the monotonic clock."""
+    """`generation` is the manifest's that was acted on; `looked` and `used` (by a request) are on
+    the monotonic clock."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     served: Served | None = None
     generation: int = 0
     looked: float = _NEVER
+    used: float = _NEVER
     failure: MillraceError | None = None
 
 
@@ -57,6 +58,8 @@ class ServedModels:
     Args:
         on_problem: Told about what was survived: (model, what happened).
         alerts: Told about versions that do not load, and that load again.
+        on_let_go: Told which model's versions went out of memory for another one's.
+        room: Gives the bytes that loaded versions may take, as `shared.serving.room` counts them.
         pinned: Gives the only model to serve, or nothing for all.
         monotonic: Seconds that never run backwards.
     """
@@ -67,13 +70,17 @@ class ServedModels:
         *,
         on_problem: Callable[[str, MillraceError], None],
         alerts: Alerts,
+        on_let_go: Callable[[str], None],
+        room: Callable[[], int],
         pinned: Callable[[], str | None] = str,
         interval_seconds: float = INTERVAL_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._lake, self._interval = lake, interval_seconds
         self._on_problem, self._alerts, self._monotonic = on_problem, alerts, monotonic
+        self._on_let_go, self._room_of = on_let_go, room
         self._entries: dict[str, _Entry] = {}
+        self._loading = threading.Lock()
         self._listing = Listing(
             lake,
             on_problem=on_problem,
@@ -81,6 +88,10 @@ class ServedModels:
             interval_seconds=interval_seconds,
             monotonic=monotonic,
         )
+
+    @cached_property
+    def _room(self) -> int:
+        return self._room_of()
 
     @property
     def pinned(self) -> str | None:
@@ -106,16 +117,18 @@ class ServedModels:
         entry = self._entries.get(model)
         if entry is None:
             entry = self._enter(model)
-        age = self._monotonic() - entry.looked
-        if age >= self._interval:
-            must_wait = entry.served is None or age > _SLEPT * self._interval
+        served = entry.served  # once: another thread may let go of it
+        entry.used = now = self._monotonic()
+        age = now - entry.looked
+        if served is None or age >= self._interval:
+            must_wait = served is None or age > _SLEPT * self._interval
             if entry.lock.acquire(blocking=must_wait):
                 try:
                     if self._is_due(entry.looked):
                         self._look(model, entry)
+                    served = entry.served
                 finally:
                     entry.lock.release()
-        served = entry.served  # once: another thread may just learn that it is gone
         if served is None:
             raise entry.failure or NotServed(f"no model {model!r} is served here")
         return served
@@ -139,8 +152,11 @@ class ServedModels:
             blob = self._lake().read_if_changed(paths.manifest(model), entry.generation)
             entry.failure = None
             if blob is not None:
-                entry.served = self._load(model, entry.served, blob)
+                before, entry.served = entry.served, self._load(model, entry.served, blob)
                 entry.generation = blob.info.generation
+                if before is not None and before.model is not entry.served.model:
+                    del before
+                    give_back()
             elif entry.served and entry.served.beside and entry.served.beside.again:
                 beside = self._load_beside(entry.served.manifest, entry.served)
                 entry.served = replace(entry.served, beside=beside)
@@ -154,7 +170,7 @@ class ServedModels:
             entry.failure = NotServed(f"{model!r} has no champion yet")
             self._on_problem(model, entry.failure)
             return
-        failure = entry.failure = _told(error)
+        failure = entry.failure = told(error)
         self._on_problem(model, failure)
         if blob is None:
             return
@@ -163,7 +179,7 @@ class ServedModels:
             entry.served = self._former(model, blob)
         answers = entry.served.model.version if entry.served else None
         self._alerts.fails(
-            model, "champion", _subject(model, blob), failure, answers, lasting=lasting
+            model, "champion", subject_of(model, blob), failure, answers, lasting=lasting
         )
         if lasting and entry.served:
             # These bytes will not get better; look again only when the manifest moves on.
@@ -173,7 +189,7 @@ class ServedModels:
         """What the champion that does not load replaced, where that is known and loads: a process
         that starts now answers like those that have it in memory."""
         try:
-            manifest = _parse(model, blob)
+            manifest = parse(model, blob)
             version = manifest.replaced
             about = read_version(model, version, lake=self._lake()) if version else {}
             if not about:
@@ -183,11 +199,11 @@ class ServedModels:
             former = replace(manifest, **named, semantic_version=found["semantic_version"])
             return self._load_version(former, former, None)
         except Exception as error:  # noqa: BLE001 - then nothing answers, as without it
-            self._on_problem(model, _told(error))
+            self._on_problem(model, told(error))
             return None
 
     def _load(self, model: str, before: Served | None, blob: Blob) -> Served:
-        manifest = _parse(model, blob)
+        manifest = parse(model, blob)
         served = self._load_version(manifest, manifest, before)
         self._alerts.loads(model, "champion", manifest.version)
         return replace(served, beside=self._load_beside(manifest, before))
@@ -204,7 +220,7 @@ class ServedModels:
         try:
             found.served = self._load_version(manifest, second, before)
         except Exception as error:  # noqa: BLE001 - the champion answers alone
-            failure = _told(error)
+            failure = told(error)
             self._on_problem(model, failure)
             # The bytes of a package will not get better; storage may.
             lasting = isinstance(failure, PackageInvalid)
@@ -221,57 +237,39 @@ class ServedModels:
     ) -> Served:
         """What the manifest names, out of memory where it is there already: the manifest changes
         beside its champion, a share is raised, a canary becomes the champion."""
-        for about, served in _in_memory(before):
+        for about, served in in_memory(before):
             if (about.version, about.files) == (named.version, named.files):
                 return replace(served, manifest=manifest, beside=None)
-        lake = self._lake()
-        loaded = load(lambda name: lake.read(named.package + name).data, named.files)
-        if (loaded.model, loaded.version) != (manifest.model, named.version):
-            raise PackageInvalid(
-                f"the manifest names {manifest.model} {named.version}, "
-                f"its package is {loaded.model} {loaded.version}"
-            )
-        return Served(loaded, manifest, _resolver(loaded, lake))
+        with self._loading:  # one at a time: what is read and not yet loaded takes memory, too
+            make_room = partial(self._make_room, manifest.model)
+            return load_version(manifest, named, self._lake(), make_room)
 
+    def _make_room(self, model: str, weight: int) -> None:
+        """Let go of the versions of other models, those first that were asked for longest ago,
+        until there is room or none are left: the one that is asked for is loaded all the same."""
+        total = weight + sum(served.weight for served in self.loaded())
+        others = [(entry.used, name) for name, entry in list(self._entries.items())]
+        freed = 0
+        for _, name in sorted(others):
+            if total - freed <= self._room:
+                break
+            if name != model:
+                freed += self._let_go(name)
+        if freed:
+            give_back()
 
-def _in_memory(before: Served | None) -> Iterator[tuple[Manifest | SecondVersion, Served]]:
-    if before is not None:
-        yield before.manifest, before
-        if before.beside is not None and before.beside.served is not None:
-            yield before.beside.second, before.beside.served
-
-
-def _parse(model: str, blob: Blob) -> Manifest:
-    """Raises PackageInvalid."""
-    try:
-        return parse_manifest(json.loads(blob.data), blob.info.generation)
-    except UNREADABLE as error:
-        raise PackageInvalid(f"the manifest of {model} does not read: {error!r}") from error
-
-
-def _subject(model: str, blob: Blob) -> str:
-    """What does not load, as every process names it."""
-    try:
-        manifest = _parse(model, blob)
-    except PackageInvalid:
-        return f"the manifest of generation {blob.info.generation}"
-    return f"{manifest.version} (revision {manifest.revision})"
-
-
-def _told(error: Exception) -> MillraceError:
-    """An error of a look in our words."""
-    if isinstance(error, ObjectNotFound):
-        return PackageInvalid(f"a file of the package is missing: {error}")
-    if isinstance(error, MillraceError):
-        return error
-    return Retryable(f"{type(error).__name__}: {error}")
-
-
-def _resolver(loaded: LoadedModel, lake: Bucket) -> Resolver | None:
-    if not loaded.package.sources:
-        return None
-    from shared.serving.sources.resolving import (
-        open_resolver,  # cold start: few models have sources
-    )
-
-    return open_resolver(loaded.schema, loaded.package.sources, lake.download)
+    def _let_go(self, model: str) -> int:
+        """Bytes that a model took; none while somebody looks after it. Requests that have the
+        version in hand finish with it."""
+        entry = self._entries[model]
+        served = entry.served
+        if served is None or not entry.lock.acquire(blocking=False):
+            return 0
+        try:
+            entry.looked = _NEVER  # before `served` goes: who finds none looks again
+            entry.served, entry.generation = None, 0
+        finally:
+            entry.lock.release()
+        self._on_let_go(model)
+        beside = served.beside.served if served.beside else None
+        return served.weight + (beside.weight if beside else 0)

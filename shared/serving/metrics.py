@@ -23,6 +23,7 @@ _HELP = {
     "millrace_span_failures_total": "Times that spans were not accepted, or found no room.",
     "millrace_spans_lost_total": "Spans of requests that are in no trace.",
     "millrace_alert_failures_total": "Alerts about versions that do not load, not accepted.",
+    "millrace_let_go_total": "Models whose versions left memory for another model's.",
     "millrace_refresh_failures_total": "Manifest looks or version loads that failed.",
 }
 _LATENCY = "millrace_request_seconds"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.serving.protocols.asked import MAX_RECORDS
 from shared.serving.protocols.open_inference import DATATYPES, OUTPUTS
 
 Json = dict[str, Any]
@@ -31,7 +30,7 @@ _TENSOR = object_of(
         "name": _TEXT,
         "shape": {
             "type": "array",
-            "items": {"type": "integer", "minimum": 1, "maximum": MAX_RECORDS},
+            "items": {"type": "integer", "minimum": 1},
             "minItems": 1,
             "maxItems": 2,
         },

@@ -20,12 +20,14 @@ ID_FIELD = "prediction_id"
 @dataclass(frozen=True)
 class Served:
     """A loaded version, the manifest that named it, and what makes the columns of its joined
-    sources (None for a model of one file). `beside` is there while a second version runs."""
+    sources (None for a model of one file). `beside` is there while a second version runs. `weight`
+    is what the version alone takes, in bytes."""
 
     model: LoadedModel
     manifest: Manifest
     resolver: Resolver | None = None
     beside: Beside | None = None
+    weight: int = 0
 
     @cached_property
     def fields(self) -> frozenset[str]:
