@@ -75,7 +75,8 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Deployed once per size, as `<name>-<size>`."""
+    """Deployed once per size, as `<name>-<size>`. A file is shared by one task per `task_mib`, at
+    most `max_tasks`."""
 
     name: str
     purpose: str
@@ -85,6 +86,8 @@ class Job:
     writes: tuple[str, ...]
     publishes: tuple[str, ...]
     sizes: Mapping[str, Size]
+    task_mib: int = 128
+    max_tasks: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +243,8 @@ def _job(item: Mapping[str, Any]) -> Job:
         timeout_seconds=item["timeout_seconds"],
         max_retries=item["max_retries"],
         sizes={name: Size(**size) for name, size in item["sizes"].items()},
+        task_mib=item.get("task_mib", 128),
+        max_tasks=item.get("max_tasks", 1),
         **lists,
     )
 

@@ -194,12 +194,14 @@ def run_task(
     publisher: Publisher,
     clock: Clock,
 ) -> str:
-    """Lease the attempt and do the work, unless the run has its outcome: then publish that."""
+    """Lease the attempt and do the work, unless the run has its outcome: then publish that where
+    nobody did."""
     try:
         runs.lease(task.model, task.run_id, task.attempt, task.index, task.execution, lake=lake)
         found = runs.outcome(task.model, task.run_id, lake=lake)
         if isinstance(found, events.RunEvent):
-            runs.finish(found, lake=lake, publisher=publisher, clock=clock)
+            if not runs.announced(task.model, task.run_id, lake=lake):
+                runs.finish(found, lake=lake, publisher=publisher, clock=clock)
             return f"already ended: {found.type}"
         use_case(task)
     except Rejected as error:

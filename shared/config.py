@@ -39,6 +39,8 @@ class Config:
     predict_image: str = ""  # what Vertex AI would serve a version with
     traces: bool = False  # of predictions; OpenTelemetry's own variables say where they go
     docs_url: str = ""  # of infra/docs, for links to the runbook
+    score_task_mib: int = 128  # of a file that one task scores
+    score_max_tasks: int = 1
     pubsub_grpc: str = ""  # host:port where gRPC is not on `pubsub_endpoint`'s
 
     @classmethod
@@ -77,6 +79,8 @@ class Config:
             predict_image=env.get("MILLRACE_PREDICT_IMAGE", ""),
             traces=_traces(env),
             docs_url=env.get("MILLRACE_DOCS_URL", "").rstrip("/"),
+            score_task_mib=int(env.get("MILLRACE_SCORE_TASK_MIB", "128")),
+            score_max_tasks=int(env.get("MILLRACE_SCORE_MAX_TASKS", "1")),
             pubsub_grpc=env.get("PUBSUB_EMULATOR_HOST", ""),
         )
 

@@ -182,12 +182,15 @@ def _bump_once(lane: Lane, seen: Slot) -> Lane:
 
 
 def _start(model: str, slot: Slot, *, lake: Bucket, jobs: JobRunner, clock: Clock) -> None:
+    tasks = 1
     if slot.kind == "score":
         manifest = read_manifest(model, lake=lake)
         champion = manifest.version if manifest else None
         runs.save_launch(model, slot.run_id, champion, lake=lake, clock=clock)
+        request = runs.read_request(model, slot.run_id, lake=lake)
+        tasks = jobs.tasks_for(slot.job, sum(item.size_bytes for item in request.inputs))
     env = {"RUN_ID": slot.run_id, "ATTEMPT": str(slot.attempt), "MILLRACE_MODEL": model}
-    execution = jobs.run(slot.job, env=env)
+    execution = jobs.run(slot.job, env=env, tasks=tasks)
     _note_started(model, slot, execution, lake=lake, clock=clock)
 
 

@@ -144,6 +144,9 @@ class Execution:
 class JobRunner(Protocol):
     """Cloud Run Jobs. `run` has no idempotency token: look through `executions` first."""
 
+    def tasks_for(self, job: str, size_bytes: int) -> int:
+        """How many tasks of a job share a file of this size: one where they cannot."""
+
     def run(self, job: str, *, env: Mapping[str, str], tasks: int = 1) -> str:
         """Start an execution with environment overrides; its short name comes back."""
 

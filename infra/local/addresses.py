@@ -49,6 +49,8 @@ def client_env(
         "MILLRACE_LAKE": "lake",
         "MILLRACE_CLAIM_SECONDS": str(topology.claim_seconds),
         "MILLRACE_SPEC_WAIT_SECONDS": str(topology.spec_wait_seconds),
+        "MILLRACE_SCORE_TASK_MIB": str(topology.jobs["score"].task_mib),
+        "MILLRACE_SCORE_MAX_TASKS": str(topology.jobs["score"].max_tasks),
         "MILLRACE_IDENTITY": "header",
         "MILLRACE_PREDICT_URL": addresses.predict,
         "MILLRACE_PROMOTE_URL": addresses.function("promote"),

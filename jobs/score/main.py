@@ -1,24 +1,23 @@
-"""Door of the `score` job: one task scores one file with the champion launch resolved."""
+"""Door of the `score` job: tasks score one file together with the champion launch resolved."""
 
 import os
 import sys
 
 from shared import boundary, runs
 from shared.boundary import Task
-from shared.usecases.score import score_file
+from shared.usecases import score
 from shared.wiring import Wiring
 
 wiring = Wiring(clients="google")
 
 
 def use_case(task: Task) -> None:
-    if task.index > 0:  # a file is one task's work
-        return
-    score_file(
+    score.score_file(
         runs.read_request(task.model, task.run_id, lake=wiring.lake),
         lake=wiring.lake,
         publisher=wiring.publisher,
         clock=wiring.clock,
+        task=score.Task(task.index, task.count),
         threads=os.cpu_count() or 1,
     )
 

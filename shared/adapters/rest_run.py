@@ -20,9 +20,16 @@ class RestJobRunner:
 
     def __init__(self, config: Config, http: Http | None = None) -> None:
         self._http = http or Http(config)
+        self._task_bytes = config.score_task_mib << 20
+        self._max_tasks = config.score_max_tasks
         self._jobs = (
             f"{config.run_endpoint}/v2/projects/{config.project}/locations/{config.region}/jobs"
         )
+
+    def tasks_for(self, job: str, size_bytes: int) -> int:
+        if not job.startswith("score-"):
+            return 1
+        return max(1, min(-(-size_bytes // self._task_bytes), self._max_tasks))
 
     def run(self, job: str, *, env: Mapping[str, str], tasks: int = 1) -> str:
         overrides = {

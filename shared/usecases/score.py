@@ -1,7 +1,7 @@
 """Score a file in batch: its columns come back, in order, with what the champion says.
 
-    input --> parts (create-only) --> predictions.csv --> summary.json --> latest.json
-                                                                       --> outcome
+    input --tasks--> parts (create-only) --> predictions.csv --> summary.json --> latest.json
+                                             by who sees all                  --> outcome
 
 Rows out are rows in: a record that cannot be scored keeps its place and gets an `error`. Each step
 is create-only or moves forward, so a retry after a crash between any two of them ends the same.
@@ -11,6 +11,7 @@ The scored file is UTF-8, comma separated, with a header, however the input was 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from shared import documents, paths, runs
@@ -18,15 +19,18 @@ from shared.errors import AliasMoved, NotServed, PreconditionFailed, Rejected, R
 from shared.events import ScoringCompleted, parse_time
 from shared.ports import Bucket, Clock, Publisher
 from shared.runs import RunRequest
+from shared.usecases.scoring.apart import score_apart
 from shared.usecases.scoring.in_order import score_in_order
 from shared.usecases.scoring.inputs import Scoring, load_version
 from shared.usecases.scoring.parts import Part, Parts
+from shared.usecases.scoring.plan import Task, plan_of
 
-__all__ = ["BLOCK_ROWS", "load_version", "score_file"]
+__all__ = ["BLOCK_ROWS", "Task", "load_version", "score_file"]
 
 BLOCK_ROWS = 20_000
 _SUMMARY = "summary.json"
 _SWAPS = 5
+ALONE = Task()
 
 
 def score_file(
@@ -35,10 +39,12 @@ def score_file(
     lake: Bucket,
     publisher: Publisher,
     clock: Clock,
+    task: Task = ALONE,
     threads: int = 1,
     block_rows: int = BLOCK_ROWS,
-) -> ScoringCompleted:
-    """Score the run's input with the champion that launch resolved, in bounded memory.
+) -> ScoringCompleted | None:
+    """Do a task's share of scoring the run's input with the champion that launch resolved, in
+    bounded memory, and end the run once all is done; None while others have theirs to do.
 
     Raises Rejected (EmptyFile, BinaryFile, UnreadableText, HeaderMismatch) for a file that can
     never be scored, NotServed when launch found no champion.
@@ -49,35 +55,68 @@ def score_file(
         raise NotServed(f"{model} has no champion; launch should have let {run_id} wait")
     name = paths.predictions(model, run_id, _SUMMARY)
 
+    def is_over() -> bool:
+        return documents.read(lake, name).exists
+
     def now() -> str:
         return documents.timestamp(clock.now())
 
-    if not documents.read(lake, name).exists:
+    if not is_over():
         started = now()
         scoring = Scoring.of(request, version, lake=lake, threads=threads, block_rows=block_rows)
         parts = Parts(lake, model, run_id, scoring.spec.scoring.output)
-        try:
-            found = score_in_order(scoring, parts)
-        except Rejected:
-            parts.discard(all_of_them=True)
-            raise
-        if found is None:
-            raise Retryable(f"parts of {parts.target} were taken away")
+        found = _score(scoring, parts, task, is_over)
+        if found is None and not is_over():
+            return None
+        if found is not None and not _joined(parts, found, is_over):
+            body = _summary(request, version, parts, found, times=(started, now()))
+            if not documents.create(lake, name, body):
+                return None  # another task ends the run, or its next attempt does
+    return _end(request, documents.require(lake, name), lake, publisher, clock)
+
+
+def _score(
+    scoring: Scoring, parts: Parts, task: Task, is_over: Callable[[], bool]
+) -> list[Part] | None:
+    """This task's share; all parts where they are complete."""
+    try:
+        plan = plan_of(scoring, task)
+        if plan.looks:
+            return score_apart(scoring, plan, parts, task, is_over)
+        return score_in_order(scoring, parts) if task.index == 0 else None
+    except Rejected:
+        parts.discard(all_of_them=True)
+        raise
+
+
+def _joined(parts: Parts, found: list[Part], is_over: Callable[[], bool]) -> bool:
+    """Make the scored file; True where another task did, and has said so."""
+    try:
         parts.join(found)
-        body = _summary(request, version, parts, found, times=(started, now()))
-        documents.create(lake, name, body)
-    summary = documents.require(lake, name)
+    except Retryable:
+        if is_over():
+            return True
+        raise
+    return False
+
+
+def _end(
+    request: RunRequest, summary: dict[str, Any], lake: Bucket, publisher: Publisher, clock: Clock
+) -> ScoringCompleted:
+    """All that follows from a summary; as often as anybody likes."""
+    model, run_id = request.model, request.run_id
     Parts(lake, model, run_id, summary.get("format", "csv")).discard()
     _point_latest(model, summary, lake)
     event = ScoringCompleted(
         model=model,
         run_id=run_id,
-        version=version,
+        version=summary["version"],
         rows=summary["rows"],
         errors=summary["errors"],
         output=summary["object"],
     )
-    runs.finish(event, lake=lake, publisher=publisher, clock=clock)
+    if not runs.announced(model, run_id, lake=lake):
+        runs.finish(event, lake=lake, publisher=publisher, clock=clock)
     return event
 
 

@@ -153,6 +153,20 @@ def test_scoring_waits_for_a_champion_and_uses_the_one_at_launch() -> None:
     assert lonely.state(source) == "expired"
 
 
+def test_a_large_file_is_shared_by_tasks() -> None:
+    """One task per so many bytes, the same number in every attempt."""
+    system = _served()
+    jobs = cast(Any, system.cloud.jobs)
+    jobs.task_bytes = 1000
+    system.drop("m/score/new.csv", CSV + b"5,z,no\n" * 370)
+    system.drain()
+    (first,) = system.running("score-s")
+    system.cloud.jobs.end(first.name, "failed")
+    system.tick()
+    (second,) = system.running("score-s")
+    assert (first.task_count, second.task_count) == (3, 3)
+
+
 def test_at_most_two_score_runs_stand_beside() -> None:
     """The third score file of a model waits for a place and gets it."""
     system = _served()

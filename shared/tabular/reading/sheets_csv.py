@@ -74,21 +74,26 @@ class CsvReader:
         """Once only. Raises UnreadableText."""
         start = self._rest if header else self._whole
         steps = chain((start,) if start else (), self._steps)
-        source = self._text.source
-        done = 0
-        for step in steps:
-            table = _parsed(step, len(names), source) if _is_plain(step) else None
-            if table is None:
-                rest = chain((step,), steps)
-                yield from _carefully(rest, names, source, done, self._block_rows)
-                return
-            columns, bad = table
-            cells = dict(zip(names, columns, strict=True))
-            cells, record, ragged, done = _numbered(cells, bad, done, source)
-            yield from slices(cells, record, ragged, self._block_rows)
+        yield from blocks_of(steps, names, self._text.source, done=0, block_rows=self._block_rows)
 
 
-def _is_plain(step: bytes) -> bool:
+def blocks_of(
+    steps: Iterator[bytes], names: Sequence[str], source: Source, *, done: int, block_rows: int
+) -> Iterator[Block]:
+    """The records of steps (UTF-8, whole lines) that come after `done` others. Raises
+    UnreadableText."""
+    for step in steps:
+        table = _parsed(step, len(names), source) if is_plain(step) else None
+        if table is None:
+            yield from _carefully(chain((step,), steps), names, source, done, block_rows)
+            return
+        columns, bad = table
+        cells = dict(zip(names, columns, strict=True))
+        cells, record, ragged, done = _numbered(cells, bad, done, source)
+        yield from slices(cells, record, ragged, block_rows)
+
+
+def is_plain(step: bytes) -> bool:
     """No quotes, and line ends that both readers see alike."""
     return b'"' not in step and step.count(b"\r") == step.count(b"\r\n")
 

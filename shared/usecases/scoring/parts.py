@@ -22,7 +22,7 @@ from shared.tabular.scored.writing import CONTENT_TYPES, Output
 
 COMPOSED = 32  # what one compose call takes
 # Another number where parts are cut in another way: those of an earlier version are no use then.
-_FOLDER = "parts-1/"
+FOLDER = "parts-1/"
 _PART = re.compile(r".*/(\d{5})\.(?:csv|jsonl|parquet)")
 
 
@@ -78,7 +78,7 @@ class Parts:
                 "format": "parquet",
                 "rows": sum(part.rows for part in parts),
                 "errors": sum(part.errors for part in parts),
-                "parts": [{"object": part.name, "rows": part.rows} for part in parts],
+                "parts": [{"object": part.name, "rows": part.rows} for part in parts if part.rows],
             }
             documents.create(self.lake, self.target, body)
             return
@@ -103,7 +103,7 @@ class Parts:
 
     @property
     def _folder(self) -> str:
-        return paths.predictions(self.model, self.run_id, _FOLDER)
+        return paths.predictions(self.model, self.run_id, FOLDER)
 
     def _name(self, number: int) -> str:
         return f"{self._folder}{number:05d}.{self.output}"
