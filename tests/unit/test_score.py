@@ -73,13 +73,15 @@ class World:
         runs.save_launch(model, RUN, "v1", lake=self.lake, clock=self.cloud.clock)
 
     def score(self, lake: Bucket | None = None, **more: Any) -> ScoringCompleted:
-        return score_file(
+        event = score_file(
             self.request,
             lake=lake or self.lake,
             publisher=self.cloud.publisher,
             clock=self.cloud.clock,
             **more,
         )
+        assert event is not None
+        return event
 
     @property
     def output(self) -> str:
