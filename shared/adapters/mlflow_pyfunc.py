@@ -49,6 +49,7 @@ CODE = (
     "serving/problems.py",
     "serving/sources/resolving.py",
     "serving/sources/snapshot.py",
+    "serving/texts.py",
     "serving/times.py",
     "serving/tree_tables.py",
     "serving/watching.py",

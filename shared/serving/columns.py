@@ -11,7 +11,7 @@ Knows nothing of files, HTTP, or how a model encodes values.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from operator import itemgetter
 from typing import Any
@@ -24,6 +24,7 @@ from shared.serving.cells import BadCell
 from shared.serving.declared import Columns, Declared, bounds_of
 from shared.serving.features import Feature
 from shared.serving.problems import Problem, problem_of, rule_of
+from shared.serving.texts import texts_of
 from shared.serving.times import text_of
 
 __all__ = ["Columns", "Problem", "Schema", "bounds_of"]
@@ -133,23 +134,13 @@ class Schema(Declared):
         """Columns of JSON objects; unknown fields are ignored, absent ones are missing.
         Raises InvalidInstances with every problem of every row."""
         names = self.names
-        known = frozenset(names)
-        bad = [
-            row
-            for row, record in enumerate(records)
-            if type(record) is not dict or known.isdisjoint(record)
-        ]
-        problems: list[Problem] = []
-        for row in bad:
-            record = records[row]
-            if isinstance(record, dict):
-                problems += self._problems_of(row, record)
-            else:
-                problems.append(problem_of(row, None, record, "must be an object"))
+        values = _complete(records, names)
+        problems: list[Problem] = [] if values else self._no_rows(records)
         columns: Columns = {}
         if not problems:
-            for feature, values in zip(self.inputs, _values(records, names), strict=True):
-                columns[feature.name] = self._column(feature, values, problems)
+            values = values or [[record.get(name) for record in records] for name in names]  # type: ignore[attr-defined]  # a dict
+            for feature, found in zip(self.inputs, values, strict=True):
+                columns[feature.name] = self._column(feature, found, problems)
         if not problems and self._rules:
             problems += self._rule_problems(
                 columns,
@@ -158,6 +149,17 @@ class Schema(Declared):
         if problems:
             raise InvalidInstances(sorted(problems, key=lambda problem: problem["row"]))  # type: ignore[arg-type, return-value]
         return self.with_derived(columns)
+
+    def _no_rows(self, records: Sequence[object]) -> list[Problem]:
+        """What is wrong with records that are none, or have nothing that the model knows."""
+        known = frozenset(self.names)
+        problems: list[Problem] = []
+        for row, record in enumerate(records):
+            if type(record) is not dict:
+                problems.append(problem_of(row, None, record, "must be an object"))
+            elif known.isdisjoint(record):
+                problems += self._problems_of(row, record)
+        return problems
 
     def from_cells(
         self, cells: Mapping[str, Sequence[str | None]]
@@ -191,17 +193,14 @@ class Schema(Declared):
         self, feature: Feature, values: Sequence[Any], problems: list[Problem]
     ) -> NDArray[Any]:
         """One column of JSON values; what is wrong with it is added to `problems`."""
-        types = set(map(type, values))
-        if feature.kind == "number" and types in _PLAIN_NUMBERS and not feature.require:
-            try:
-                plain = np.array(values, np.float64)
-            except OverflowError:
-                plain = np.array([math.inf])
-            if not np.isinf(plain).any():
+        if feature.kind == "number" and not feature.require:
+            plain = _plain_numbers(values)
+            if plain is not None:
                 return plain
-        if feature.kind == "category" and types <= {str, type(None)} and not feature.require:
-            texts = {value: self.category_of(value) for value in set(values)}
-            return _array(feature, list(map(texts.__getitem__, values)))
+        if feature.kind == "category" and not feature.require:
+            texts = texts_of(values, self.category_of)
+            if texts is not None:
+                return texts
         converted, rules = self.convert(feature, values)
         problems += [
             problem_of(row, feature.name, values[row], rule) for row, rule in rules.items()
@@ -226,12 +225,27 @@ def _json_value(feature: Feature, value: Any) -> float | str | None:
     return int(number) if number.is_integer() else number
 
 
-def _values(records: Sequence[Any], names: Sequence[str]) -> Iterable[Sequence[Any]]:
-    """What records have under each name, None where they have nothing."""
-    if len(names) > 1:
-        with suppress(KeyError):  # records are complete as a rule, which is much faster
-            return list(zip(*map(itemgetter(*names), records), strict=True))
-    return [[record.get(name) for record in records] for name in names]
+def _plain_numbers(values: Sequence[Any]) -> NDArray[Any] | None:
+    """Finite numbers and nulls as they stand; None where anything else is among them."""
+    if set(map(type, values)) not in _PLAIN_NUMBERS:
+        return None
+    try:
+        found = np.array(values, np.float64)
+    except OverflowError:
+        return None
+    return None if np.isinf(found).any() else found
+
+
+def _complete(records: Sequence[Any], names: Sequence[str]) -> list[Sequence[Any]]:
+    """What records have under each name, nothing where one lacks a name or is no record: they are
+    complete as a rule, and this is much faster than asking each."""
+    if len(names) > 1 and set(map(type, records)) == {dict}:
+        # orjson gives equal keys as one object, which is found without comparing texts.
+        own = {name: name for name in records[0]}
+        get = itemgetter(*(own.get(name, name) for name in names))
+        with suppress(KeyError):
+            return list(zip(*map(get, records), strict=True))
+    return []
 
 
 def _array(feature: Feature, values: list[Any]) -> NDArray[Any]:

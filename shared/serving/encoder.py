@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from shared.serving.columns import Columns
 from shared.serving.features import Feature
+from shared.serving.texts import numbers_of
 
 Layout = Literal["linear", "tree"]
 Matrix = NDArray[np.float64]
@@ -162,7 +163,7 @@ class CategoryCode:
     def fill(self, out: Matrix, column: NDArray[Any]) -> None:
         """Write into `out` [n_rows, width], which is all zeros."""
         get, unseen = self._positions.get, self._unseen
-        codes = np.array([get(value, unseen) for value in column.tolist()], np.intp)
+        codes = numbers_of(column, lambda value: get(value, unseen))
         rows = np.flatnonzero(codes >= 0)
         out[rows, codes[rows]] = 1.0
 

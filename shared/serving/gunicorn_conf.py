@@ -15,7 +15,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 # Vertex AI names its port, Cloud Run the other.
 bind = f"0.0.0.0:{os.environ.get('AIP_HTTP_PORT') or os.environ.get('PORT', '8080')}"
-worker_class = "gthread"
+worker_class = "shared.serving.lingering.LingeringWorker"
 workers = 1
 threads = 8
 # A request that loads a version may take long; Cloud Run has its own request timeout.
@@ -36,8 +36,7 @@ def post_worker_init(worker: Any) -> None:
     """Load models before the port answers, so that a cold start pays before its first request."""
     worker.cfg.set("graceful_timeout", _REQUESTS_SECONDS)
     predictor = worker.wsgi.extensions["millrace"]
-    # Requests that no thread has taken; the pool has no public name for them.
-    predictor.load.waiting = worker.tpool._work_queue.qsize
+    predictor.load.waiting = worker.waiting
     predictor.preload()
     # What is loaded now stays; the collector need not walk it in the middle of requests.
     gc.freeze()

@@ -48,13 +48,15 @@ def answered_lines(
     """Lines of answered rows. Columns that joined sources added are there with their values, and
     so are the keys."""
     names = _names(served)
+    known = frozenset(names)
     for record, answer in zip(records, predictions, strict=True):
+        whole = len(record) == len(names) and known.issuperset(record)
         yield {
             "model": served.model.model,
             "version": served.model.version,
             "time": time,
             "prediction_id": answer["prediction_id"],
-            "instance": {name: record.get(name) for name in names},
+            "instance": record if whole else {name: record.get(name) for name in names},
             "score": answer["score"],
             "label": answer["label"],
             "error": None,
@@ -92,7 +94,7 @@ def kept(lines: Iterable[Line], redact: Sequence[str], share: float) -> Iterator
             line["sample"] = share
         hidden = [name for name in redact if name in line["instance"]]
         if hidden:
-            line["instance"].update(dict.fromkeys(hidden))
+            line["instance"] = {**line["instance"], **dict.fromkeys(hidden)}
             line["redacted"] = hidden
         _, mark = mark_in(line) or (None, None)
         if mark is not None and mark["key"] in redact:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from shared.serving.columns import Columns
 from shared.serving.encoder import CategoryCode, NumberCode
 from shared.serving.features import Bounds, Feature
+from shared.serving.texts import different_texts
 
 UNSEEN = "unseen"
 UNEXPECTED = "unexpected"
@@ -53,7 +54,7 @@ class Watch:
                 if count:
                     odd[UNEXPECTED, name] = odd.get((UNEXPECTED, name), 0) + count
                 continue
-            values = set(column.tolist())
+            values = different_texts(column)
             unseen = values - levels
             broken = {value for value in values if expect and expect.broken_by(value)}
             for kind, found in ((UNSEEN, unseen), (UNEXPECTED, broken)):

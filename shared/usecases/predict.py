@@ -23,6 +23,10 @@ from shared.serving.unknown import UnknownFields, unknown_fields, unknown_proble
 from shared.usecases.answering import rows_of, score
 
 _ID_LENGTH = 128
+# Random digits for ids to come; a forked process starts with none of its parent's.
+_NOISES = 128
+_noises: list[str] = []
+os.register_at_fork(after_in_child=_noises.clear)
 
 
 def predict(
@@ -138,8 +142,12 @@ def _merge(
 
 def prediction_ids(records: Sequence[Any], features: Sequence[str], given: str | None) -> list[str]:
     """The caller's ids, else UUIDv7 of ours. Raises InvalidInstances."""
-    ids = []
     own = ID_FIELD not in features
+    count = len(records)
+    fits = given and count > 1 and len(f"{given}-{count}") <= _ID_LENGTH
+    if fits and not (own and any(ID_FIELD in record for record in records)):
+        return [f"{given}-{row}" for row in range(count)]
+    ids = []
     for row, record in enumerate(records):
         value = record.get(ID_FIELD) if own else None
         if value is None and given is not None:
@@ -158,6 +166,13 @@ def prediction_ids(records: Sequence[Any], features: Sequence[str], given: str |
 
 def uuid7() -> str:
     """A time-ordered UUID, version 7 (RFC 9562)."""
-    when, noise = f"{time.time_ns() // 1_000_000:012x}", os.urandom(10).hex()
+    when = f"{time.time_ns() // 1_000_000:012x}"
+    while True:
+        try:
+            noise = _noises.pop()
+            break
+        except IndexError:  # a system call for each would let go of Python's lock each time
+            many = os.urandom(20 * _NOISES).hex()
+            _noises.extend(many[at : at + 20] for at in range(0, len(many), 20))
     variant = "89ab"[int(noise[3], 16) & 3]
     return f"{when[:8]}-{when[8:]}-7{noise[:3]}-{variant}{noise[4:7]}-{noise[7:19]}"

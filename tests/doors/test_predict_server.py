@@ -42,6 +42,7 @@ class Publisher:
             while not (FOLDER / "go").exists():
                 (FOLDER / f"waiting-{load.waiting()}").touch()
                 time.sleep(0.01)
+            load.most_waiting = 1  # from now on: all that were to wait do
         with (FOLDER / "log").open("ab") as file:
             file.write(data + b"\\n")
         return "1"
@@ -51,7 +52,6 @@ world.publisher = Publisher()
 serve(binary_package(), world.lake.bucket, log=os.environ["LOG"])
 app = world.app
 load = app.extensions["millrace"].load
-load.most_waiting = 1
 """
 
 
@@ -188,3 +188,32 @@ def test_there_is_time_to_write_the_log_before_the_platform_kills() -> None:
     config = runpy.run_path(str(CONFIG))
     waits = config["_REQUESTS_SECONDS"] + HURRY_SECONDS
     assert waits < config["graceful_timeout"] < KILLED_AFTER_SECONDS
+
+
+def test_connections_share_the_threads(start: Start) -> None:
+    """Threads stay with a connection for a moment; more connections than there are threads are
+    served all the same, each in order, and one that sleeps keeps none of them."""
+    server = start("off")
+    threads = runpy.run_path(str(CONFIG))["threads"]
+    lines = [
+        http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_SECONDS)
+        for _ in range(3 * threads)
+    ]
+
+    def asks(line: http.client.HTTPConnection) -> list[str]:
+        found = []
+        for number in range(20):
+            body = json.dumps({**RECORD, "prediction_id": f"{id(line)}-{number}"})
+            line.request("POST", "/predict", body, {"Content-Type": "application/json"})
+            (answer,) = json.loads(line.getresponse().read())["predictions"]
+            found.append(answer["prediction_id"])
+        return found
+
+    with ThreadPoolExecutor(len(lines)) as pool:
+        for line, found in zip(lines, pool.map(asks, lines), strict=True):
+            assert found == [f"{id(line)}-{number}" for number in range(20)]
+    assert asks(lines[0]) == [f"{id(lines[0])}-{number}" for number in range(20)]
+    for line in lines:
+        line.close()
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(PATIENCE_SECONDS) == 0
