@@ -12,14 +12,16 @@ here), `sample` (the share of rows that is kept), and what a second version did,
 `shadow` for a shadow, whose line is the champion's; other rows have no mark then), `unit` its place
 in that, `left_out` why it does not count all the same. `champion` and `challenger` are
 `{"score", "label"}` of the same row, there when both scored it. The line itself is the caller's
-answer.
+answer. The units of a redacted key are those of one process, hashed with a secret of its own.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from hashlib import blake2b
 from typing import Any
 
@@ -97,8 +99,8 @@ def kept(lines: Iterable[Line], redact: Sequence[str], share: float) -> Iterator
             line["instance"] = {**line["instance"], **dict.fromkeys(hidden)}
             line["redacted"] = hidden
         _, mark = mark_in(line) or (None, None)
-        if mark is not None and mark["key"] in redact:
-            mark["unit"] = None  # among few values a hash gives the value away
+        if mark is not None and mark["key"] in redact and mark["unit"]:
+            mark["unit"] = _hidden(mark["unit"])
         yield line
 
 
@@ -106,6 +108,17 @@ def is_sampled(prediction_id: str, share: float) -> bool:
     """True for this share of all ids, always the same ones; a larger share has them too."""
     digest = blake2b(prediction_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest) < share * _SHARES
+
+
+def _hidden(unit: str) -> str:
+    """The same for the same unit in this process, and nothing that tells of it: among few values a
+    plain hash gives the value away."""
+    return blake2b(unit.encode(), digest_size=8, key=_secret()).hexdigest()
+
+
+@cache
+def _secret() -> bytes:
+    return os.urandom(32)
 
 
 def text_of(line: Line) -> bytes:

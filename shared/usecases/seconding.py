@@ -44,10 +44,11 @@ def planned(
             f"{model} keeps no prediction log (serving.log: {manifest.log}), so nothing could be "
             "judged; set it to sync or buffered in the spec and promote again"
         )
-    if key in manifest.redact:
+    if kind == "experiment" and key in manifest.redact:
+        # The others are judged on pairs: units that only one instance can tell apart will do.
         raise NotAllowed(
-            f"serving.redact of {model} keeps {key!r} out of the log, and a hash of it would give "
-            "it away; deal by another column"
+            f"serving.redact of {model} keeps {key!r} out of the log, so rows of one value could "
+            "not be told to belong together; deal by another column"
         )
     _check_packages(model, manifest.version, challenger, key, lake)
     started = timestamp(now)

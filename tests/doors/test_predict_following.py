@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from shared import paths
+from shared.adapters.memory import MemoryBucket
 from shared.documents import dumps
-from tests.support.predictor import RECORD, BrokenPublisher, World
+from shared.ports import Blob
+from tests.support.predictor import RECORD, BrokenPublisher, Lake, World
 from tests.unit.serving.models import binary_package, serve
 
 ROOT = Path(__file__).parents[2]
@@ -124,6 +127,51 @@ def test_one_look_for_many_threads(world: World) -> None:
         )
     assert answers == [200] * 40
     assert world.lake.looks == before + 1
+
+
+class HeldLake(Lake):
+    """Reads of the manifest wait while they are held."""
+
+    def __init__(self, bucket: MemoryBucket) -> None:
+        super().__init__(bucket)
+        self.asked, self.go = threading.Event(), threading.Event()
+        self.go.set()
+
+    def read_if_changed(self, name: str, known_generation: int) -> Blob | None:
+        self.asked.set()
+        assert self.go.wait(timeout=60)
+        return super().read_if_changed(name, known_generation)
+
+
+@pytest.mark.parametrize("slept", [False, True])
+def test_after_a_sleep_nobody_is_answered_by_the_version_of_before(
+    world: World, slept: bool
+) -> None:
+    """While one request looks, others get the loaded version at once; but in a process that slept
+    far past the interval, as an idle instance does, all of them wait for what it finds."""
+    world.ask(RECORD)
+    lake = HeldLake(world.lake.bucket)
+    world.lake = lake
+    serve(binary_package("v2"), lake.bucket)
+    world.seconds.now += 3600 if slept else 3
+    lake.asked.clear()
+    lake.go.clear()
+
+    def version() -> str:
+        answer = world.app.test_client().post("/models/adult/predict", json=RECORD)
+        return str(answer.get_json()["model_version"])
+
+    with ThreadPoolExecutor(2) as pool:
+        looking = pool.submit(version)
+        assert lake.asked.wait(timeout=60)
+        other = pool.submit(version)
+        if slept:
+            lake.go.set()
+            assert other.result() == "v2"
+        else:
+            assert other.result() == "v1"  # while the look is held
+            lake.go.set()
+        assert looking.result() == "v2"
 
 
 def test_preloading_survives_everything(world: World) -> None:

@@ -125,7 +125,7 @@ def test_what_cannot_be_dealt_is_refused(
 
 
 def test_a_column_that_the_log_may_not_keep_deals_nobody() -> None:
-    """The places of its values would stand in the log, and few values are soon told from hashes."""
+    """Its rows could not be told to belong together, which the intervals are made of."""
     found = everything()
     with_two_versions(found, SPEC + "serving: {redact: [b]}\n")
     reply, status = start(found, key="b")
