@@ -49,6 +49,7 @@ from shared.serving.protocols.refusing import MAX_BODY_BYTES, REFUSALS, refusal_
 from shared.serving.room import room_of
 from shared.serving.served import Served
 from shared.serving.shortcut import Shortcut
+from shared.serving.trust import Spent
 from shared.usecases.predict import predict
 
 _PRELOADED = 4
@@ -64,10 +65,11 @@ class Predictor:
         publisher: Callable[[], Publisher],
         clock: Callable[[], Clock],
         monotonic: Callable[[], float],
+        cpu: Callable[[], float],
         access: AccessLog,
     ) -> None:
         self.metrics, self.load, self._clock = Metrics(), Load(), clock
-        self.access, self._monotonic = access, monotonic
+        self.access, self._timer = access, lambda: Spent(cpu(), monotonic())
         lost = partial(count_lost, self.metrics)
         self.log = PredictionLog(publisher, on_lost=lost, monotonic=monotonic)
         untold = partial(count_untold, self.metrics)
@@ -175,7 +177,7 @@ class Predictor:
                 log=self.log,
                 clock=self._clock(),
                 given_id=asked.request_id,
-                timer=self._monotonic,
+                timer=self._timer,
             )
         finally:
             self.log.flush_due()
@@ -214,6 +216,7 @@ def create_app(
     contract: vertex.Contract | None = None,
     interval_seconds: float = INTERVAL_SECONDS,
     monotonic: Callable[[], float] = time.monotonic,
+    cpu: Callable[[], float] = time.thread_time,
     project: Callable[[], str] = str,
     access: Callable[[str], None] = to_stdout,
     spans: Callable[[SpanTrouble], Spans | None] = lambda _: None,
@@ -224,6 +227,7 @@ def create_app(
     Args:
         room: Gives the bytes that loaded versions may take.
         bucket: Gives a bucket by its name, for a package that the contract points at.
+        cpu: Seconds that the thread worked.
         project: The Google Cloud project that traces are in; empty for none.
         access: Takes the line of each request.
         spans: Makes what traces requests, given who is told of its troubles.
@@ -232,7 +236,7 @@ def create_app(
     traced = AccessLog(
         project, access, lambda: spans(partial(count_span_trouble, predictor.metrics))
     )
-    predictor = Predictor(publisher, clock, monotonic, traced)
+    predictor = Predictor(publisher, clock, monotonic, cpu, traced)
     times: dict[str, Any] = {"interval_seconds": interval_seconds, "monotonic": monotonic}
     if contract.storage_uri:
         where = bucket or (lambda _: lake())

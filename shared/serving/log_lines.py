@@ -18,8 +18,8 @@ answer. The units of a redacted key are those of one process, hashed with a secr
 from __future__ import annotations
 
 import json
-import os
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from hashlib import blake2b

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from shared.documents import timestamp
@@ -19,6 +19,7 @@ from shared.serving.prediction_log import PredictionLog
 from shared.serving.problems import Problem
 from shared.serving.served import ID_FIELD, Served
 from shared.serving.strictness import strict_problems
+from shared.serving.trust import Timer
 from shared.serving.unknown import UnknownFields, unknown_fields, unknown_problems
 from shared.usecases.answering import rows_of, score
 
@@ -35,15 +36,15 @@ def predict(
     *,
     log: PredictionLog,
     clock: Clock,
+    timer: Timer,
     given_id: str | None = None,
-    timer: Callable[[], float] = time.monotonic,
 ) -> Answer:
     """Score records with a served version and log them.
 
     Args:
         records: JSON objects; `prediction_id` in one is the caller's name for that row.
+        timer: To hold a second version's time against the champion's.
         given_id: The caller's name for the request, used where a record has none of its own.
-        timer: Seconds, to hold a second version's time against the champion's.
 
     Raises InvalidInstances, FeaturesTooOld.
     """
@@ -64,25 +65,25 @@ def _answer(
     records: Sequence[Any],
     clock: Clock,
     given_id: str | None,
-    timer: Callable[[], float],
+    timer: Timer,
 ) -> tuple[Answer, Iterable[dict[str, Any]] | None]:
     """The answer and its lines for the log, None where nothing is kept."""
     model = served.model
     if served.manifest.coerce == "strict":
         _refuse(strict_problems(records, model.schema))
-    started = timer()
+    started = timer() if served.beside is not None else None
     scored = score(served, records, clock)
-    seconds = timer() - started
+    took = timer().since(started) if started is not None else None
     unknown = _unknown(served, records)
     if given_id is None and len(records) > 1:
         given_id = uuid7()
     ids = prediction_ids(records, model.names, given_id)
     predictions = rows_of(served, scored, ids)
     dealt = None
-    if served.beside is not None:
+    if served.beside is not None and took is not None:
         from shared.usecases.predict_split import deal  # cold start: few models have two versions
 
-        dealt = deal(served.beside, records, predictions, seconds=seconds, clock=clock, timer=timer)
+        dealt = deal(served.beside, records, predictions, took=took, clock=clock, timer=timer)
     answer = Answer(model.version, predictions, dealt, given_id, scored.odd, unknown)
     logged = served.manifest.log != "off"
     if dealt is None and not logged:

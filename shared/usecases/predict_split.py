@@ -9,7 +9,7 @@ fail without it. Only models with a second version come here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ from shared.ports import Clock
 from shared.serving.answers import Dealt
 from shared.serving.assigning import key_text, takes, unit_of, unit_text
 from shared.serving.served import Beside, Served
-from shared.serving.trust import FAR, cap_of
+from shared.serving.trust import FAR, Spent, Timer, cap_of, over
 from shared.usecases.answering import Scored, rows_of, score
 
 # Why a record does not count; the champion answered it.
@@ -36,12 +36,12 @@ Mark = dict[str, Any]
 
 
 class _Asked(NamedTuple):
-    """Records of a request with the champion's answers, how long a challenger may take for them,
-    and what the log will say of each record."""
+    """Records of a request with the champion's answers, what a challenger may take for them, and
+    what the log will say of each record."""
 
     records: Sequence[Any]
     predictions: Sequence[Mapping[str, Any]]
-    cap: float
+    cap: Spent
     marks: list[Mark | None]
 
     def leave_out(self, rows: Iterable[int], why: str) -> None:
@@ -68,11 +68,11 @@ def deal(
     records: Sequence[Any],
     predictions: Sequence[Mapping[str, Any]],
     *,
-    seconds: float,
+    took: Spent,
     clock: Clock,
-    timer: Callable[[], float],
+    timer: Timer,
 ) -> Dealt | None:
-    """Deal records that the champion has answered, in so many seconds, with these predictions. None
+    """Deal records that the champion has answered with these predictions, and what that took. None
     once the planned end has come."""
     second, challenger = beside.second, beside.served
     if second.over(clock.now()):
@@ -81,7 +81,7 @@ def deal(
         _mark(second, record, said["prediction_id"])
         for record, said in zip(records, predictions, strict=True)
     ]
-    asked = _Asked(records, predictions, cap_of(seconds), marks)
+    asked = _Asked(records, predictions, cap_of(took), marks)
     if challenger is None or beside.trust.lost:
         asked.leave_out(range(len(marks)), NOT_LOADED if challenger is None else STOPPED)
         return Dealt(beside, marks)
@@ -99,7 +99,7 @@ def _ask(
     rows: list[int],
     *,
     clock: Clock,
-    timer: Callable[[], float],
+    timer: Timer,
 ) -> Dealt:
     """Let the challenger score what is dealt to it, of the rows that it has to accept."""
     records, predictions, cap, marks = asked
@@ -117,13 +117,14 @@ def _ask(
         asked.leave_out(rows, FAILED)
         problem = f"raised {type(error).__name__}: {error}"
         return Dealt(beside, marks, problem=problem, stops=beside.trust.strike())
-    took = timer() - started
+    took = timer().since(started)
     asked.compare(rows, answers)
-    found = Dealt(beside, marks, compared=rows, seconds=took)
-    if took > cap:
+    found = Dealt(beside, marks, compared=rows, seconds=took.wall)
+    times = over(took, cap)
+    if times > 1:
         asked.leave_out(rows, SLOW)
-        problem = f"took {took * 1e3:.0f} ms for {len(rows)} rows, its cap is {cap * 1e3:.0f} ms"
-        return replace(found, problem=problem, stops=beside.trust.strike(far=took > FAR * cap))
+        problem = f"took {_words(took)} for {len(rows)} rows, its cap is {_words(cap)}"
+        return replace(found, problem=problem, stops=beside.trust.strike(far=times > FAR))
     beside.trust.keep()
     return found.giving(scored.records, answers) if beside.second.answers else found
 
@@ -146,6 +147,10 @@ def _mark(second: SecondVersion, record: Mapping[str, Any], prediction_id: str) 
     if not second.answers:
         return {**mark, "arm": "shadow", "unit": unit_text(unit)} if taken else None
     return {**mark, "arm": "challenger" if taken else "champion", "unit": unit_text(unit)}
+
+
+def _words(spent: Spent) -> str:
+    return f"{spent.cpu * 1e3:.0f} ms of CPU and {spent.wall * 1e3:.0f} ms in all"
 
 
 def _is_dealt(mark: Mark) -> bool:

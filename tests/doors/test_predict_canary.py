@@ -14,8 +14,8 @@ from shared.beside import KINDS, Kind, SecondVersion
 from shared.serving.assigning import key_text, takes, unit_of
 from shared.serving.features import Bounds
 from shared.serving.shortcut import Shortcut
-from shared.serving.trust import FAR, FLOOR_SECONDS, IN_A_ROW
-from tests.support.beside import ILLS, fall_ill, put, raises, write
+from shared.serving.trust import FAR, FLOOR_CPU_SECONDS, FLOOR_SECONDS, IN_A_ROW
+from tests.support.beside import ILLS, Ill, fall_ill, put, raises, write
 from tests.support.predictor import RECORD, World
 from tests.unit.serving.models import SCHEMA, binary_package, regression_package, serve, store
 
@@ -284,11 +284,14 @@ def expected_answers() -> dict[str, list[dict[str, Any]]]:
     return _EXPECTED
 
 
-def slow(world: World, times: float = 1.2) -> Any:
+def slow(world: World, times: float = 1.2, *, waits: bool = False) -> Any:
     """Takes so many times the cap of a champion that takes no time at all."""
 
     def act(scores: Any) -> Any:
-        world.seconds.now += FLOOR_SECONDS * times
+        if waits:
+            world.seconds.now += FLOOR_SECONDS * times
+        else:
+            world.cpu.now += FLOOR_CPU_SECONDS * times
         return scores
 
     return act
@@ -348,14 +351,15 @@ def test_failures_that_are_not_in_a_row_cost_their_own_rows_only(world: World) -
         assert versions(world, RECORD) == ["v2"]
 
 
+@pytest.mark.parametrize("waits", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_slow_challenger_is_left_by_the_instance(
-    world: World, kind: Kind, capsys: pytest.CaptureFixture[str]
+    world: World, kind: Kind, waits: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its late answer is not given, though the log has both; after a few in a row it is not asked
-    again, after one that is far too late neither."""
-    put(world, V2, kind, share=1.0 if kind != "experiment" else 0.9999)
-    ill = fall_ill(world, slow(world))
+    """Whether it works or waits too long: its late answer is not given, though the log has both;
+    after a few in a row it is not asked again, after one that is far too late neither."""
+    put(world, V2, kind, share=0.9999)
+    ill = fall_ill(world, slow(world, waits=waits))
     for _ in range(IN_A_ROW + 1):
         assert versions(world, RECORD) == ["v1"]
     assert ill.calls == IN_A_ROW
@@ -363,9 +367,9 @@ def test_a_slow_challenger_is_left_by_the_instance(
     assert {mark["left_out"] for mark in late} == {"challenger_slow"}
     assert all("challenger" in mark for mark in late)
     assert (last["left_out"], "challenger" in last) == ("challenger_stopped", False)
-    assert "its cap is 50 ms" in capsys.readouterr().out
+    assert "its cap is 50 ms of CPU and 500 ms in all" in capsys.readouterr().out
     put(world, V2, kind, share=0.9999, id="c2")
-    ill._act, ill.calls = slow(world, FAR * 1.1), 0
+    ill._act, ill.calls = slow(world, FAR * 1.1, waits=waits), 0
     for _ in range(3):
         assert versions(world, RECORD) == ["v1"]
     assert ill.calls == 1
@@ -375,17 +379,10 @@ def test_a_slow_champion_gives_its_challenger_time(world: World) -> None:
     """The cap is ten times what the champion took for the same request."""
     put(world, V2, share=1.0)
     champion = world.app.extensions["millrace"].models.get("adult").model
-    original = champion._engine
-    fall_ill(world, slow(world, 9))
-
-    class Slow:
-        width = original.width
-
-        def score(self, x: Any) -> Any:
-            return slow(world)(original.score(x))
-
-    champion._engine = Slow()
-    assert versions(world, RECORD) == ["v2"]
+    champion._engine = Ill(champion._engine, slow(world))
+    for times, version in ((9, "v2"), (13, "v1")):
+        fall_ill(world, slow(world, times))
+        assert versions(world, RECORD) == [version]
 
 
 # --- many at once --------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -166,6 +166,7 @@ def test_after_a_sleep_nobody_is_answered_by_the_version_of_before(
         assert lake.asked.wait(timeout=60)
         other = pool.submit(version)
         if slept:
+            assert not wait([other], timeout=0.3).done  # an answer of before takes milliseconds
             lake.go.set()
             assert other.result() == "v2"
         else:

@@ -70,13 +70,14 @@ class World:
             topics=[topic_path("local", name) for name in ("predictions", "alerts")],
         )
         self.lake = Lake(self.cloud.lake)
-        self.seconds = Seconds()
+        self.seconds, self.cpu = Seconds(), Seconds()
         self.publisher: Publisher = self.cloud.publisher
         self.app = create_app(
             lake=lambda: self.lake,  # type: ignore[arg-type,return-value]  # the rest is delegated
             publisher=lambda: self.publisher,
             clock=lambda: self.cloud.clock,
             monotonic=self.seconds,
+            cpu=self.cpu,
             **options,
         )
         self.client: FlaskClient = self.app.test_client()
