@@ -29,6 +29,7 @@ import orjson
 
 from shared.beside import mark_in
 from shared.errors import FeaturesTooOld, InvalidInstances
+from shared.serving.answers import Dealt
 from shared.serving.served import Served
 
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
@@ -63,6 +64,26 @@ def answered_lines(
             "label": answer["label"],
             "error": None,
         }
+
+
+def dealt_lines(
+    served: Served,
+    records: Sequence[Any],
+    predictions: Sequence[Mapping[str, Any]],
+    dealt: Dealt,
+    time: str,
+) -> Iterator[Line]:
+    """As `answered_lines`, of a request that a second version had to do with: each line by the
+    version that answered, marked under the kind of the trial."""
+    lines = list(answered_lines(served, records, predictions, time))
+    if dealt.beside.served is not None and dealt.taken:
+        theirs = answered_lines(dealt.beside.served, dealt.records, dealt.answers, time)
+        for row, line in zip(dealt.taken, theirs, strict=True):
+            lines[row] = line
+    for line, mark in zip(lines, dealt.marks, strict=True):
+        if mark is not None:
+            line[dealt.beside.second.kind] = mark
+        yield line
 
 
 def refused_lines(

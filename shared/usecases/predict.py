@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from shared.documents import timestamp
 from shared.errors import InvalidInstances
 from shared.ports import Clock
 from shared.serving.answers import Answer, Dealt
-from shared.serving.log_lines import answered_lines, kept, refused_lines, text_of
+from shared.serving.log_lines import answered_lines, dealt_lines, kept, refused_lines, text_of
 from shared.serving.prediction_log import PredictionLog
 from shared.serving.problems import Problem
 from shared.serving.served import ID_FIELD, Served
@@ -84,17 +84,14 @@ def _answer(
         from shared.usecases.predict_split import deal  # cold start: few models have two versions
 
         dealt = deal(served.beside, records, predictions, took=took, clock=clock, timer=timer)
-    answer = Answer(model.version, predictions, dealt, given_id, scored.odd, unknown)
-    logged = served.manifest.log != "off"
-    if dealt is None and not logged:
+    version = model.version if dealt is None else _give(predictions, dealt, model.version)
+    answer = Answer(version, predictions, dealt, given_id, scored.odd, unknown)
+    if served.manifest.log == "off":
         return answer, None
-    lines: Iterable[dict[str, Any]] = answered_lines(
-        served, scored.records, predictions, timestamp(clock.now())
-    )
+    time = timestamp(clock.now())
     if dealt is not None:
-        version, lines = _merge(served, predictions, list(lines), dealt)
-        answer = answer._replace(version=version)
-    return answer, lines if logged else None
+        return answer, dealt_lines(served, scored.records, predictions, dealt, time)
+    return answer, answered_lines(served, scored.records, predictions, time)
 
 
 def _log(served: Served, lines: Iterable[dict[str, Any]], log: PredictionLog) -> None:
@@ -122,23 +119,13 @@ def _refuse(problems: list[Problem]) -> None:
         raise InvalidInstances(problems)
 
 
-def _merge(
-    served: Served, predictions: list[dict[str, Any]], lines: list[dict[str, Any]], dealt: Dealt
-) -> tuple[str, Iterator[dict[str, Any]]]:
-    """Put the challenger's answers and their lines in their places; the version to name for the
-    whole request and the marked lines come back. A mark stands under the kind of its trial."""
-    if dealt.beside.served is not None and dealt.taken:
-        time = lines[0]["time"]
-        theirs = answered_lines(dealt.beside.served, dealt.records, dealt.answers, time)
-        for row, prediction, line in zip(dealt.taken, dealt.answers, theirs, strict=True):
-            predictions[row], lines[row] = prediction, line
-    versions = {prediction["model_version"] for prediction in predictions}
-    version = versions.pop() if len(versions) == 1 else served.model.version
-    kind = dealt.beside.second.kind
-    return version, (
-        {**line, kind: mark} if mark is not None else line
-        for line, mark in zip(lines, dealt.marks, strict=True)
-    )
+def _give(predictions: list[dict[str, Any]], dealt: Dealt, champion: str) -> str:
+    """Put the challenger's answers in their places; the version to name for the whole request
+    comes back."""
+    for row, answer in zip(dealt.taken, dealt.answers, strict=True):
+        predictions[row] = answer
+    everything = dealt.taken and len(dealt.taken) == len(predictions)
+    return dealt.beside.second.version if everything else champion
 
 
 def prediction_ids(records: Sequence[Any], features: Sequence[str], given: str | None) -> list[str]:

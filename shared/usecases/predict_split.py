@@ -85,36 +85,22 @@ def deal(
     if challenger is None or beside.trust.lost:
         asked.leave_out(range(len(marks)), NOT_LOADED if challenger is None else STOPPED)
         return Dealt(beside, marks)
-    rows = asked.dealt()
-    if second.kind == "experiment":
-        # Both arms leave out the same kind of record, or they could not be compared.
-        rows = list(range(len(marks)))
-    return _ask(beside, challenger, asked, rows, clock=clock, timer=timer)
+    return _ask(beside, challenger, asked, clock=clock, timer=timer)
 
 
-def _ask(
-    beside: Beside,
-    challenger: Served,
-    asked: _Asked,
-    rows: list[int],
-    *,
-    clock: Clock,
-    timer: Timer,
-) -> Dealt:
-    """Let the challenger score what is dealt to it, of the rows that it has to accept."""
-    records, predictions, cap, marks = asked
+def _ask(beside: Beside, challenger: Served, asked: _Asked, *, clock: Clock, timer: Timer) -> Dealt:
+    """Let the challenger score what is dealt to it, of the rows that it accepts."""
+    _, predictions, cap, marks = asked
     started = timer()
     try:
-        asked.leave_out(_refused(challenger, records, rows, clock), REFUSED)
+        scored = _score(challenger, asked, clock, both=beside.second.kind == "experiment")
         rows = asked.dealt()
-        if not rows:
+        if scored is None:
             return Dealt(beside, marks)
-        scored = score(challenger, [records[row] for row in rows], clock)
-        _check(challenger, scored, len(rows))
         ids = [predictions[row]["prediction_id"] for row in rows]
         answers = rows_of(challenger, scored, ids)
     except Exception as error:  # noqa: BLE001 - no request fails because of a second version
-        asked.leave_out(rows, FAILED)
+        asked.leave_out(asked.dealt() or range(len(marks)), FAILED)
         problem = f"raised {type(error).__name__}: {error}"
         return Dealt(beside, marks, problem=problem, stops=beside.trust.strike())
     took = timer().since(started)
@@ -129,24 +115,39 @@ def _ask(
     return found.giving(scored.records, answers) if beside.second.answers else found
 
 
+def _score(challenger: Served, asked: _Asked, clock: Clock, *, both: bool) -> Scored | None:
+    """What the challenger says of the rows that are dealt to it, None when it accepts none. Arms
+    that are compared have to leave out the same kind of record: then `both` are looked at."""
+    records, rows = asked.records, asked.dealt()
+    if both:
+        others = [row for row, mark in enumerate(asked.marks) if mark and not _is_dealt(mark)]
+        asked.leave_out(_refused(challenger, records, others, clock), REFUSED)
+    try:
+        scored = score(challenger, [records[row] for row in rows], clock) if rows else None
+    except (InvalidInstances, FeaturesTooOld):
+        asked.leave_out(_refused(challenger, records, rows, clock), REFUSED)
+        rows = asked.dealt()
+        scored = score(challenger, [records[row] for row in rows], clock) if rows else None
+    if scored is not None:
+        _check(challenger, scored, len(rows))
+    return scored
+
+
 def _mark(second: SecondVersion, record: Mapping[str, Any], prediction_id: str) -> Mark | None:
     """What the log will say of a record; None for one that a shadow passes by."""
     key = key_text(record.get(second.key)) if second.sticky else prediction_id
-    mark = {
+    unit = unit_of(second.id, key) if key else None
+    taken = unit is not None and takes(unit, second.share)
+    if not second.answers and unit is not None and not taken:
+        return None
+    return {
         "id": second.id,
-        "arm": "champion",
+        "arm": "shadow" if not second.answers else "challenger" if taken else "champion",
         "share": second.share,
         "key": second.key,
-        "unit": None,
-        "left_out": None,
+        "unit": None if unit is None else unit_text(unit),
+        "left_out": NO_KEY if unit is None else None,
     }
-    if not key:
-        return {**mark, "left_out": NO_KEY}
-    unit = unit_of(second.id, key)
-    taken = takes(unit, second.share)
-    if not second.answers:
-        return {**mark, "arm": "shadow", "unit": unit_text(unit)} if taken else None
-    return {**mark, "arm": "challenger" if taken else "champion", "unit": unit_text(unit)}
 
 
 def _words(spent: Spent) -> str:
