@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _INSTALLATION = ("MILLRACE_PROJECT", "MILLRACE_INBOX", "MILLRACE_LAKE")
 
@@ -26,7 +26,7 @@ class Config:
     run_endpoint: str
     anonymous: bool
     tracking_uri: str
-    slack_webhook_url: str
+    slack_webhook_url: str = field(repr=False)
     predict_url: str
     promote_url: str
     claim_seconds: int
@@ -38,6 +38,13 @@ class Config:
     vertex_endpoint: str = ""  # host:port of a plain gRPC server; empty is the region's own
     predict_image: str = ""  # what Vertex AI would serve a version with
     traces: bool = False  # of predictions; OpenTelemetry's own variables say where they go
+    smtp_host: str = ""
+    smtp_port: int = 587
+    smtp_user: str = ""
+    smtp_password: str = field(default="", repr=False)
+    smtp_security: str = "starttls"  # or tls, none
+    mail_from: str = ""
+    mail_to: tuple[str, ...] = ()
     docs_url: str = ""  # of infra/docs, for links to the runbook
     score_task_mib: int = 128  # of a file that one task scores
     score_max_tasks: int = 1
@@ -78,6 +85,13 @@ class Config:
             vertex_endpoint=env.get("MILLRACE_VERTEX_ENDPOINT", ""),
             predict_image=env.get("MILLRACE_PREDICT_IMAGE", ""),
             traces=_traces(env),
+            smtp_host=env.get("SMTP_HOST", ""),
+            smtp_port=int(env.get("SMTP_PORT") or "587"),
+            smtp_user=env.get("SMTP_USER", ""),
+            smtp_password=env.get("SMTP_PASSWORD", ""),
+            smtp_security=env.get("SMTP_SECURITY") or "starttls",
+            mail_from=env.get("MILLRACE_MAIL_FROM", ""),
+            mail_to=tuple(env.get("MILLRACE_MAIL_TO", "").replace(",", " ").split()),
             docs_url=env.get("MILLRACE_DOCS_URL", "").rstrip("/"),
             score_task_mib=int(env.get("MILLRACE_SCORE_TASK_MIB", "128")),
             score_max_tasks=int(env.get("MILLRACE_SCORE_MAX_TASKS", "1")),

@@ -86,6 +86,17 @@ class Wiring:
             from shared.adapters.slack import SlackMessenger
 
             found["slack"] = SlackMessenger(self.config.slack_webhook_url)
+        if self.config.smtp_host:
+            from shared.adapters.mail import MailMessenger, Relay
+
+            config = self.config
+            relay = Relay(
+                *(config.smtp_host, config.smtp_port, config.mail_from, config.mail_to),
+                user=config.smtp_user,
+                password=config.smtp_password,
+                security=config.smtp_security,
+            )
+            found["mail"] = MailMessenger(relay, self.clock)
         return found
 
     @cached_property

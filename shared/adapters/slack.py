@@ -9,7 +9,9 @@ from typing import Any
 
 from shared.errors import Retryable
 
-_LONGEST_WAIT_SECONDS = 10.0  # a function has 30 s; a longer wish is left to the next delivery
+# A function has 30 s for all channels; a longer wish is left to the next delivery.
+_TIMEOUT_SECONDS = 6
+_LONGEST_WAIT_SECONDS = 5.0
 
 
 class SlackUnavailable(Retryable):
@@ -20,14 +22,15 @@ class SlackMessenger:
     """Implements `ports.Messenger`.
 
     One post per call: a post whose answer was lost is not sent again here, the caller's record
-    decides. Only 429, which says that nothing was posted, is waited for once.
+    decides. Sent again is only what was surely not posted: after 429, which is waited for once, and
+    when Slack does not take the blocks: then the text alone, so that people hear of it.
     """
 
     def __init__(
         self,
         webhook_url: str,
         *,
-        timeout_seconds: int = 10,
+        timeout_seconds: int = _TIMEOUT_SECONDS,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         from slack_sdk.webhook import WebhookClient
@@ -37,13 +40,15 @@ class SlackMessenger:
 
     def post(self, message: Mapping[str, object]) -> None:
         """Raises SlackUnavailable."""
-        response = self._send(message)
+        response = self._send(_formed(message))
         if response.status_code == 429:
             wait = _seconds(response.headers)
             if wait > _LONGEST_WAIT_SECONDS:
                 raise SlackUnavailable(f"Slack asks to wait {wait:.0f} s (429)")
             self._sleep(wait)
-            response = self._send(message)
+            response = self._send(_formed(message))
+        if response.status_code == 400 and "invalid_blocks" in response.body:
+            response = self._send({"text": message["text"]})
         if response.status_code != 200:
             raise SlackUnavailable(f"Slack answered {response.status_code}: {response.body[:200]}")
 
@@ -52,6 +57,20 @@ class SlackMessenger:
             return self._client.send_dict(dict(message))
         except (OSError, HTTPException) as error:  # URLError and timeouts are OSErrors
             raise SlackUnavailable(f"Slack did not answer: {type(error).__name__}") from error
+
+
+def _formed(message: Mapping[str, object]) -> dict[str, object]:
+    """The message as slack_sdk forms it, which checks Slack's limits; the text alone when a block
+    breaks one."""
+    from slack_sdk.errors import SlackObjectFormationError
+    from slack_sdk.models.blocks import Block
+
+    blocks: Any = message.get("blocks", [])
+    try:
+        formed = [block.to_dict() for block in Block.parse_all(blocks)]
+    except SlackObjectFormationError:
+        return {"text": message["text"]}
+    return {**message, "blocks": formed}
 
 
 def _seconds(headers: Mapping[str, str]) -> float:

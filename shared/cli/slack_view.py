@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,10 +12,9 @@ from rich.rule import Rule
 from rich.text import Text
 
 from shared.cli.console import safe
+from shared.telling.render import plain as unmarked
 
 WIDTH = 96
-LINK = re.compile(r"<((?:https?|file)[^|>]*)\|([^>]*)>")
-ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
 
 
 def show_message(kept: Mapping[str, Any], console: Console | None = None) -> None:
@@ -64,10 +62,5 @@ def _text(part: Any) -> str:
 
 
 def plain(text: str) -> str:
-    """Slack's mrkdwn without its marks: links as `label (address)`, no asterisks or backticks."""
-    text = LINK.sub(lambda found: f"{found[2]} ({found[1]})", text)
-    text = re.sub(r"(?<!\w)\*([^*\n]+)\*(?!\w)", r"\1", text)
-    text = re.sub(r"```\n?|`", "", text)
-    for entity, character in ENTITIES:
-        text = text.replace(entity, character)
-    return safe(text, lines=True)
+    """Slack's mrkdwn without its marks, nothing that steers a terminal."""
+    return safe(unmarked(text), lines=True)

@@ -71,9 +71,10 @@ _ASK: dict[type[Event], str] = {
     ApprovalRequested: "decide",
 }
 _NOTES = {"deadletter": "dead_letter", "predict": "not_loading"}
-# They ask for nothing, but somebody waits for them: how a training ended, and that a version which
-# did not load does.
-_AT_ONCE = frozenset({"promoted", "not_promoted", "not_loading"})
+# They ask for nothing, but somebody waits for them: how a training ended, and whatever changes who
+# answers predictions.
+_AT_ONCE = frozenset({"promoted", "not_promoted"})
+_ANSWERS = frozenset({"predict", "canary", "experiment"})
 
 
 def kind_of(event: Event) -> str:
@@ -95,6 +96,8 @@ def asks_of(event: Event) -> str:
 
 def is_urgent(event: Event) -> bool:
     """Told by itself and at once, not in the daily digest."""
+    if isinstance(event, AutomationNoted) and event.source in _ANSWERS:
+        return True
     return asks_of(event) != "know" or kind_of(event) in _AT_ONCE
 
 
