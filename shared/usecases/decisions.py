@@ -15,6 +15,7 @@ from shared.errors import InProgress, NotAllowed
 from shared.manifests import Manifest, read_manifest, set_pinned, turn_of
 from shared.moves import ROLLBACK, Move
 from shared.usecases import canarying, experimenting, muting, shadowing, spec_changes
+from shared.usecases.judging import other_question
 from shared.usecases.moving import move_to
 from shared.usecases.promote import carry_out
 from shared.usecases.settling import Promote, record_move
@@ -66,6 +67,8 @@ def _answer(decision: Decision, ports: Promote) -> str:
             f"{', '.join(waiting) or 'none'}"
         )
     of_spec = approval.spec_generation is not None
+    if approval.pending and decision.action == "approve" and not of_spec:
+        _check_question(decision, ports)
     approval = approvals.decide(
         approval,
         decision.action,
@@ -101,6 +104,17 @@ def _answer(decision: Decision, ports: Promote) -> str:
         "superseded": f"A newer version took the place of {decision.version}.",
         "expired": f"The question about {decision.version} has expired.",
     }[outcome]
+
+
+def _check_question(decision: Decision, ports: Promote) -> None:
+    """The spec may have changed since the version was asked about. Raises NotAllowed."""
+    model, version = decision.model, decision.version
+    found = other_question(model, version, lake=ports.lake)
+    if found:
+        raise NotAllowed(
+            f"{version} was asked about under an older spec. {found} Decline it, or to serve it "
+            f"all the same: millrace versions promote {model} {version}"
+        )
 
 
 def _answer_spec(approval: Approval, ports: Promote) -> str:

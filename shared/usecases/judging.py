@@ -35,6 +35,12 @@ def judge_as_compared(
     return _judge(model, version, comparison, champion=champion, pinned=pinned, lake=lake)
 
 
+def other_question(model: str, version: str, *, lake: Bucket) -> str:
+    """Why the version does not answer what the spec in force asks; nothing where it does."""
+    rule = _question(model, version, read_spec(model, lake=lake), lake)
+    return "" if rule is None or rule.passed else rule.sentence
+
+
 def _judge(
     model: str,
     version: str,

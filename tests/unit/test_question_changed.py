@@ -9,7 +9,7 @@ import pytest
 from shared import documents, paths
 from tests.support.promises import check_promises
 from tests.support.system import SPEC, System
-from tests.support.working import everything, repeat, state_of, trained
+from tests.support.working import ASKING, everything, repeat, state_of, trained
 
 NAMED = SPEC.replace("target: y", "target: {column: y, positive: 'yes'}")
 OTHER = {
@@ -81,6 +81,32 @@ def test_a_person_may_still_let_it_serve() -> None:
     _, status = system.decide(model="m", action="promote", version=version, reason="I know")
     assert status == 200
     assert system.champion() == version
+
+
+def test_a_question_that_changed_is_not_approved_unawares() -> None:
+    """The version was asked about, then the spec changed: a yes is refused in words that name the
+    ways on, a no is carried out, and an answer that was given before stays given."""
+    for action, status in (("approve", 409), ("decline", 200)):
+        system = everything()
+        version = trained(system, ASKING)
+        system.drop("_specs/m.yaml", OTHER["target"])
+        system.drain()
+        reply, found = system.decide(model="m", version=version, action=action, reason="so")
+        assert found == status
+        assert system.champion() is None
+        if action == "approve":
+            assert "asks for b (binary)" in reply["sentence"]
+            assert f"millrace versions promote m {version}" in reply["sentence"]
+            assert state_of(system, version) == "awaiting_approval"
+            system.drop("_specs/m.yaml", ASKING + "title: back\n")
+            system.drain()
+            system.decide(model="m", version=version, action=action, reason="so")
+            system.drop("_specs/m.yaml", OTHER["target"])
+            system.drain()
+            again, found = system.decide(model="m", version=version, action=action, reason="so")
+            assert (found, system.champion()) == (200, version), again
+        system.drain()
+        check_promises(system)
 
 
 def test_a_version_whose_spec_nobody_knows_is_judged_as_before() -> None:
