@@ -28,6 +28,8 @@ keepalive = 75
 accesslog = None
 errorlog = "-"
 loglevel = "warning"
+# Nobody steers a server in a container, and where it runs nothing may be written.
+control_socket_disable = True
 # Heartbeat files on Cloud Run's disk would be memory anyway.
 worker_tmp_dir = "/dev/shm"  # noqa: S108 - gunicorn makes an unnamed file there
 
