@@ -1,12 +1,11 @@
 """Rehearses the images (`make bundles`): the predictor's answers a prediction, as a container would
-be asked, and ends when it is told to; the jobs' import.
+be asked, and ends when it is told to, with its span sent; the jobs' import.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import time
 import urllib.error
@@ -19,6 +18,7 @@ import numpy as np
 from infra.images import rehearsal
 from infra.images.rehearsal import Image, RunFailed
 from infra.local.hosting import free_port
+from infra.local.web import HttpServer, Request, Response
 from shared.serving.columns import Columns, Schema
 from shared.serving.encoder import Encoder
 from shared.serving.features import Feature
@@ -53,20 +53,30 @@ def _imported(image: Image) -> str:
 
 
 def _asked(image: Image, folder: Path) -> str:
-    expected = write_package(folder)
+    expected, spans = write_package(folder), list[str]()
     port = free_port(_HOST)
+    collector = HttpServer(lambda request: _taken(request, spans))
     started = time.monotonic()
-    process = image.start(vertex_env(port, folder))
+    tracing = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+    process = image.start({**vertex_env(port, folder), **tracing})
     try:
         score = _first_score(process, port)
         seconds = time.monotonic() - started
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        process.terminate()  # the first process alone, as a container gets it
         said = process.communicate(timeout=20)[0].decode(errors="replace")
-    if score != expected or process.returncode:
-        return f"predicted {score}, expected {expected}; exit code {process.returncode}:\n{said}"
+        collector.close()
+    if score != expected or process.returncode or spans != ["/v1/traces"]:
+        found = f"{score}, exit code {process.returncode}, spans to {spans}"
+        return f"expected the score {expected}, found {found}:\n{said}"
     print(f"  {PREDICTOR}: predicts {seconds:.1f} s after it was started", flush=True)
     return ""
+
+
+def _taken(request: Request, spans: list[str]) -> Response:
+    request.read()
+    spans.append(request.path)
+    return Response(200, b"")
 
 
 def vertex_env(port: int, package: Path) -> Mapping[str, str]:
