@@ -35,6 +35,9 @@ test: setup ## all tests on all cores with coverage (ARGS="-k spec -x" for some)
 lint: setup ## ruff: rules and formatting
 	@$(run) -m ruff check .
 	@$(run) -m ruff format --check .
+	@if command -v hadolint >/dev/null; then hadolint infra/images/Dockerfile; fi
+	@if command -v check-jsonschema >/dev/null; then \
+		check-jsonschema -q --builtin-schema vendor.compose-spec infra/images/compose.yaml; fi
 
 format: setup ## let ruff rewrite what it can
 	@$(run) -m ruff check --fix-only .
