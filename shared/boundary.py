@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from shared import documents, events, paths, runs
+from shared import decoding, documents, events, paths, runs
 from shared.documents import timestamp
 from shared.envelope import Delivery, caller, json_object, parse_delivery
 from shared.errors import InProgress, Rejected, Retryable, UnknownMessageType
@@ -48,7 +48,7 @@ def function(
     """The door of a function that receives our messages: one handler per event class."""
 
     def use_case(delivery: Delivery) -> object:
-        event = events.decode({**delivery.body, "type": _type(delivery)})
+        event = decoding.decode({**delivery.body, "type": _type(delivery)})
         for cls in type(event).__mro__:
             if cls in handlers:
                 return handlers[cls](event, delivery)

@@ -1,8 +1,8 @@
-"""The messages that travel: past-tense facts, one frozen class each, and their JSON form.
+"""The messages that travel: past-tense facts, one frozen class each, and how they are written.
 
 Every body carries `type`, `time`, its fields and an `id` made of the identifying fields (`KEY`), so
 that a message published twice after a crash is recognisably the same one. `infra/topology.yaml`
-says who publishes and who receives what. Knows no transport.
+says who publishes and who receives what, `shared.decoding` reads them. Knows no transport.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, ClassVar, cast, get_type_hints
+from typing import Any, ClassVar
 
-from shared.errors import MalformedMessage, UnknownMessageType
 from shared.ports import Clock, Publisher
 
 
@@ -318,18 +317,6 @@ class WindowDue(Event):
 # --- JSON ----------------------------------------------------------------------------------------
 
 
-def _leaves(cls: type[Event]) -> list[type[Event]]:
-    found = [] if cls.__name__.startswith("_") else [cls]
-    for child in cls.__subclasses__():
-        found += _leaves(child)
-    return found
-
-
-TYPES: dict[str, type[Event]] = {
-    cls.__name__: cls for cls in _leaves(Event) if cls not in (Event, RunEvent, MonitorAlert)
-}
-
-
 def encode(event: Event, time: datetime) -> bytes:
     """The body of a message: JSON with `type`, `id`, `time` and the event's fields."""
     body: dict[str, Any] = {"type": event.type, "id": event.id, "time": _text(time)}
@@ -337,23 +324,6 @@ def encode(event: Event, time: datetime) -> bytes:
         value = getattr(event, item.name)
         body[item.name] = _text(value) if isinstance(value, datetime) else value
     return json.dumps(body, separators=(",", ":"), sort_keys=True).encode()
-
-
-def decode(body: dict[str, Any]) -> Event:
-    """The event of a body. Unknown fields are ignored (a newer publisher), missing ones are not.
-    Raises MalformedMessage, UnknownMessageType."""
-    name = body.get("type")
-    cls = TYPES.get(name) if isinstance(name, str) else None
-    if cls is None:
-        raise UnknownMessageType(f"message type {name!r} is none of ours: {', '.join(TYPES)}")
-    hints = get_type_hints(cls)
-    values: dict[str, Any] = {}
-    for item in dataclasses.fields(cls):
-        if item.name in body:
-            values[item.name] = _value(cls, item.name, hints[item.name], body[item.name])
-        elif item.default is item.default_factory is dataclasses.MISSING:
-            raise MalformedMessage(f"{name} lacks the field {item.name!r}")
-    return cls(**values)
 
 
 def publish(event: Event, *, publisher: Publisher, clock: Clock) -> None:
@@ -373,24 +343,3 @@ def _text(value: object) -> str:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return str(value)
-
-
-def _value(cls: type[Event], name: str, hint: object, value: Any) -> Any:
-    wrong = MalformedMessage(f"{cls.__name__}.{name} is {value!r}, expected {hint}")
-    if hint is datetime:
-        try:
-            return parse_time(value)
-        except (TypeError, ValueError) as error:
-            raise wrong from error
-    plain: tuple[type, ...]
-    if hint == (str | None):
-        plain = (str, type(None))
-    elif hint in (list[str], list[dict[str, Any]]):
-        plain = (list,)
-    elif hint is float:
-        plain = (int, float)
-    else:
-        plain = (cast(type, hint),)
-    if not isinstance(value, plain) or (hint in (int, float) and isinstance(value, bool)):
-        raise wrong
-    return value

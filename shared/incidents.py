@@ -18,9 +18,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared import documents, paths
+from shared.decoding import decode
 from shared.documents import timestamp
 from shared.errors import PreconditionFailed, Retryable
-from shared.events import AutomationNoted, Event, MonitorAlert, decode, encode, parse_time
+from shared.events import AutomationNoted, Event, MonitorAlert, encode, parse_time
 from shared.ports import Bucket
 from shared.telling.kinds import OPENING, asks_of, kind_of
 

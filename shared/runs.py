@@ -14,9 +14,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from shared import documents, paths
+from shared.decoding import decode
 from shared.documents import timestamp
 from shared.errors import ObjectNotFound, WrongTask
-from shared.events import Event, RunEvent, decode, encode, publish
+from shared.events import Event, RunEvent, encode, publish
 from shared.ports import Bucket, Clock, ObjectInfo, Publisher
 
 Kind = Literal["train", "score", "label", "compare"]

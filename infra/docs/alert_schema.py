@@ -13,7 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from shared.events import TYPES, Event
+from shared.decoding import TYPES
+from shared.events import Event
 from shared.telling.kinds import ASKS, KINDS
 
 FILE = Path(__file__).with_name("alerts.schema.json")

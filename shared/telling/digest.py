@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from shared import paths
+from shared.decoding import decode
 from shared.errors import MalformedMessage, UnknownMessageType
-from shared.events import AutomationNoted, Event, MonitorAlert, RunEvent, decode, parse_time
+from shared.events import AutomationNoted, Event, MonitorAlert, RunEvent, parse_time
 from shared.telling.blocks import SECTION_CHARACTERS, cut, finished, header, section
 from shared.telling.draft import Where, escaped, when
 from shared.telling.drafts import draft_of

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared import claims, documents, events, paths
+from shared import claims, documents, paths
 from shared.claims import Claim
+from shared.decoding import decode
 from shared.documents import Document, timestamp
 from shared.errors import InProgress, MalformedMessage, PreconditionFailed, UnknownModel
 from shared.events import WindowDue, publish
@@ -145,7 +146,7 @@ def _finish(
 ) -> None:
     """Publish what a decided report says and make it the window's latest. Repeatable."""
     for item in body["events"]:
-        publish(events.decode(item), publisher=ports.publisher, clock=ports.clock)
+        publish(decode(item), publisher=ports.publisher, clock=ports.clock)
     summary = {
         "revision": body["revision"],
         "report": _name(window, f"report-r{body['revision']}.json"),

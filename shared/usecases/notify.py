@@ -18,8 +18,9 @@ from typing import Any
 
 from shared import documents, incidents, mutes, paths
 from shared.boundary import apart
+from shared.decoding import decode
 from shared.documents import timestamp
-from shared.events import Event, decode, encode, parse_time
+from shared.events import Event, encode, parse_time
 from shared.incidents import Incident, Turn
 from shared.mutes import Mute
 from shared.telling import turns

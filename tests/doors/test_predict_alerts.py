@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared import documents, events, paths
+from shared import decoding, documents, paths
 from shared.adapters.memory import MemoryMessenger
 from shared.errors import ServiceUnavailable
 from shared.serving.alerts import PATIENCE_SECONDS
@@ -68,7 +68,7 @@ def posted(world: World) -> list[str]:
     messenger = MemoryMessenger()
     ports = Notify(world.cloud.lake, {"slack": messenger}, world.cloud.clock, 90, "local")
     for body in world.alerts():
-        notify(events.decode(body), ports)
+        notify(decoding.decode(body), ports)
     return [str(message["text"]) for message in messenger.posted]
 
 

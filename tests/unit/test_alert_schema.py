@@ -11,7 +11,8 @@ from jsonschema import Draft202012Validator
 from infra.docs.alert_examples import DRIFT, EXAMPLES, name_of
 from infra.docs.alert_schema import FIELDS, FILE, alert_types, render, schema
 from shared.adapters.memory import FixedClock
-from shared.events import Event, decode, encode
+from shared.decoding import decode
+from shared.events import Event, encode
 
 ALERTS = [event for event in EXAMPLES if event.topic == "alerts"]
 CHECK = Draft202012Validator(schema(), format_checker=Draft202012Validator.FORMAT_CHECKER)

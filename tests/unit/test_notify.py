@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from infra.docs.alert_examples import DRIFT, EXAMPLES, FIRST_PROMOTED, RUN, WHERE, name_of
-from shared import events
+from shared import decoding, events
 from shared.adapters.memory import FixedClock, MemoryCloud
 from shared.errors import Retryable
 from shared.events import Event, MonitorAlert
@@ -44,7 +44,7 @@ def test_every_event_that_notify_takes_has_a_golden_message() -> None:
     """No kind is formatted untested."""
     covered = {cls for event in EXAMPLES for cls in type(event).__mro__}
     assert set(DRAFTS) <= covered
-    assert {cls for cls in events.TYPES.values() if issubclass(cls, MonitorAlert)} <= covered
+    assert {cls for cls in decoding.TYPES.values() if issubclass(cls, MonitorAlert)} <= covered
 
 
 @pytest.mark.parametrize("event", EXAMPLES, ids=lambda event: event.type)

@@ -10,7 +10,7 @@ import pytest
 
 from infra import topology
 from infra.topology import BadTopology, Function, Job, Service, Topology
-from shared import events
+from shared import decoding
 from shared.adapters.memory.filters import MAX_BYTES, parse
 from shared.adapters.names import wire_job, wire_topic
 
@@ -48,12 +48,12 @@ def test_filters_name_messages_that_exist(found: Topology) -> None:
     """A filter on a type nobody publishes on that topic would wait for ever."""
     for item in found.subscriptions.values():
         for kind in re.findall(r'attributes\.type = "(\w+)"', item.filter):
-            assert events.TYPES[kind].topic == item.topic, item.name
+            assert decoding.TYPES[kind].topic == item.topic, item.name
 
 
 def test_every_message_reaches_somebody(found: Topology) -> None:
     """No message type is published into the void."""
-    for kind, event in events.TYPES.items():
+    for kind, event in decoding.TYPES.items():
         readers = [
             item.name
             for item in found.subscriptions.values()
@@ -70,7 +70,7 @@ def test_references_lead_somewhere(found: Topology) -> None:
         assert item.export is None or item.export.bucket in found.buckets
     for schedule in found.schedules.values():
         assert schedule.topic in found.topics
-        assert events.TYPES[schedule.message].topic == schedule.topic
+        assert decoding.TYPES[schedule.message].topic == schedule.topic
     for bucket in found.buckets.values():
         assert bucket.notify_topic is None or bucket.notify_topic in found.topics
     users: list[Function | Service | Job] = [

@@ -11,7 +11,7 @@ import pytest
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
-from shared import events, paths
+from shared import decoding, events, paths
 from shared.config import Config
 from shared.events import (
     DigestDue,
@@ -149,8 +149,8 @@ def test_all_handled_classes_are_messages() -> None:
     """What notify is subscribed to, it can tell."""
     from shared.telling.drafts import DRAFTS
 
-    told = {cls for cls in events.TYPES.values() if any(base in DRAFTS for base in cls.__mro__)}
+    told = {cls for cls in decoding.TYPES.values() if any(base in DRAFTS for base in cls.__mro__)}
     wanted: set[type[Event]] = {
-        cls for cls in events.TYPES.values() if cls.topic in ("alerts", "outcomes")
+        cls for cls in decoding.TYPES.values() if cls.topic in ("alerts", "outcomes")
     }
     assert wanted - told == {events.TrainingCompleted, events.ComparisonCompleted}

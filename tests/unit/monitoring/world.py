@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared import boundary, claims, documents, events, paths, runs
+from shared import boundary, claims, decoding, documents, paths, runs
 from shared.adapters.memory import FixedClock, MemoryCloud
 from shared.boundary import Task
 from shared.documents import timestamp
@@ -289,7 +289,7 @@ class World:
         for item in self.cloud.publisher.published:
             if item.topic == "predictions":  # lines of the log, no event of ours
                 continue
-            event = events.decode(json.loads(item.data))
+            event = decoding.decode(json.loads(item.data))
             if cls is None or isinstance(event, cls):
                 found.setdefault(event.id, event)
         return list(found.values())
