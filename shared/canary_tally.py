@@ -1,4 +1,4 @@
-"""What the prediction log says about one step of a canary, as counts to go on with. Pure.
+"""What the prediction log says about one step of a canary (or a shadow), as counts to go on with.
 
 A line counts once, by its prediction id. Rows of one key value count as one trial (of its first
 request), rows that were dealt by themselves each as one. What fails, fails by request, so a request
@@ -77,13 +77,14 @@ class Tally:
 def add(
     tally: Tally, lines: Iterable[Mapping[str, Any]], *, sticky: bool, far: float | None
 ) -> None:
-    """Count lines of the log, each with its canary's mark under `canary`. `far` is the distance of
-    two scores beyond which they differ, None where scores are not counted."""
+    """Count lines of the log, each with its mark (of a canary, or of a shadow) under `canary`.
+    `far` is the distance of two scores beyond which they differ, None where scores are not
+    counted."""
     seen, units = set(tally.seen), set(tally.units)
     requests: dict[str, list[Mapping[str, Any]]] = {}
     for line in lines:
         name = _short(str(line["prediction_id"]))
-        if line["canary"]["arm"] == "challenger" and name not in seen and not tally.full:
+        if line["canary"]["arm"] != "champion" and name not in seen and not tally.full:
             seen.add(name)
             tally.dealt += 1
             requests.setdefault(str(line["time"]), []).append(line["canary"])

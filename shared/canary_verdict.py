@@ -90,6 +90,12 @@ def judge(tally: Tally, terms: Terms) -> Judged:
     return Judged("go_on", f"{_where(terms)}: {rows}. {said}.{_sample(tally)}", facts)
 
 
+def sofar(tally: Tally, terms: Terms) -> tuple[str, dict[str, Any]]:
+    """The numbers in words and as facts, without a verdict: what a shadow is looked at for."""
+    kinds = [kind for kind in ("labels", "scores") if terms.gate and terms.gate.get(kind)]
+    return "; ".join(_looks(tally, terms, kinds)), _facts(tally, terms, kinds)
+
+
 # --- certain -------------------------------------------------------------------------------------
 
 

@@ -78,6 +78,16 @@ EXPERIMENT_DUE = events.AutomationNoted(
     sentence="Experiment 20260105T090000-0a1b2c3d of adult_income reached its planned end.",
     asks="decide",
 )
+CANARY_STEP = events.AutomationNoted(
+    model="adult_income",
+    source="canary",
+    subject="canary-20260105T090000-0a1b2c3d-step-2",
+    sentence=f"Canary 20260105T090000-0a1b2c3d of adult_income: {RUN} answers 25 % of the "
+    "predictions, at random (step 2 of 5 %, 25 %, 100 %), and the champion "
+    "20260101T090000-0a1b2c3d the rest. Step 1 of 2 (5 %): 512 rows are judged and nothing speaks "
+    "against it. 4.3 % get another label than from the champion (gate 4.1 %, tolerated 9.1 %); no "
+    "failure.",
+)
 DEAD_LETTER = events.AutomationNoted(
     model="adult_income",
     source="deadletter",
@@ -194,6 +204,7 @@ EXAMPLES: list[Event] = [
         "yet: drop labels into gs://inbox/adult_income/labels/.",
     ),
     EXPERIMENT_DUE,
+    CANARY_STEP,
     NOT_LOADED,
     DEAD_LETTER,
 ]
@@ -206,6 +217,7 @@ def name_of(event: Event) -> str:
 
 _NAMED = (
     ("ExperimentDue", EXPERIMENT_DUE),
+    ("CanaryStep", CANARY_STEP),
     ("VersionNotLoaded", NOT_LOADED),
     ("SpecApprovalRequested", SPEC_WAITS),
     ("DeadLetter", DEAD_LETTER),

@@ -135,6 +135,15 @@ def _drop_again(event: DataRejected, where: Where) -> str:
     return where.command("drop", file_name, "--model", model)
 
 
+def _canary_title(subject: str) -> str:
+    """By what happened: `canary-<id>-started`, `-step-2`, `-ended`, `canary-skipped-<version>`."""
+    if subject.startswith("canary-skipped-"):
+        return "promoted without a canary"
+    what = subject.split("-")[3:4]
+    titles = {"started": "a new version comes in by steps", "step": "its canary is a step further"}
+    return titles.get("".join(what), "its canary is over")
+
+
 def automation_noted(event: AutomationNoted, where: Where) -> Draft:
     about = f"{event.model}: " if event.model else ""
     asks = asks_of(event)
@@ -148,6 +157,10 @@ def automation_noted(event: AutomationNoted, where: Where) -> Draft:
                 where.command("experiment", "stop", event.model, who, "--reason", '"..."')
                 for who in ("--keep", "--promote")
             ]
+    if event.source == "canary":
+        title, commands = f"{about}{_canary_title(event.subject)}", []
+        if "skipped" not in event.subject:
+            commands = [where.command("canary", "status", event.model)]
     if event.source == "predict":
         title = f"{about}a version does not load"
         commands = [where.command("versions", "list", event.model)]

@@ -21,7 +21,7 @@ from shared.spec.registry import read_spec
 from shared.spec.serving import Canary
 from shared.usecases.canary_log import LogReader
 from shared.usecases.canarying import close_open, complete, tell
-from shared.usecases.seconding import take_out
+from shared.usecases.seconding import gate_of, take_out
 from shared.usecases.settling import Promote
 
 
@@ -135,9 +135,7 @@ def terms_of(model: str, running: SecondVersion, ports: Promote) -> tuple[Terms,
     """How the present step is judged: by the spec in force, and by what the gate measured against
     this champion."""
     rules = read_spec(model, lake=ports.lake).spec.serving.canary or Canary()
-    name = paths.version(model, running.version, "comparison.json")
-    comparison = documents.read(ports.lake, name).body
-    gate = comparison.get("disagreement") if comparison.get("against") == running.against else None
+    gate = gate_of(model, running, lake=ports.lake)
     return Terms(running.step, running.steps, rules.min_rows, rules.tolerance, gate), rules
 
 

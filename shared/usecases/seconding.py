@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared import canaries, documents, paths
 from shared.beside import PREDICTION_ID, Kind, SecondVersion
@@ -77,6 +77,14 @@ def take_out(manifest: Manifest, ports: Promote, *, by: str, reason: str, how: s
     if running is not None and running.kind == "canary":
         canaries.keep(manifest.model, running, lake=ports.lake)
     set_beside(manifest, None, by=by, reason=reason, how=how, lake=ports.lake, clock=ports.clock)
+
+
+def gate_of(model: str, second: SecondVersion, *, lake: Bucket) -> dict[str, Any] | None:
+    """What the gate measured of the two, None where it did not."""
+    name = paths.version(model, second.version, "comparison.json")
+    comparison = documents.read(lake, name).body
+    found = comparison.get("disagreement") if comparison.get("against") == second.against else None
+    return dict(found) if found else None
 
 
 def served(model: str, lake: Bucket) -> Manifest:

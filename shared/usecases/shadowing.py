@@ -9,10 +9,12 @@ The manifest alone says what runs; what it found is in the prediction log. Nothi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from shared.beside import SecondVersion
 from shared.errors import NotAllowed
 from shared.manifests import read_manifest, set_beside
+from shared.ports import Bucket
 from shared.spec.registry import read_spec
 from shared.usecases.seconding import planned, served, take_out
 from shared.usecases.settling import Promote
@@ -25,7 +27,8 @@ def plan(
     *,
     by: str,
     reason: str,
-    ports: Promote,
+    now: datetime,
+    lake: Bucket,
 ) -> SecondVersion:
     """The shadow that a start would begin. Raises NotAllowed."""
     share = facts.get("share")
@@ -33,13 +36,13 @@ def plan(
         raise NotAllowed(f"share is {share!r}; give a number above 0 and up to 1, such as 0.1")
     return planned(
         "shadow",
-        served(model, ports.lake),
+        served(model, lake),
         version,
         share=float(share),
         by=by,
         reason=reason or "no reason given",
-        now=ports.clock.now(),
-        lake=ports.lake,
+        now=now,
+        lake=lake,
     )
 
 
@@ -55,7 +58,8 @@ def start(
     """Begin a shadow; the one that runs already, when it is the same. Raises NotAllowed,
     AliasMoved."""
     manifest = served(model, ports.lake)
-    second = plan(model, version, facts, by=by, reason=reason, ports=ports)
+    now = ports.clock.now()
+    second = plan(model, version, facts, by=by, reason=reason, now=now, lake=ports.lake)
     running = manifest.beside
     if running is not None and not running.is_same_question(second):
         raise NotAllowed(
@@ -87,9 +91,10 @@ def begin_waiting(model: str, version: str, ports: Promote) -> None:
     manifest = read_manifest(model, lake=ports.lake)
     if shadow is None or manifest is None or manifest.beside is not None:
         return
-    why = "it waits for a person (serving.shadow)"
+    why, now = "it waits for a person (serving.shadow)", ports.clock.now()
+    facts = {"share": shadow.share}
     try:
-        second = plan(model, version, {"share": shadow.share}, by="policy", reason=why, ports=ports)
+        second = plan(model, version, facts, by="policy", reason=why, now=now, lake=ports.lake)
     except NotAllowed:
         return  # it cannot answer for the champion's records: who decides is told that anyway
     set_beside(manifest, second, by="policy", reason=why, lake=ports.lake, clock=ports.clock)
