@@ -47,6 +47,7 @@ def show_canary(context_name: str, model: str, canary_id: str, as_json: bool) ->
     manifest = read_manifest(model, lake=context.lake)
     record = chosen(context, model, manifest, canary_id)
     running = _running(manifest, record)
+    record = record.at(running.step) if running else record
     if as_json:
         show_json(_document(record, running, manifest))
         return
@@ -107,7 +108,7 @@ def _document(
         "canary": {**second.to_json(), "features": list(second.features)},
         "running": running is not None,
         "held": bool(running and manifest and manifest.pinned),
-        "judged": record.judged if record.step == second.step else None,
+        "judged": record.judged,
         "past": list(record.past),
         "asked": record.asked,
         "ended": record.ended,
@@ -126,7 +127,7 @@ def _told(
         yield running_sentence(record.model, running)
         yield f"Begun by {running.by} on {_when(running.started_at)}: {running.reason}"
     yield from (f"  {_judged(item)}" for item in record.past)
-    if record.judged and (running is None or record.step == running.step):
+    if record.judged:
         yield f"  {_judged(record.judged)}"
     elif running is not None:
         yield "  This step was not judged yet; sweep looks every five minutes."

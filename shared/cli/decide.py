@@ -81,6 +81,8 @@ def _effect(action: str, model: str, version: str, manifest: Manifest | None, la
     generation = paths.generation_asked(version)
     if generation is not None:
         return f"spec generation {generation} comes into force"
+    if action == "approve" and manifest and _by_steps(model, manifest, lake):
+        return f"{shown(model, version, lake)} comes in by steps (serving.canary)"
     now, then = manifest.version if manifest else None, version
     if action == "rollback":
         then = (manifest.replaced if manifest else None) or ""
@@ -88,6 +90,13 @@ def _effect(action: str, model: str, version: str, manifest: Manifest | None, la
         return f"{shown(model, now, lake)} serves already"
     pinned = ", and automation is held" if action == "rollback" else ""
     return f"{shown(model, then, lake)} serves instead of {shown(model, now, lake)}{pinned}"
+
+
+def _by_steps(model: str, manifest: Manifest, lake: Bucket) -> bool:
+    """True where an approval begins a canary, if traffic and packages allow one."""
+    spec = find_spec(model, lake=lake)
+    tried = manifest.beside is not None and manifest.beside.kind == "canary"
+    return spec is not None and spec.spec.serving.canary is not None and not tried
 
 
 def _held(action: str, *, pinned: bool) -> str:

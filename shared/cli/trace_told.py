@@ -230,11 +230,19 @@ def _decided(found: Mapping[str, Any]) -> Iterator[str]:
         yield _line("", decision["sentence"])
     elif not decision or not decision["asked"]:
         yield _line("decision", "none yet")
+    for canary in found["canaries"]:
+        yield from _canary(canary)
     for turn in found["served"]:
         until = f"to {when(turn['until'])}" if turn["until"] else "to this day"
         yield _line("served", f"{when(turn['from'])} {until}, put there by {turn['by']}")
     if not found["served"]:
         yield _line("served", "never")
+
+
+def _canary(found: Mapping[str, Any]) -> Iterator[str]:
+    yield _line("canary", f"{found['id']}, begun {when(found['began'])} by {found['by']}")
+    for item in found["judged"]:
+        yield _line("", f"{when(item['at'])} {item['sentence']}")
 
 
 def _line(name: str, text: object) -> str:

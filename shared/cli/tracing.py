@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from shared import approvals, claims, documents, paths, runs
+from shared.canaries import Record, latest
 from shared.cli import words
 from shared.errors import ObjectNotFound
 from shared.labelled import SUMMARY
@@ -66,7 +67,24 @@ def version_facts(model: str, version: str, turns: list[Move], lake: Bucket) -> 
         "labels_used": [labels_facts(model, name, lake) for name in about.get("labels_used", [])],
         "comparison": _comparison(model, version, turns, lake),
         "decision": _decision(model, version, lake),
+        "canaries": [
+            _canary(record)
+            for record in latest(model, lake=lake)
+            if record.canary.version == version
+        ],
         "served": turns_of(version, turns),
+    }
+
+
+def _canary(record: Record) -> dict[str, Any]:
+    """What came of one canary of a version."""
+    judged = [*record.past, *([record.judged] if record.judged else [])]
+    return {
+        "id": record.canary.id,
+        "began": record.canary.started_at,
+        "by": record.canary.by,
+        "judged": [{key: item[key] for key in ("at", "verdict", "sentence")} for item in judged],
+        "ended": record.ended,
     }
 
 

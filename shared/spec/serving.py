@@ -99,6 +99,9 @@ def serving_problems(spec: Spec) -> Iterator[Found]:
     key = serving.canary.key if serving.canary else None
     if key is not None and (found := _no_column(spec, key)):
         yield ("serving", "canary", "key"), found
+    elif key is not None and key in serving.redact:
+        text = f"{key!r} is redacted, and the log would have a hash of it; deal by another column"
+        yield ("serving", "canary", "key"), text
 
 
 def _no_column(spec: Spec, name: str) -> str:
@@ -149,7 +152,7 @@ def _canary_sentence(canary: Canary | None, spec: Spec) -> str:
             "serving.canary: the next promotion is done at once; a canary that runs goes on, and "
             "is judged by the defaults."
         )
-    shares = ", ".join(f"{share:.3g}" for share in (*canary.steps, 1.0))
+    shares = ", ".join(f"{100 * share:.3g} %" for share in (*canary.steps, 1.0))
     needed = math.ceil(canary.predictions / spec.serving.log_sample)
     asked = {
         "promote": "it is promoted",

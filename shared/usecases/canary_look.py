@@ -20,7 +20,7 @@ from shared.serving.times import format_duration
 from shared.spec.registry import read_spec
 from shared.spec.serving import Canary
 from shared.usecases.canary_log import LogReader
-from shared.usecases.canarying import close_open, complete, tell
+from shared.usecases.canarying import BACK, close_open, complete, tell
 from shared.usecases.seconding import gate_of, take_out
 from shared.usecases.settling import Promote
 
@@ -101,7 +101,7 @@ class _Look:
 
     def _back(self, sentence: str) -> int:
         model, ports = self.manifest.model, self.ports
-        why = f"Its canary is taken back. {sentence}"
+        why = f"{BACK}{sentence}"
         take_out(self.manifest, ports, by="policy", reason=why, how="not_promoted")
         close_open(model, read_manifest(model, lake=ports.lake), ports)
         return 1

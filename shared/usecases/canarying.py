@@ -28,6 +28,9 @@ from shared.usecases.seconding import planned, served, take_out
 from shared.usecases.settling import Promote, finish, settle_promotion, settle_refusal, told
 from shared.usecases.traffic import expected_rows
 
+BACK = "Its canary is taken back. "
+
+
 # --- begin ---------------------------------------------------------------------------------------
 
 
@@ -182,7 +185,8 @@ def ended_sentence(record: Record) -> str:
     how = {"promoted": "it was promoted", "not_promoted": "it was taken back"}
     what = how.get(str(ended.get("how")), str(ended.get("how")).replace("_", " "))
     named = _named(record.canary, record.model)
-    return f"{named}, with {record.canary.version}, is over: {what}. {ended.get('sentence')}"
+    sentence = str(ended.get("sentence")).removeprefix(BACK)
+    return f"{named}, with {record.canary.version}, is over: {what}. {sentence}"
 
 
 def _named(running: SecondVersion, model: str) -> str:

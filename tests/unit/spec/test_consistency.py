@@ -104,6 +104,7 @@ SERVINGS = [
         "canary.key 'sen' is no column; did you mean seen?",
     ),
     (joined(COLUMNS, serving={"canary": {"key": "customer"}}), "known here: a, b, seen"),
+    (spec(serving={"canary": {"key": "b"}, "redact": ["b"]}), "canary.key 'b' is redacted"),
 ]
 COLUMN_RULES = [
     (spec(columns={"a": {"expect": {"min": 2, "max": 1}}, "y": {}}), "a.expect: min 2 is above"),

@@ -50,7 +50,9 @@ def test_a_plan_says_how_many_predictions_a_canary_takes() -> None:
     """500 rows of a twentieth and of a quarter, and ten times as many where the log keeps a tenth;
     for a first spec, for a changed one, and when it is taken out again."""
     plain, canary = read(), read("serving: {canary: {max_duration: 3d, on_timeout: back}}")
-    assert "0.05, 0.25, 1 of the predictions. That takes 12,000 predictions" in told(plain, canary)
+    assert "5 %, 25 %, 100 % of the predictions. That takes 12,000 predictions" in told(
+        plain, canary
+    )
     assert "after 3d it is taken back" in told(None, canary)
     sampled = read("serving: {log_sample: 0.1, canary: {}}")
     assert "takes 120,000 predictions" in told(plain, sampled)
