@@ -64,8 +64,9 @@ bundles: setup ## import functions, build and start images: each in a .venv of i
 lock: setup ## resolve all requirements again (ARGS=--upgrade for newer versions)
 	@$(run) infra/locks/lock.py $(ARGS)
 
-docs: setup ## write infra/docs/reasons.md from the code
+docs: setup ## write infra/docs/reasons.md and alerts.md, with pictures, from the code
 	@$(run) -m infra.docs.reasons
+	@$(run) -m infra.docs.alerts
 
 schema: setup ## write the schemas of specs and of alerts from the code
 	@$(run) -m shared.spec.schema

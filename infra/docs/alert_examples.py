@@ -3,16 +3,24 @@ read in Slack and in mails to what it was."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from shared import events
+from shared import events, paths
 from shared.events import Event, MonitorAlert
+from shared.telling import turns
+from shared.telling.blocks import message, message_of
+from shared.telling.digest import digest_message
 from shared.telling.draft import Where
+from shared.telling.drafts import draft_of
+from shared.telling.kinds import kind_of, model_of
 
 VERSION, RUN = "20260101T080000-aaaaaaaa", "20260105T090000-bbbbbbbb"
 CONSOLE = "https://console.cloud.google.com/storage/browser/_details"
-WHERE = Where("lake", "production", CONSOLE)
+DOCS = "https://github.com/example/millrace/blob/main/infra/docs"
+WHERE = Where("lake", "production", CONSOLE, DOCS)
 FOLDER = "20260105T000000Z_20260106T000000Z"
 
 
@@ -123,6 +131,18 @@ EXAMPLES: list[Event] = [
         "act now",
         "The data of adult_income is broken: hours: 30.0% missing (reference 0.0%, limit 5.0%).",
         "hours: 30.0% missing (reference 0.0%, limit 5.0%)",
+        opened_by=f"adult_income-batch-data_quality-{FOLDER}",
+        since="2026-01-05T00:00:00Z",
+        effect=6.0,
+        findings=[
+            {
+                "what": "hours missing",
+                "value": 0.3,
+                "reference": 0.0,
+                "threshold": 0.05,
+                "change": "",
+            }
+        ],
     ),
     alert(
         events.PerformanceDropped,
@@ -132,6 +152,18 @@ EXAMPLES: list[Event] = [
         "with 95 % confidence), holdout 0.927, limit 0.907.",
         "AUROC 0.81 on 3000 labelled rows (at most 0.82 with 95 % confidence)",
         "3000 labelled rows, 100% of the predictions, 700 positive",
+        opened_by=f"adult_income-batch-performance-{FOLDER}",
+        since="2026-01-05T00:00:00Z",
+        effect=5.85,
+        findings=[
+            {
+                "what": "auroc",
+                "value": 0.81,
+                "reference": 0.927,
+                "threshold": 0.907,
+                "change": "3000 labelled rows",
+            }
+        ],
     ),
     alert(
         events.DataQualityRestored,
@@ -202,6 +234,9 @@ EXAMPLES: list[Event] = [
         subject=DRIFT.incident_id,
         sentence="0 new labelled rows (500 needed); drift asks a person. Nothing to retrain on "
         "yet: drop labels into gs://inbox/adult_income/labels/.",
+        incident=DRIFT.opened_by,
+        kind="drift",
+        answer="note",
     ),
     EXPERIMENT_DUE,
     CANARY_STEP,
@@ -210,9 +245,53 @@ EXAMPLES: list[Event] = [
 ]
 
 
+WORSE = turns.worse(
+    draft_of(DRIFT, WHERE),
+    "4.12 times the allowed distance from the reference, 2.1 when it was told last; new: workclass",
+)
+REMINDER = turns.reminder(
+    draft_of(next(one for one in EXAMPLES if one.type == "PerformanceDropped"), WHERE),
+    "2026-01-06 01:15 UTC",
+)
+
+
+def _entry(event: Event, word: str = "know", mute: dict[str, str] | None = None) -> dict[str, Any]:
+    name = paths.digest_entry(model_of(event), kind_of(event), event.id)
+    body = json.loads(events.encode(event, datetime(2026, 1, 6, tzinfo=UTC)))
+    return {"name": name, "event": body, "word": word, "mute": mute}
+
+
+_TOLD = [
+    *(
+        _entry(replace(one, run_id=f"20260105T{hour:02}0000-bbbbbbbb"))
+        for one in EXAMPLES
+        for hour in range(6, 12)
+        if isinstance(one, events.ScoringCompleted)
+    ),
+    *(_entry(one) for one in EXAMPLES if isinstance(one, events.LabelsRecorded)),
+    _entry(DRIFT, "same"),
+    *(
+        _entry(one, "muted", {"by": "ada@example.org", "until": "2026-01-12T08:00:00Z"})
+        for one in EXAMPLES
+        if isinstance(one, events.DataQualityBroken)
+    ),
+]
+DIGEST_PLAN = {"slot": "2026-01-06", "entries": [one["name"] for one in _TOLD], "told": _TOLD}
+
+
 def name_of(event: Event) -> str:
     """The example's name: its file's, in tests and docs."""
     return next((name for name, one in _NAMED if one is event), event.type)
+
+
+def messages() -> dict[str, dict[str, Any]]:
+    """Every kind of message by its name."""
+    return {
+        **{name_of(event): message(event, WHERE) for event in EXAMPLES},
+        "Worse": message_of(WORSE),
+        "Reminder": message_of(REMINDER),
+        "Digest": digest_message(DIGEST_PLAN, WHERE),
+    }
 
 
 _NAMED = (

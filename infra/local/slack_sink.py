@@ -5,18 +5,18 @@ from __future__ import annotations
 import html
 import json
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from infra.local.web import HttpServer, Request, Response, Routes, json_response
 from shared.adapters.memory.clock import rfc3339
 from shared.ports import Clock
+from shared.telling.render import as_html
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Slack messages</title>
 <style>body{{font:15px/1.5 sans-serif;max-width:50em;margin:2em auto;padding:0 1em}}
 article{{border-left:4px solid #4a154b;margin:1em 0;padding:.2em 1em;background:#f8f8f8}}
-pre{{white-space:pre-wrap;font:inherit;margin:.3em 0}}time{{color:#666;font-size:.85em}}</style>
+time{{color:#666;font-size:.85em}}</style>
 <h1>What people would read in Slack</h1>{messages}</html>"""
 
 
@@ -60,30 +60,12 @@ class SlackSink:
     def _page(self) -> Response:
         parts = []
         for kept in reversed(self.messages()):
-            lines = list(texts(kept["message"]))
-            body = "".join(f"<pre>{html.escape(line)}</pre>" for line in lines)
             stamp = html.escape(kept["received"])
-            parts.append(f"<article><time>{stamp}</time>{body}</article>")
+            shown = as_html(kept["message"])
+            parts.append(f"<article><time>{stamp}</time>{shown}</article>")
         page = _PAGE.format(messages="".join(parts) or "<p>Nothing yet.</p>")
         headers = {
             "Content-Type": "text/html; charset=utf-8",
             "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
         }
         return Response(200, page.encode(), headers)
-
-
-def texts(message: Any) -> Iterator[str]:
-    """Every piece of text of a Block Kit message, in order; without blocks its plain text."""
-    if isinstance(message, dict):
-        blocks = message.get("blocks")
-        if blocks:
-            yield from texts(blocks)
-            return
-        if isinstance(message.get("text"), str):
-            yield message["text"]
-            return
-        for key in ("text", "fields", "elements"):
-            yield from texts(message.get(key))
-    elif isinstance(message, list):
-        for item in message:
-            yield from texts(item)

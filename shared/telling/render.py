@@ -46,6 +46,7 @@ def plain(text: str) -> str:
 def as_html(message: Mapping[str, Any]) -> str:
     """A `div` with inline styles only, as mail programs want it."""
     blocks = "".join(_html(block) for block in message.get("blocks", []))
+    blocks = blocks or f"<p>{mrkdwn_html(str(message.get('text', '')))}</p>"
     return f'<div style="font:14px/1.5 sans-serif;max-width:44em;color:#222">{blocks}</div>'
 
 

@@ -20,5 +20,5 @@ def reminder(draft: Draft, told: str) -> Draft:
         draft,
         title=f"{draft.title}, still",
         facts=[f"told first: {told}; it is not resolved since", *draft.facts],
-        next=f"This is the only reminder. {draft.next}",
+        next="This is the only reminder. What can be done is in the runbook.",
     )
