@@ -1,4 +1,5 @@
-"""What people hear of versions that do not load: that one does not, and that it does again.
+"""What people hear of versions that do not load: that one does not, and that it does again; and of
+a second version that an instance gives up.
 
     a look fails -> noted -> the request's answer is sent -> published, before the thread is free
 
@@ -21,6 +22,7 @@ from shared.ports import Clock, Publisher
 from shared.serving.publishing import refusal_to_publish
 
 if TYPE_CHECKING:
+    from shared.beside import SecondVersion
     from shared.events import AutomationNoted
 
 SOURCE = "predict"
@@ -123,6 +125,14 @@ class Alerts:
         if self._seen:
             with self._lock:
                 self._seen.pop((model, role), None)
+
+    def given_up(self, model: str, second: SecondVersion, sentence: str) -> None:
+        """Note that this instance does not ask a second version any more. A canary's judge sees it
+        in the log; an experiment has none but people."""
+        about = {"model": model, "subject": f"{second.kind} {second.id}: given up by an instance"}
+        asks = "decide" if second.kind == "experiment" else "know"
+        with self._lock:
+            self._due.append({**about, "sentence": sentence, "asks": asks})
 
     @property
     def are_due(self) -> bool:

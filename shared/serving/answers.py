@@ -46,8 +46,9 @@ class Dealt:
         pairs = [mark for row in self.compared if (mark := self.marks[row])]
         return sum(mark["champion"]["label"] != mark["challenger"]["label"] for mark in pairs)
 
-    def header(self) -> str | None:
-        """What callers are told about it; a shadow is not their concern."""
+    @property
+    def told(self) -> str | None:
+        """What callers hear about it; a shadow is not their concern."""
         second = self.beside.second
         if not second.answers:
             return None
@@ -69,3 +70,12 @@ class Answer(NamedTuple):
     request_id: str | None = None
     odd: Odd | None = None
     unknown: UnknownFields | None = None
+
+    def headers(self) -> dict[str, str]:
+        """What callers hear in every protocol."""
+        found = {}
+        if self.dealt is not None and self.dealt.told is not None:
+            found["X-Millrace-Dealt"] = self.dealt.told
+        if self.unknown is not None:
+            found["X-Millrace-Unknown-Fields"] = self.unknown.header()
+        return found

@@ -182,14 +182,9 @@ class Predictor:
         finally:
             self.log.flush_due()
             self.load.leave(body)
-        count_answer(self.metrics, served.model.model, answer)
-        written = protocol.write(answer, asked, served.model)
-        headers = written.headers
-        told = answer.dealt.header() if answer.dealt is not None else None
-        if told is not None:
-            headers = {**(headers or {}), "X-Millrace-Dealt": told}
-        if answer.unknown is not None:
-            headers = {**(headers or {}), "X-Millrace-Unknown-Fields": answer.unknown.header()}
+        count_answer(self.metrics, self.alerts, served.model.model, answer)
+        written, told = protocol.write(answer, asked, served.model), answer.headers()
+        headers = {**(written.headers or {}), **told} if told else written.headers
         done = written.body if type(written.body) is bytes else fast_json.write(written.body)
         return done, headers, len(answer.predictions)
 

@@ -6,18 +6,20 @@ import json
 from collections import Counter
 
 from shared.serving.access_log import to_stdout
+from shared.serving.alerts import Alerts
 from shared.serving.answers import Answer, Dealt
 from shared.serving.metrics import Metrics
 from shared.serving.watching import UNSEEN
 
 
-def count_answer(metrics: Metrics, model: str, answer: Answer) -> None:
-    """Rows by version, odd values and unknown fields."""
+def count_answer(metrics: Metrics, alerts: Alerts, model: str, answer: Answer) -> None:
+    """Rows by version, odd values and unknown fields; and what people hear of a second version."""
     if answer.dealt is None:
         rows = len(answer.predictions)
         metrics.count("millrace_rows_total", rows, model=model, version=answer.version)
     else:
         _count_dealt(metrics, model, answer, answer.dealt)
+        _tell(alerts, model, answer.dealt)
     for (kind, column), count in (answer.odd or {}).items():
         what = "unseen_categories" if kind == UNSEEN else "unexpected_values"
         metrics.count(f"millrace_{what}_total", count, model=model, column=column)
@@ -63,8 +65,7 @@ def _say(model: str, message: str) -> None:
 
 
 def _count_dealt(metrics: Metrics, model: str, answer: Answer, dealt: Dealt) -> None:
-    """Count an answer of two versions; what the challenger cannot do is told once, and once more
-    when it is given up."""
+    """Count an answer of two versions."""
     versions = Counter(row["model_version"] for row in answer.predictions)
     for version, count in versions.items():
         metrics.count("millrace_rows_total", count, model=model, version=version)
@@ -76,9 +77,19 @@ def _count_dealt(metrics: Metrics, model: str, answer: Answer, dealt: Dealt) -> 
         metrics.count("millrace_compared_rows_total", len(dealt.compared), **about)
         metrics.count("millrace_disagreed_rows_total", dealt.disagreed, **about)
         metrics.observe(model, second.version, dealt.seconds, of="millrace_second_version_seconds")
+
+
+def _tell(alerts: Alerts, model: str, dealt: Dealt) -> None:
+    """What a challenger cannot do is told once, and once more when it is given up."""
+    second = dealt.beside.second
     if dealt.problem is not None and not dealt.beside.told:
         dealt.beside.told = True
         _say(model, f"challenger {second.version} {dealt.problem}")
     if dealt.stops:
-        what = f"{second.kind} {second.id}: challenger {second.version} is not asked again by this"
-        _say(model, f"{what} instance, the champion answers; at last it {dealt.problem}")
+        sentence = (
+            f"{second.kind.capitalize()} {second.id}: an instance no longer asks {second.version}, "
+            f"{second.against} answers everything there. The last of its failures: it "
+            f"{dealt.problem}."
+        )
+        _say(model, sentence)
+        alerts.given_up(model, second, sentence)

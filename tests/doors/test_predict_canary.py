@@ -321,7 +321,10 @@ def test_an_instance_gives_up_a_challenger_that_keeps_failing(
     assert metric(world, f"millrace_left_out_total{{{about}}} 5")
     said = capsys.readouterr().out
     assert said.count("challenger v2 raised RuntimeError") == 1
-    assert said.count("challenger v2 is not asked again by this instance") == 1
+    assert said.count("Canary c1: an instance no longer asks v2, v1 answers everything") == 1
+    (note,) = [item for item in world.alerts() if item["subject"].startswith("canary c1")]
+    assert (note["asks"], note["source"]) == ("know", "predict")
+    assert "raised RuntimeError" in note["sentence"]
     other = World()
     other.lake = world.lake
     assert versions(other, RECORD) == ["v2"]
