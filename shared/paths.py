@@ -286,8 +286,9 @@ def mutes(model: str) -> str:
 
 
 def digest_entry(model: str, kind: str, key: str) -> str:
-    """Something that waits for the next digest, told once."""
-    return f"{DIGEST_ENTRIES}{model or '_'}/{kind}/{digest(key, 32)}.json"
+    """Something that waits for the next digest; under `_` what is about no model."""
+    folder = model if is_model_name(model) else "_"
+    return f"{DIGEST_ENTRIES}{folder}/{kind}/{digest(key, 32)}.json"
 
 
 def digest_plan(slot: str) -> str:

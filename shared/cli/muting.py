@@ -118,7 +118,10 @@ def mutes() -> None:
 @contexts.pass_name
 def list_mutes(context_name: str, model: str, as_json: bool) -> None:
     """Mutes in force, of MODEL or of all."""
-    rows = mute_rows(contexts.load(context_name), model)
+    context = contexts.load(context_name)
+    if model and find_spec(model, lake=context.lake) is None:
+        raise click.ClickException(unknown(model, context.lake))
+    rows = mute_rows(context, model)
     show_rows(rows, as_json=as_json, empty="Nothing is muted.")
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import click
 
-from shared import approvals, paths, runs
+from shared import approvals, mutes, paths, runs
 from shared.cli import contexts
 from shared.cli.batching import open_batches
-from shared.cli.console import json_option, show_json, show_rows
+from shared.cli.console import json_option, say, show_json, show_rows
 from shared.cli.known import unknown
 from shared.lane import read_lane
 from shared.manifests import read_manifest
@@ -25,7 +26,8 @@ LATEST = 10
 @contexts.pass_name
 def status(context_name: str, model: str | None, as_json: bool) -> None:
     """All models at a glance, or one MODEL with its latest runs."""
-    lake = contexts.load(context_name).lake
+    context = contexts.load(context_name)
+    lake = context.lake
     if model is None:
         rows = [model_row(name, lake) for name in known_models(lake=lake)]
         show_rows(
@@ -35,10 +37,13 @@ def status(context_name: str, model: str | None, as_json: bool) -> None:
     if find_spec(model, lake=lake) is None and not run_ids(model, lake):
         raise click.ClickException(unknown(model, lake))
     row, recent = model_row(model, lake), run_rows(model, lake)
+    muted = list(mutes.every(now=context.clock.now(), lake=lake, model=model))
     if as_json:
-        show_json({**row, "runs": recent})
+        show_json({**row, "muted": [asdict(item) for item in muted], "runs": recent})
         return
     show_rows([row], as_json=False)
+    for item in muted:
+        say(f"{item.what} muted until {item.until} by {item.by}")
     click.echo()
     show_rows(recent, as_json=False, title="Latest runs", empty="No runs yet.")
 

@@ -72,13 +72,17 @@ def _lines(kind: str, count: int, told: Sequence[Entry], where: Where) -> Iterat
         times = f" ({len(entries)} times)" if len(entries) > 1 else ""
         yield _line(f"{kind}, no news{times}", _sentence(entries[-1], where))
     if muted:
-        mute = muted[-1]["mute"] or {}
-        by, until = mute.get("by", "somebody"), when(parse_time(str(mute["until"])))
-        name = f"{kind}, muted until {until} by {by}, {len(muted)} kept"
-        yield _line(name, _sentence(muted[-1], where))
+        yield _line(f"{kind}, {_muted(muted)}", _sentence(muted[-1], where))
     more = count - len(told) + max(len(new) - SHOWN, 0)
     if more > 0:
         yield _line(kind, f"and {more} more")
+
+
+def _muted(entries: Sequence[Entry]) -> str:
+    """By whom, until when; an entry that was weighed again after its mute does not know."""
+    mute = next((entry["mute"] for entry in reversed(entries) if entry["mute"]), None)
+    by = f" until {when(parse_time(mute['until']))} by {mute['by']}" if mute else ""
+    return f"muted{by}, {len(entries)} kept"
 
 
 def _line(kind: str, sentence: str) -> str:

@@ -10,6 +10,7 @@ of its event is done, so that a late redelivery of the event does not tell it ag
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -40,9 +41,8 @@ def digest(slot: str, ports: Notify) -> str:
     plan = _plan(slot, ports)
     done = "nothing to tell"
     if plan["entries"]:
-        done = post(digest_message(plan, ports.where), claim, ports)
-        for name in plan["entries"]:
-            _clear_away(name, ports)
+        done = post(digest_message(plan, ports.where), claim, ports, more_to_do=True)
+        _clear_away(plan, ports)
     ports.complete(claim, done)
     _free(slot, ports.lake)
     return done
@@ -96,13 +96,17 @@ def _plan(slot: str, ports: Notify) -> dict[str, Any]:
     return body
 
 
-def _clear_away(name: str, ports: Notify) -> None:
-    """Delete an entry that was told, once its event counts as told. Raises InProgress."""
-    entry = documents.read(ports.lake, name)
-    if not entry.exists:
-        return
-    claim = claims.peek(paths.notification(entry.body["event"]["id"]), lake=ports.lake)
-    if claim is not None and not claim.done:  # its delivery died after it had kept the entry
-        ports.complete(claim, "told in a digest")
-    with suppress(ObjectNotFound):
-        ports.lake.delete(name)
+def _clear_away(plan: Mapping[str, Any], ports: Notify) -> None:
+    """Delete the entries that were told, once their events count as told. If there are so many that
+    the process is killed on the way, the next delivery goes on. Raises InProgress."""
+    left = set(waiting(ports.lake))
+    known = {entry["name"]: str(entry["event"]["id"]) for entry in plan["told"]}
+    for name in plan["entries"]:
+        if name not in left:
+            continue
+        event_id = known.get(name) or documents.require(ports.lake, name)["event"]["id"]
+        claim = claims.peek(paths.notification(event_id), lake=ports.lake)
+        if claim is not None and not claim.done:  # its delivery died after it had kept the entry
+            ports.complete(claim, "told in a digest")
+        with suppress(ObjectNotFound):
+            ports.lake.delete(name)

@@ -4,7 +4,7 @@
                        `--no--> the others still get it; then Retryable, and the claim is released
 
 A crash between a service's yes and its mark doubles the message there, and nowhere else. With one
-channel the completed claim is the mark. A channel that takes so long that the process is killed
+channel the completed claim may be the mark. A channel that takes so long that the process is killed
 comes last in the next delivery.
 """
 
@@ -50,13 +50,16 @@ class Notify:
         return state
 
 
-def post(message: Mapping[str, Any], claim: Claim, ports: Notify) -> str:
+def post(
+    message: Mapping[str, Any], claim: Claim, ports: Notify, *, more_to_do: bool = False
+) -> str:
     """Post what the claim is on, where it was not posted yet; a word for what was done comes back.
+    Marks are left unless completing the claim is all that is left to do, on one channel.
     Raises Retryable when a channel does not take it, after all were tried."""
     if not ports.channels:
         return "no channel is configured"
     names = sorted(ports.channels, reverse=claim.attempt % 2 == 0)
-    marked, trouble = len(names) > 1, dict[str, Retryable]()
+    marked, trouble = more_to_do or len(names) > 1, dict[str, Retryable]()
     for name in names:
         mark = paths.notification(claim.key, name)
         if marked and documents.read(ports.lake, mark).exists:

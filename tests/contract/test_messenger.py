@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -77,6 +78,15 @@ def test_nobody_there_is_retryable() -> None:
         with pytest.raises(Retryable) as error:
             messenger.post(MESSAGE)
         assert "secret" not in str(error.value)
+
+
+def test_silence_is_retryable() -> None:
+    """A Slack that takes the connection and says nothing is given up after the timeout."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/secret"
+        with pytest.raises(Retryable) as error:
+            SlackMessenger(url, timeout_seconds=1).post(MESSAGE)
+    assert "secret" not in str(error.value)
 
 
 def test_short_rate_limit_is_waited_for(webhook: Webhook) -> None:

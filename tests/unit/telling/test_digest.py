@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from shared import documents, events, paths
+from shared import documents, events, incidents, paths
 from shared.errors import InProgress, Retryable
 from shared.events import Event
 from tests.support.crashing import Crash, Fuse
@@ -97,7 +98,11 @@ def test_a_digest_survives_any_crash(after: bool) -> None:
             break
         assert runs_told(told) == {"run0": 1, "run1": 1, "run2": 1, "run9": 1}, fuse.where
         posts = Counter(str(message) for message in told.messages)
-        assert sorted(posts.values()) in ([1], [1, 1], [1, 2]), fuse.where
+        died_at = fuse.trail[fuse.at]
+        doubled = "messenger.post" in died_at if after else "lake.write" in died_at
+        doubled = doubled and ("messenger" in died_at or died_at.endswith("-slack.json"))
+        assert max(posts.values()) == 1 + doubled, fuse.where
+        assert posts.total() == len(posts) + doubled
         assert list(told.lake.list(paths.DIGEST_ENTRIES)) == []
         at += 1
     assert at >= 8
@@ -174,6 +179,48 @@ def test_a_thousand_entries_fit_into_a_message(told: Told) -> None:
     assert len(message["blocks"]) <= 50
     assert all(len(b["text"]["text"]) <= 3000 for b in message["blocks"] if "text" in b)
     assert list(told.lake.list(paths.DIGEST_ENTRIES)) == []
+
+
+def test_a_digest_of_very_many_is_cleared_away_over_several_deliveries(told: Told) -> None:
+    """The process is killed while it clears away, again and again: nothing is told twice."""
+    for number in range(300):
+        told.tell(scored(number))
+    lake, deliveries = told.lake, 0
+    for deliveries in range(1, 100):  # noqa: B007 - counted
+        fuse = Fuse(100, after=True, reads=False)
+        told.lake = fuse.wrap("lake", lake)
+        try:
+            told.digest("2026-01-05")
+        except Crash:
+            told.clock.advance(91)
+        else:
+            break
+    told.lake = lake
+    assert 3 <= deliveries < 6
+    assert len(told.posted) == 1
+    assert list(told.lake.list(paths.DIGEST_ENTRIES)) == []
+
+
+def test_an_entry_whose_mute_is_over_by_now_is_told_all_the_same(told: Told) -> None:
+    """Its delivery died before it was kept, and came again after the mute had ended."""
+    told.mute(lasts=timedelta(hours=1))
+    alert = told.alert("drift", 0)
+    incidents.weigh(alert, muted=True, now=told.clock.now(), lake=told.lake)
+    told.clock.advance(3601)
+    assert told.tell(alert) == "kept for the digest"
+    told.digest()
+    assert "drift, muted, 1 kept: drift of day 0." in told.last()
+
+
+def test_a_note_about_no_model_of_ours_is_told(told: Told) -> None:
+    """Whatever stands in its place."""
+    for model in ("", "a/b", "../x", "_"):
+        told.tell(
+            events.AutomationNoted(model=model, source="sweep", subject=model, sentence="Said.")
+        )
+    told.digest()
+    assert told.last().count("Said.") == 3
+    assert "and 1 more" in told.last()
 
 
 def test_words_of_people_cannot_steer_slack(told: Told) -> None:
