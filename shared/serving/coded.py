@@ -7,23 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.serving.cells import Rule
 from shared.serving.columns import Schema
 from shared.serving.declared import Columns
+from shared.serving.features import Feature
 from shared.serving.problems import problem_of, rule_of
+from shared.serving.texts import Texts
 
 Reasons = dict[int, list[str]]
+# What `Schema.convert` gives for the distinct texts of a column.
+Converted = tuple[NDArray[Any], Mapping[int, Rule]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Coded:
-    """One column: row n has `texts[codes[n]]`."""
+    """One column: row n has `texts[codes[n]]`. `converted` are the texts as a feature's values,
+    where somebody converted them already."""
 
     texts: Sequence[str]
-    codes: NDArray[np.int32]
+    codes: NDArray[np.integer[Any]]
+    converted: Converted | None = None
 
     def text(self, row: int) -> str:
         return self.texts[int(self.codes[row])]
@@ -36,8 +44,8 @@ def columns_of(schema: Schema, cells: Mapping[str, Coded]) -> tuple[Columns, Rea
     reasons: Reasons = {}
     for feature in schema.inputs:
         column = cells[feature.name]
-        values, rules = schema.convert(feature, column.texts)
-        columns[feature.name] = values[column.codes]
+        values, rules = column.converted or schema.convert(feature, column.texts)
+        columns[feature.name] = _column(feature, values, column.codes)
         if rules:
             broken = np.zeros(len(column.texts), np.bool_)
             broken[list(rules)] = True
@@ -51,6 +59,16 @@ def columns_of(schema: Schema, cells: Mapping[str, Coded]) -> tuple[Columns, Rea
             shown = ", ".join(f"{column}: {cells[column].text(row)}" for column in bound.columns)
             _add(reasons, row, None, shown, rule_of(name, bound.text))
     return schema.with_derived(columns), reasons
+
+
+def _column(feature: Feature, values: NDArray[Any], codes: NDArray[Any]) -> NDArray[Any]:
+    column: NDArray[Any] = values[codes]
+    if feature.kind != "category":
+        return column
+    found = column.view(Texts)
+    found.flags.writeable = False
+    found.different, found.codes = values.tolist(), codes
+    return found
 
 
 def _add(reasons: Reasons, row: int, column: str | None, value: str, rule: str) -> None:

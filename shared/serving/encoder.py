@@ -229,10 +229,11 @@ class Encoder:
                 codes.append(CategoryCode.fit(feature.name, column, min_frequency, max_categories))
         return cls(layout, tuple(codes))
 
-    def transform(self, columns: Columns) -> Matrix:
-        """The encoded matrix, float64 [n_rows, n_encoded]. Cast to float32 only after it."""
+    def transform(self, columns: Columns, dtype: type[np.floating[Any]] = np.float64) -> Matrix:
+        """The encoded matrix [n_rows, n_encoded]. float32 gives what casting float64 would: each
+        value is made in float64, and rounded last."""
         rows = len(columns[self.codes[0].name])
-        out = np.zeros((rows, len(self.names)))
+        out: Matrix = np.zeros((rows, len(self.names)), dtype)
         for start, code in zip(self._starts, self.codes, strict=True):
             code.fill(out[:, start : start + len(code.names)], columns[code.name])
         return out

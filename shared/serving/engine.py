@@ -110,7 +110,7 @@ class TreeEngine:
         return int(self._shape[1])
 
     def score(self, x: NDArray[np.float64]) -> Scores:
-        rows = x.astype(np.float32)
+        rows = x.astype(np.float32, copy=False)
         if len(rows) >= MANY:
             tables = self._tables if self._has_looked else self._look()
             if tables is not None and not np.isnan(rows.max()):

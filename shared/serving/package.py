@@ -50,6 +50,7 @@ from shared.serving.engine import (
     Calibrator,
     Engine,
     Scores,
+    TreeEngine,
     engine_from_json,
     isotonic,
     linear_engine,
@@ -244,20 +245,35 @@ class LoadedModel:
             self._watch.columns(columns, odd)
         return self.predict(columns)
 
+    def predict_many(self, columns: Columns) -> tuple[Scores, NDArray[np.intp] | None]:
+        """Scores and the labels' places among the package's: `predict` without a Python object
+        for each row."""
+        encoder = self._encoder
+        if isinstance(self._engine, TreeEngine) and isinstance(encoder, Encoder):
+            x = encoder.transform(columns, np.float32)  # as trees are compared
+        else:
+            x = encoder.transform(columns)
+        score, label, _ = self._judge(self._engine.score(x))
+        return score, label
+
     def _answer(self, x: NDArray[np.float64]) -> Predictions:
+        score, label, probabilities = self._judge(self._engine.score(x))
+        if label is None:
+            return Predictions(score, None)
+        labels = self.package.labels
+        return Predictions(score, [labels[index] for index in label.tolist()], probabilities)
+
+    def _judge(self, raw: Scores) -> tuple[Scores, NDArray[np.intp] | None, Scores | None]:
+        """Score, label's place and all probabilities of raw scores."""
         package = self.package
-        raw = self._engine.score(x)
         if package.task == "regression":
-            return Predictions(package.target.apply(raw), None)
+            return package.target.apply(raw), None, None
         if package.task == "multiclass":
             best = raw.argmax(axis=1)
-            labels = [package.labels[index] for index in best.tolist()]
-            return Predictions(raw[np.arange(len(raw)), best], labels, raw)
+            return raw[np.arange(len(raw)), best], best, raw
         score = package.calibrator.apply(raw) if package.calibrator else raw
         threshold = math.inf if package.threshold is None else package.threshold
-        negative, positive = package.labels
-        labels = [positive if value >= threshold else negative for value in score.tolist()]
-        return Predictions(score, labels)
+        return score, (score >= threshold).astype(np.intp), None
 
 
 def _encoder(body: Mapping[str, Any]) -> Encoder | JoinedEncoder:

@@ -134,7 +134,7 @@ class TreeTables:
                 floats[:size],
             )
             # Trees first: their sum is then taken in order, as onnxruntime does.
-            found = np.take(self._leaves, places.T, mode="clip")
+            found = self._leaves.take(places.T, mode="clip")
             total[start : start + size] = found.sum(axis=0)
         total += self._forest.base
         return _logistic(total) if self._forest.logistic else total
@@ -158,9 +158,10 @@ class TreeTables:
     ) -> Ints:
         """Where the leaves are that rows come to, [n_rows, n_trees]; the others are room to work
         in."""
-        np.take(self._tables[0], codes[0], axis=0, out=words, mode="clip")
+        # The methods: np.take is a Python function around them, called a hundred times a block.
+        self._tables[0].take(codes[0], axis=0, out=words, mode="clip")
         for table, code in zip(self._tables[1:], codes[1:], strict=True):
-            np.take(table, code, axis=0, out=more, mode="clip")
+            table.take(code, axis=0, out=more, mode="clip")
             np.bitwise_and(words, more, out=words)
         np.negative(words, out=more)
         np.bitwise_and(words, more, out=words)  # the lowest bit alone

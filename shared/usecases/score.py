@@ -63,7 +63,7 @@ def score_file(
 
     if not is_over():
         started = now()
-        scoring = Scoring.of(request, version, lake=lake, threads=threads, block_rows=block_rows)
+        scoring = Scoring.of(request, version, lake=lake, workers=threads, block_rows=block_rows)
         parts = Parts(lake, model, run_id, scoring.spec.scoring.output)
         found = _score(scoring, parts, task, is_over)
         if found is None and not is_over():

@@ -37,11 +37,15 @@ class Ragged:
 @dataclass(frozen=True, slots=True)
 class Block:
     """At most `block_rows` records. `cells[name]` is a string array without nulls; `record[n]` is
-    the place of row n among the records of its file (from 1, ragged ones count)."""
+    the place of row n among the records of its file (from 1, ragged ones count).
+
+    `lines` are the records as they are written with commas, a line feed before each; where a
+    reader was asked for some columns only, a block has either those and its lines, or all."""
 
     cells: dict[str, pa.Array]
     record: NDArray[np.int64]
     ragged: list[Ragged]
+    lines: pa.Array | None = None
 
     def __len__(self) -> int:
         """Rows with columns."""
@@ -68,6 +72,7 @@ def slices(
     record: NDArray[np.int64],
     ragged: Sequence[Ragged],
     block_rows: int,
+    lines: pa.Array | None = None,
 ) -> Iterator[Block]:
     """Rows and ragged records, both in file order, as blocks of at most `block_rows` rows."""
     left = list(ragged)
@@ -78,7 +83,8 @@ def slices(
         found, left = left[:count], left[count:]
         if len(part) or found:
             columns = {name: column.slice(start, block_rows) for name, column in cells.items()}
-            yield Block(columns, part, found)
+            written = None if lines is None else lines.slice(start, block_rows)
+            yield Block(columns, part, found, written)
 
 
 def rows_for(width: int, block_rows: int) -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ from shared.spec.model import Source
 from shared.tabular.reading.blocks import Block
 from shared.tabular.reading.lines import STEP_BYTES, Text, decode_as
 from shared.tabular.reading.records import MAX_FIELD_CHARACTERS, allow_long_fields, is_blank
-from shared.tabular.reading.sheets_csv import CsvReader, blocks_of, is_plain
+from shared.tabular.reading.sheets_csv import CsvReader, Wanted, blocks_of, is_plain
 
 # A line may go on so far after the range that it begins in.
 TAIL_BYTES = 256 * 1024
@@ -61,22 +61,16 @@ def look(data: bytes, nominal: tuple[int, int], size: int, source: Source) -> Lo
     return Look(base + start, base + end, records)
 
 
-def blocks(
-    data: bytes,
-    names: Sequence[str],
-    source: Source,
-    *,
-    before: int | None,
-    block_rows: int,
-) -> Iterator[Block]:
+def blocks(data: bytes, wanted: Wanted, *, before: int | None) -> Iterator[Block]:
     """The records of a sound range. `before` is how many records stand before it, None for the
     range that begins with the header, where there is one."""
+    source = wanted.source
     if before is None:
-        text = Text(io.BytesIO(data), source)
-        yield from CsvReader(text, block_rows=block_rows).blocks(names, header=source.header)
+        reader = CsvReader(Text(io.BytesIO(data), source), block_rows=wanted.block_rows)
+        yield from reader.blocks(wanted.names, header=source.header, enough=wanted.enough)
         return
     steps = (_decoded(step, source) for step in steps_of(data))
-    yield from blocks_of(steps, names, source, done=before, block_rows=block_rows)
+    yield from blocks_of(steps, wanted, done=before)
 
 
 def steps_of(data: bytes, *, bom: bool = False) -> Iterator[bytes]:

@@ -52,6 +52,7 @@ def open_sheet(
     names: Names = None,
     expected: Collection[str] = (),
     block_rows: int = BLOCK_ROWS,
+    enough: Sequence[str] | None = None,
 ) -> Sheet:
     """A file in blocks of at most `block_rows` rows.
 
@@ -62,6 +63,7 @@ def open_sheet(
         names: Columns of a file without header, or several lists to choose from by width.
         expected: Columns that the header should have, to tell delimiters apart.
         block_rows: Rows of a block, at most.
+        enough: Columns that suffice where a block brings its `lines`.
 
     Raises EmptyFile, UnreadableText, HeaderMismatch; `blocks` raise the first two.
     """
@@ -73,7 +75,7 @@ def open_sheet(
                 "the file is no Parquet file, or it is packed; drop it as Parquet, not packed"
             )
         return _parquet(stream, text.source, block_rows)
-    found, blocks = _opened(text, source, names, block_rows)
+    found, blocks = _opened(text, source, names, block_rows, enough)
     return Sheet(tuple(found), text.source, not_empty(blocks))
 
 
@@ -86,6 +88,7 @@ def open_input(
     names: Names = None,
     expected: Collection[str] = (),
     block_rows: int = BLOCK_ROWS,
+    enough: Sequence[str] | None = None,
 ) -> Iterator[Sheet]:
     """An accepted input, of exactly the generation that was accepted. Raises as `open_sheet`, and
     ObjectNotFound."""
@@ -96,7 +99,13 @@ def open_input(
         return
     with lake.open_reader(ref.object, generation=ref.generation) as stream:
         yield open_sheet(
-            stream, source, name=ref.object, names=names, expected=expected, block_rows=block_rows
+            stream,
+            source,
+            name=ref.object,
+            names=names,
+            expected=expected,
+            block_rows=block_rows,
+            enough=enough,
         )
 
 
@@ -107,7 +116,7 @@ def _parquet(file: BinaryIO | RangeFile, source: Source, block_rows: int) -> She
 
 
 def _opened(
-    text: Text, source: Source, names: Names, block_rows: int
+    text: Text, source: Source, names: Names, block_rows: int, enough: Sequence[str] | None
 ) -> tuple[list[str], Iterator[Block]]:
     """Columns and blocks of a text file."""
     if text.source.format != "csv":
@@ -120,7 +129,7 @@ def _opened(
     else:
         found = _names_for(len(reader.first), names, text.source)
     check_names(found)
-    return found, reader.blocks(found, header=source.header)
+    return found, reader.blocks(found, header=source.header, enough=enough)
 
 
 def _names_for(width: int, names: Names, source: Source) -> list[str]:

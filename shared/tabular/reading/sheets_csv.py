@@ -11,12 +11,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 from numpy.typing import NDArray
 
 from shared.errors import EmptyFile, UnreadableText
@@ -24,6 +24,7 @@ from shared.files import dialect
 from shared.spec.model import Source
 from shared.tabular.reading.blocks import Block, Ragged, block_of, slices, wrong_width
 from shared.tabular.reading.lines import MAX_LINE_BYTES, Text
+from shared.tabular.reading.quickly import has_blanks, read_quickly, split_lines
 from shared.tabular.reading.records import (
     MAX_FIELD_CHARACTERS,
     allow_long_fields,
@@ -70,20 +71,41 @@ class CsvReader:
             return row, data, b""
         raise EmptyFile("the file holds only blank lines")
 
-    def blocks(self, names: Sequence[str], *, header: bool) -> Iterator[Block]:
-        """Once only. Raises UnreadableText."""
+    def blocks(
+        self, names: Sequence[str], *, header: bool, enough: Sequence[str] | None = None
+    ) -> Iterator[Block]:
+        """Once only. `enough` as in `blocks_of`. Raises UnreadableText."""
         start = self._rest if header else self._whole
         steps = chain((start,) if start else (), self._steps)
-        yield from blocks_of(steps, names, self._text.source, done=0, block_rows=self._block_rows)
+        wanted = Wanted(names, self._text.source, self._block_rows, enough)
+        yield from blocks_of(steps, wanted, done=0)
 
 
-def blocks_of(
-    steps: Iterator[bytes], names: Sequence[str], source: Source, *, done: int, block_rows: int
-) -> Iterator[Block]:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What blocks are made of. `enough` are the columns that suffice where a block brings its
+    records as they stand, None where all are needed."""
+
+    names: Sequence[str]
+    source: Source
+    block_rows: int
+    enough: Sequence[str] | None = None
+
+
+def blocks_of(steps: Iterator[bytes], wanted: Wanted, *, done: int) -> Iterator[Block]:
     """The records of steps (UTF-8, whole lines) that come after `done` others. Raises
     UnreadableText."""
+    names, source, block_rows = wanted.names, wanted.source, wanted.block_rows
     for step in steps:
-        table = _parsed(step, len(names), source) if is_plain(step) else None
+        plain = is_plain(step)
+        if plain and wanted.enough:
+            quick = read_quickly(step, names, wanted.enough, source)
+            if quick is not None:
+                record = np.arange(done + 1, done + 1 + len(quick.lines), dtype=np.int64)
+                done += len(record)
+                yield from slices(quick.cells, record, [], block_rows, quick.lines)
+                continue
+        table = _parsed(step, len(names), source) if plain else None
         if table is None:
             yield from _carefully(chain((step,), steps), names, source, done, block_rows)
             return
@@ -111,31 +133,10 @@ def _parsed(
 
     if step.startswith(dialect.BOM):
         step = b"\n" + step  # not the file's start, so it is text
-    names = [str(place) for place in range(width)]
-    table = pa.csv.read_csv(
-        pa.BufferReader(step),
-        read_options=pa.csv.ReadOptions(
-            column_names=names, use_threads=False, block_size=len(step) + 1
-        ),
-        parse_options=pa.csv.ParseOptions(
-            delimiter=source.delimiter,
-            quote_char=False,
-            double_quote=False,
-            escape_char=False,
-            ignore_empty_lines=True,
-            invalid_row_handler=keep,
-        ),
-        convert_options=pa.csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()),
-            strings_can_be_null=False,
-            check_utf8=False,  # the steps are UTF-8
-        ),
-    )
-    columns = [_one(column) for column in table.columns]
+    columns = split_lines(step, width, range(width), source, keep)
     if any(_longest(column) > MAX_FIELD_CHARACTERS for column in columns):
         return None
-    blanks = f"{source.delimiter} ".encode() in step or b"\n " in step or step[:1] == b" "
-    if source.strip and blanks:
+    if has_blanks(step, source):
         columns = [pc.utf8_ltrim(column, " ") for column in columns]
     return columns, bad
 
@@ -190,10 +191,6 @@ def _blank(columns: list[pa.Array]) -> NDArray[np.bool_]:
     found = np.zeros(len(columns[0]), np.bool_)
     found[rows] = True
     return found
-
-
-def _one(column: pa.ChunkedArray) -> pa.Array:
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _longest(column: pa.Array) -> int:

@@ -20,7 +20,7 @@ class Answered:
     Args:
         cells: Texts without nulls by the names they are written under; maybe fewer columns than
             the input has, and none where `lines` are given.
-        lines: The same cells as CSV records, where they are known without their columns.
+        lines: All cells as CSV records, a line feed before each, where they are known so.
         record: The place of each row among the records of its file, from 1.
         score: [n_rows]; of a refused row nothing that anybody may see.
         labels: The labels there are; none for a regression.

@@ -14,8 +14,8 @@ from shared.tabular.reading.blocks import Block
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ordered:
-    """`cells` are texts by column, `record` the place of each row, `errors` what is wrong with it
-    as a record, by position."""
+    """`cells` are texts by column (some, where the block has `lines`), `record` the place of each
+    row, `errors` what is wrong with it as a record, by position."""
 
     cells: dict[str, pa.Array]
     record: NDArray[np.int64]
@@ -24,6 +24,8 @@ class Ordered:
 
 def in_order(block: Block, names: Sequence[str]) -> Ordered:
     """All records of a block; a ragged one is padded or cut, and has its error."""
+    if block.lines is not None:
+        return Ordered(block.cells, block.record, {})
     cells = {name: block.cells[name] for name in names}
     if not block.ragged:
         return Ordered(cells, block.record, {})

@@ -77,21 +77,13 @@ class ScoredWriter:
         if rows.errors:
             score = score.fill_null("")
             tail = quoted(rows.error_texts(""))
-        pieces = [] if not self.names else [self._records(rows), pa.scalar(",")]
-        pieces += [
-            score,
-            between,
-            pc.cast(pa.array(rows.record), pa.string()),
-            pa.scalar(","),
-            tail,
-        ]
-        return bytes_of(pc.binary_join_element_wise(*pieces, pa.scalar("\n"), ""))
-
-    def _records(self, rows: Answered) -> pa.Array:
+        comma, number = pa.scalar(","), pc.cast(pa.array(rows.record), pa.string())
         if rows.lines is not None:
-            return rows.lines
-        columns = [quoted(rows.cells[name]) for name in self.names]
-        return pc.binary_join_element_wise(*columns, ",") if len(columns) > 1 else columns[0]
+            pieces = [rows.lines, comma, score, between, number, comma, tail]
+            return bytes_of(pc.binary_join_element_wise(*pieces, ""))[1:] + b"\n"
+        columns = [piece for name in self.names for piece in (quoted(rows.cells[name]), comma)]
+        pieces = [*columns, score, between, number, comma, tail, pa.scalar("\n")]
+        return bytes_of(pc.binary_join_element_wise(*pieces, ""))
 
     def _between(self, rows: Answered) -> pa.Array | pa.Scalar:
         rest = quoted(pa.array([self.version], pa.string()))[0].as_py() + f",{self.run_id}-"

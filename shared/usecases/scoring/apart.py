@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from shared.tabular.reading import ranges
+from shared.tabular.reading.sheets_csv import Wanted
 from shared.usecases.scoring.in_order import complete, make_part
 from shared.usecases.scoring.inputs import Scoring
 from shared.usecases.scoring.parts import Part, Parts
@@ -21,6 +22,7 @@ def score_apart(
     with scoring.open() as sheet:
         pass  # names and dialect; the rows come by range
     header = int(sheet.source.header)
+    wanted = Wanted(sheet.names, sheet.source, scoring.block_rows, scoring.enough)
     expected = [one.records - (0 if number else header) for number, one in enumerate(plan.looks)]
     count = len(plan.looks)
     for number, one in enumerate(plan.looks):
@@ -32,13 +34,8 @@ def score_apart(
         data = scoring.lake.read(
             ref.object, generation=ref.generation, start=one.start, end=one.end
         ).data
-        blocks = ranges.blocks(
-            data,
-            sheet.names,
-            sheet.source,
-            before=plan.before(number) - header if number else None,
-            block_rows=scoring.block_rows,
-        )
+        before = plan.before(number) - header if number else None
+        blocks = ranges.blocks(data, wanted, before=before)
         made = make_part(scoring, sheet, blocks, with_head=number == 0)
         parts.keep(number, made.data, rows=made.rows, errors=made.errors)
     return complete(parts, expected)

@@ -7,21 +7,25 @@ at the same rows. Parts that are there are read over, not answered again.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet
 
 from shared.tabular.reading.blocks import Block
 from shared.tabular.reading.sheets import Sheet
-from shared.tabular.scored.answered import Answered
 from shared.tabular.scored.writing import ScoredWriter
 from shared.usecases.scoring.inputs import Scoring
 from shared.usecases.scoring.parts import Part, Parts
 from shared.usecases.scoring.rows import answer
+
+_Result = TypeVar("_Result")
 
 PART_BYTES = 16 * 1024 * 1024  # of cells that were read
 
@@ -67,35 +71,54 @@ def complete(parts: Parts, expected: list[int]) -> list[Part] | None:
 def make_part(scoring: Scoring, sheet: Sheet, blocks: Iterable[Block], *, with_head: bool) -> Made:
     """The rows of some blocks with their answers."""
     kept = scoring.kept(sheet)
+    champion = scoring.champion
     writer = ScoredWriter(
         output=scoring.spec.scoring.output,
         names=tuple(kept.values()),
-        task=scoring.champion.task,
-        version=scoring.champion.version,
+        task=champion.task,
+        version=champion.version,
         run_id=scoring.request.run_id,
     )
-    answered = (answer(block, sheet.names, kept, scoring.champion) for block in blocks)
+    write = writer.table if writer.output == "parquet" else writer.body
+
+    def work(block: Block) -> tuple[Any, int, int]:
+        found = answer(block, sheet.names, kept, champion)
+        return write(found), len(found), len(found.errors)
+
+    pieces, rows, errors = [], 0, 0
+    for piece, more_rows, more_errors in _in_turn(work, blocks, scoring.workers):
+        pieces.append(piece)
+        rows, errors = rows + more_rows, errors + more_errors
     if writer.output == "parquet":
-        return _parquet(writer, answered)
-    pieces = [writer.head()] if with_head else []
-    rows = errors = 0
-    for found in answered:
-        pieces.append(writer.body(found))
-        rows, errors = rows + len(found), errors + len(found.errors)
-    return Made(b"".join(pieces), rows, errors)
+        return Made(_parquet(pieces), rows, errors)
+    return Made(b"".join([writer.head(), *pieces] if with_head else pieces), rows, errors)
 
 
-def _parquet(writer: ScoredWriter, answered: Iterable[Answered]) -> Made:
+def _in_turn(
+    work: Callable[[Block], _Result], blocks: Iterable[Block], workers: int
+) -> Iterator[_Result]:
+    """The work on all blocks by some threads, in the order of the blocks. Few are read ahead."""
+    if workers == 1:
+        yield from map(work, blocks)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[Future[_Result]] = deque()
+        for block in blocks:
+            waiting.append(pool.submit(work, block))
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _parquet(tables: Sequence[pa.Table]) -> bytes:
+    if not tables:
+        return b""
     out = io.BytesIO()
-    file, rows, errors = None, 0, 0
-    for found in answered:
-        table = writer.table(found)
-        file = file or pa.parquet.ParquetWriter(out, table.schema)
-        file.write_table(table)
-        rows, errors = rows + len(found), errors + len(found.errors)
-    if file is not None:
-        file.close()
-    return Made(out.getvalue(), rows, errors)
+    with pa.parquet.ParquetWriter(out, tables[0].schema) as file:
+        for table in tables:
+            file.write_table(table)
+    return out.getvalue()
 
 
 def _numbered(blocks: Iterable[Block]) -> Iterator[tuple[int, Block]]:

@@ -16,13 +16,17 @@ from shared.served import learned_by
 from shared.serving.package import LoadedModel, load
 from shared.spec.model import Spec
 from shared.spec.registry import read_generation
+from shared.spec.scoring import Scoring as ScoringSpec
 from shared.tabular.answers import written_names
 from shared.tabular.reading.sheets import Sheet, open_input
+
+AS_THEY_STAND = ScoringSpec(output="csv", columns="all")
 
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """One scoring run and what it works with. `served` is what the champion was trained by."""
+    """One scoring run and what it works with. `served` is what the champion was trained by,
+    `workers` how many blocks are answered at once."""
 
     request: RunRequest
     spec: Spec
@@ -30,19 +34,21 @@ class Scoring:
     champion: LoadedModel
     lake: Bucket
     block_rows: int
+    workers: int = 1
 
     @classmethod
     def of(
-        cls, request: RunRequest, version: str, *, lake: Bucket, threads: int, block_rows: int
+        cls, request: RunRequest, version: str, *, lake: Bucket, workers: int, block_rows: int
     ) -> Scoring:
         """Raises ObjectNotFound, PackageInvalid."""
         return cls(
             request,
             read_generation(request.model, request.spec_generation, lake=lake),
             learned_by(request.model, version, lake=lake),
-            load_version(request.model, version, lake=lake, threads=threads),
+            load_version(request.model, version, lake=lake),
             lake,
             block_rows,
+            workers,
         )
 
     @property
@@ -77,9 +83,16 @@ class Scoring:
             names=scored_layouts(self.spec, self.served),
             expected=scored_columns(self.spec, self.served).expected,
             block_rows=self.block_rows,
+            enough=self.enough,
         ) as sheet:
             self._check_names(sheet)
             yield sheet
+
+    @property
+    def enough(self) -> list[str] | None:
+        """The columns that the champion reads, where records come back as they stand."""
+        as_they_stand = self.spec.scoring == AS_THEY_STAND
+        return self.champion.schema.names if as_they_stand and not self.is_joined else None
 
     def _check_names(self, sheet: Sheet) -> None:
         """The package has the last word on what it needs. Raises HeaderMismatch."""
@@ -114,7 +127,7 @@ def kept_columns(spec: Spec, names: tuple[str, ...], champion: LoadedModel) -> d
     return {name: text for name, text in found.items() if name in {*asked, *joined}}
 
 
-def load_version(model: str, version: str, *, lake: Bucket, threads: int = 1) -> LoadedModel:
+def load_version(model: str, version: str, *, lake: Bucket) -> LoadedModel:
     """A stored version, ready to answer, whatever the manifest says now. Raises ObjectNotFound,
     PackageInvalid."""
     about = documents.require(lake, paths.version(model, version, "version.json"))
@@ -122,4 +135,4 @@ def load_version(model: str, version: str, *, lake: Bucket, threads: int = 1) ->
     def read(name: str) -> bytes:
         return lake.read(paths.package(model, version, name)).data
 
-    return load(read, about["package"]["files"], threads=threads)
+    return load(read, about["package"]["files"])
