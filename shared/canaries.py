@@ -82,6 +82,11 @@ def latest(model: str, *, lake: Bucket) -> Iterator[Record]:
         yield _parse(documents.read(lake, name))
 
 
+def recorded(*, lake: Bucket) -> set[str]:
+    """Models that have canaries on record."""
+    return {folder.split("/")[1] for folder in lake.folders("canaries/")}
+
+
 def save(record: Record, *, lake: Bucket) -> Record | None:
     """Swap exactly the record that was read; None when somebody else was quicker."""
     name = paths.canary(record.model, record.canary.id)

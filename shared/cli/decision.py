@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from shared import approvals, documents, paths, runs
+from shared.approvals import Approval
 from shared.cli import contexts, words
 from shared.cli.console import json_option, say, show_json, shown_command
 from shared.cli.named import resolve
@@ -18,6 +19,7 @@ from shared.moves import trail
 from shared.ports import Bucket
 from shared.reporting import letter
 from shared.spec.registry import find_spec
+from shared.usecases.canarying import running_sentence
 from shared.usecases.judging import judge_as_compared
 from shared.versions import version_ids
 
@@ -76,18 +78,7 @@ def tell(model: str, version: str, lake: Bucket, context_name: str) -> dict[str,
     manifest = read_manifest(model, lake=lake)
     champion = manifest.version if manifest else None
     if not body:
-        pinned = bool(manifest and manifest.pinned)
-        verdict = judge_as_compared(model, version, pinned=pinned, lake=lake)
-        found = verdict.as_dict() if verdict else {"rules": [], "sentence": ""}
-        waits = approval is not None and approval.pending
-        body = {
-            "model": model,
-            "version": version,
-            "action": "asked" if waits else "undecided",
-            "serving": champion,
-            "sentence": approval.sentence if approval and waits else found["sentence"],
-            "rules": found["rules"],
-        }
+        body = _undecided(model, version, manifest, approval, lake)
     moves = [
         move.to_json()
         for move in trail(model, manifest.journal if manifest else (), lake=lake)
@@ -113,6 +104,28 @@ def tell(model: str, version: str, lake: Bucket, context_name: str) -> dict[str,
     }
 
 
+def _undecided(
+    model: str, version: str, manifest: Manifest | None, approval: Approval | None, lake: Bucket
+) -> dict[str, Any]:
+    """How it stands with a version that has no decision yet."""
+    pinned, running = bool(manifest and manifest.pinned), manifest.beside if manifest else None
+    verdict = judge_as_compared(model, version, pinned=pinned, lake=lake)
+    found = verdict.as_dict() if verdict else {"rules": [], "sentence": ""}
+    action, sentence = "undecided", found["sentence"]
+    if approval is not None and approval.pending:
+        action, sentence = "asked", approval.sentence
+    elif running is not None and running.kind == "canary" and running.version == version:
+        action, sentence = "in_canary", f"{running.reason} {running_sentence(model, running)}"
+    return {
+        "model": model,
+        "version": version,
+        "action": action,
+        "serving": manifest.version if manifest else None,
+        "sentence": sentence,
+        "rules": found["rules"],
+    }
+
+
 def _next(
     model: str, version: str, action: str, manifest: Manifest | None, context: str
 ) -> Iterator[str]:
@@ -122,6 +135,8 @@ def _next(
     if action == "asked":
         yield f"Say yes: {command('approvals', 'approve', model, version, '--reason', '...')}"
         yield f"or no:   {command('approvals', 'decline', model, version, '--reason', '...')}"
+    elif action == "in_canary":
+        yield f"How it does: {command('canary', 'status', model)}"
     elif manifest is not None and manifest.version == version:
         if manifest.replaced is not None:
             yield f"It serves. To put {manifest.replaced} back: {command('rollback', model)}"

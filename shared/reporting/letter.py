@@ -17,6 +17,7 @@ OUTCOMES = {
     "superseded": "It was superseded before anybody decided: a later version took its place.",
     "expired": "Nobody decided in time, so it was not promoted. What served before goes on.",
     "asked": "It waits for a person. What served before goes on until then.",
+    "in_canary": "It comes in by steps and answers a part already; it is decided when that ends.",
     "undecided": "It is not decided yet.",
 }
 # Where no version answered when this was decided.

@@ -31,7 +31,7 @@ class Canary(Part):
 
     steps: tuple[float, ...] = (0.05, 0.25)
     key: str | None = None
-    min_rows: int = Field(default=500, ge=20)
+    min_rows: int = Field(default=500, ge=20, le=10_000)
     tolerance: float = Field(default=0.05, gt=0, lt=1)
     max_duration: Stretch = timedelta(days=7)
     on_timeout: Literal["promote", "back", "ask"] = "ask"

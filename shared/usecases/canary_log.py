@@ -22,12 +22,12 @@ from shared.ports import Bucket, ObjectInfo
 from shared.predicted import CLOCK_SKEW, log_days
 
 # Of a look. Fetching and filtering it takes a small function some seconds of its thirty.
-MOST_BYTES = 64 * 2**20
+MOST_BYTES = 32 * 2**20
 MOST_OBJECTS = 300
-PART_BYTES = 16 * 2**20  # of an object
+PART_BYTES = 8 * 2**20  # of an object
 # How late an object may appear behind others that were written after it.
 OVERLAP = timedelta(minutes=10)
-_MARK = b'"canary":{'
+_MARK, _ARM = b'"canary":{', b'"arm":"challenger"'
 _READ = {"id", "arm", "share", "unit", "left_out"}
 
 Lines = list[dict[str, Any]]
@@ -80,7 +80,7 @@ class LogReader:
         return sorted(late, key=lambda info: (info.created, info.name))
 
     def _marked(self, info: ObjectInfo) -> Lines:
-        """Its lines that have a canary's mark."""
+        """Its lines that were dealt to the challenger of a canary."""
         if _id(info) not in self._lines:
             found, left = [], PART_BYTES
             with self.lake.open_reader(info.name, generation=info.generation) as stream:
@@ -88,7 +88,7 @@ class LogReader:
                     left -= len(raw)
                     if left < 0:
                         break
-                    if _MARK in raw and (line := _parsed(raw)):
+                    if _MARK in raw and _ARM in raw and (line := _parsed(raw)):
                         found.append(line)
             self._lines[_id(info)] = found
         return self._lines[_id(info)]

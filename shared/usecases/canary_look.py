@@ -6,6 +6,7 @@ the next one, and of two at once the one that saves first acts.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, replace
 
 from shared import approvals, canaries, documents, paths
@@ -25,10 +26,11 @@ from shared.usecases.seconding import gate_of, take_out
 from shared.usecases.settling import Promote
 
 
-def look_after(model: str, ports: Promote, log: LogReader) -> int:
-    """Judge the model's canary by what is new in the log, and finish what a crash left undone."""
+def look_after(model: str, ports: Promote, log: LogReader, recorded: Container[str]) -> int:
+    """Judge the model's canary by what is new in the log, and finish what a crash left undone.
+    `recorded` are the models that have canaries on record."""
     manifest = read_manifest(model, lake=ports.lake)
-    done = close_open(model, manifest, ports)
+    done = close_open(model, manifest, ports) if model in recorded else 0
     running = manifest.beside if manifest else None
     if manifest is None or running is None or running.kind == "experiment":
         return done

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from shared import approvals
+from shared import approvals, canaries
 from shared.batch import OPEN
 from shared.boundary import apart
 from shared.lanes import advance
@@ -74,7 +74,8 @@ def sweep(intake: Intake, promote: Promote, jobs: JobRunner) -> Swept:
 
     def look_after_canaries() -> int:
         models, log = served_models(lake=lake), LogReader(lake, promote.clock.now())
-        work = partial(look_after, ports=promote, log=log)
+        recorded = canaries.recorded(lake=lake)
+        work = partial(look_after, ports=promote, log=log, recorded=recorded)
         return apart((model, partial(work, model)) for model in models)
 
     parts = {

@@ -118,9 +118,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--canaries", type=int, default=2_000)
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args(arguments)
-    print(
-        "| challenger | gate rows | promoted | back | of these in step 1 | undecided | rows to it |"
-    )
+    heads = ("challenger", "gate rows", "promoted", "back", "of these in step 1", "waits")
+    print(f"| {' | '.join(heads)} | compared rows to it |")
     print("|---|---:|---:|---:|---:|---:|---:|")
     for world, seed in zip(
         WORLDS, np.random.SeedSequence(asked.seed).spawn(len(WORLDS)), strict=True

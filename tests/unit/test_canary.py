@@ -320,6 +320,25 @@ def test_an_older_version_does_not_end_a_newer_canary() -> None:
     assert present(system).version == newer
 
 
+def test_of_two_questions_the_newer_one_stays() -> None:
+    """A newer version waits for a person while the canary goes on; once somebody is asked about the
+    canary as well, the next such version closes that question, and the canary with it."""
+    system = in_canary(ASK)
+    version = present(system).version
+    train(system, evidence="insufficient_evidence")
+    assert present(system).version == version
+    system.clock.advance(2 * DAY)
+    system.tick()
+    newest = train(system, evidence="insufficient_evidence")
+    assert decision(system, version)["action"] == "superseded"
+    assert running(system) is None
+    pending = [item.version for item in approvals.every("m", lake=system.lake) if item.pending]
+    assert pending == [newest]
+    system.tick()
+    assert said(system) == ["started", "ended"]
+    check_promises(system)
+
+
 def test_a_version_that_loses_leaves_the_canary_alone(system: System) -> None:
     """It was compared with the champion, and was not better."""
     canary = present(system)

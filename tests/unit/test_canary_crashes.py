@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared import documents, paths
+from shared import canaries, documents, paths
 from shared.errors import AliasMoved
 from shared.usecases import canary_look
 from shared.usecases.canary_log import LogReader
@@ -194,7 +194,8 @@ def between(name: str, meanwhile: Callable[[], object]) -> pytest.MonkeyPatch:
 
 def look(system: System) -> int:
     log = LogReader(system.lake, system.clock.now())
-    return canary_look.look_after("m", system.doors["promote"].ports(), log)
+    ports = system.doors["promote"].ports()
+    return canary_look.look_after("m", ports, log, canaries.recorded(lake=system.lake))
 
 
 @pytest.mark.parametrize("at", ["judge", "set_beside"])
