@@ -1,4 +1,5 @@
-"""gunicorn for the predictor: one process, threads, no timeout; the platform scales instances.
+"""gunicorn for the predictor: one process, threads, no timeout for answers (requests have one, see
+`shared.serving.patient`); the platform scales instances.
 
 Read by gunicorn when it starts, not imported by our code.
 """

@@ -16,14 +16,14 @@ import select
 import threading
 from typing import Any
 
-from gunicorn.workers.gthread import ThreadWorker
+from shared.serving.patient import PatientWorker
 
 MOMENT_MS = 5
 SPARE = 2
 
 
-class LingeringWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
-    """`gthread` in all else."""
+class LingeringWorker(PatientWorker):
+    """`PatientWorker` in all else."""
 
     def init_process(self) -> None:
         self._places = threading.Semaphore(max(0, self.cfg.threads - SPARE))

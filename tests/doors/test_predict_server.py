@@ -28,7 +28,7 @@ HURRY_SECONDS = 2  # what a publish may take in the predictor (shared/wiring.py)
 KILLED_AFTER_SECONDS = 10
 PATIENCE_SECONDS = 60
 SERVER = """
-import os, time
+import os, threading, time
 from pathlib import Path
 from tests.support.predictor import World
 from tests.unit.serving.models import binary_package, serve
@@ -39,6 +39,7 @@ class Publisher:
     def publish(self, topic, data, attributes):
         if (FOLDER / "slow").exists():
             (FOLDER / "entered").touch()
+            (FOLDER / f"entered-{threading.get_ident()}").touch()
             while not (FOLDER / "go").exists():
                 (FOLDER / f"waiting-{load.waiting()}").touch()
                 time.sleep(0.01)
@@ -65,9 +66,9 @@ def until(found: Callable[[], object]) -> None:
 class Server:
     """gunicorn with the predictor's own settings."""
 
-    def __init__(self, folder: Path, log: str) -> None:
+    def __init__(self, folder: Path, log: str, more: str = "") -> None:
         self.folder = folder
-        (folder / "served.py").write_text(SERVER)
+        (folder / "served.py").write_text(SERVER + more)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -173,7 +174,9 @@ def test_a_queue_that_is_too_long_is_shortened_at_once(start: Start) -> None:
     (server.folder / "slow").touch()
     threads, more = runpy.run_path(str(CONFIG))["threads"], 6
     with ThreadPoolExecutor(threads + more) as pool:
-        asked = [pool.submit(server.ask, RECORD) for _ in range(threads + more)]
+        asked = [pool.submit(server.ask, RECORD) for _ in range(threads)]
+        until(lambda: len(list(server.folder.glob("entered-*"))) == threads)
+        asked += [pool.submit(server.ask, RECORD) for _ in range(more)]
         until((server.folder / f"waiting-{more}").exists)
         (server.folder / "go").touch()
         statuses = Counter(one.result(PATIENCE_SECONDS)[0] for one in asked)

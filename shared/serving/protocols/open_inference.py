@@ -177,7 +177,6 @@ def _inputs(inputs: object, schema: Schema) -> dict[str, list[Any]]:
 def _columns(tensor: Any, schema: Schema, *, alone: bool) -> Iterator[tuple[str, list[Any]]]:
     name, shape = _head(tensor)
     rows, width = shape[0], shape[1] if len(shape) == 2 else 1
-    check_count(rows)
     data = tensor.get("data")
     if isinstance(data, bytes):
         data = binary_tensors.values(data, tensor["datatype"], rows * width)
@@ -190,6 +189,7 @@ def _columns(tensor: Any, schema: Schema, *, alone: bool) -> Iterator[tuple[str,
         flat = [value for row in data for value in row]
     if len(flat) != rows * width:
         raise _malformed(f"{name!r} has {len(flat)} values, its shape {shape} says {rows * width}")
+    check_count(rows)
     names = _names(tensor)
     if width == 1 and not names:
         yield tensor["name"], flat
