@@ -22,6 +22,8 @@ LEFT_OUT = {
     "no_key": "have no value of the key",
     "challenger_refuses": "the challenger's schema refuses",
     "challenger_failed": "the challenger failed on",
+    "challenger_slow": "the challenger took too long for",
+    "challenger_stopped": "came to an instance that the challenger had failed before",
     "challenger_not_loaded": "came where the challenger was not loaded",
 }
 

@@ -29,6 +29,7 @@ from shared.serving import fast_json
 from shared.serving.about import About
 from shared.serving.access_log import AccessLog, to_stdout
 from shared.serving.alerts import Alerts
+from shared.serving.answers import Answer
 from shared.serving.counting import (
     count_answer,
     count_let_go,
@@ -121,11 +122,11 @@ class Predictor:
         """Body and headers of the answer to a request, whose body `read` gives. `asked` is what
         the query names where the path names no model. Raises REFUSALS."""
         started = time.perf_counter()
-        name, served, status, rows = model or "", None, 500, 0
+        name, served, given, status = model or "", None, None, 500
         try:
             name = model or self.lookup.only(asked)
             served = self.lookup.served(name, version)
-            body, headers, rows = self._answer(protocol, served, environ, read)
+            body, headers, given = self._answer(protocol, served, environ, read)
             status = 200
         except REFUSALS as error:
             refusal = refusal_of(error)
@@ -137,14 +138,14 @@ class Predictor:
         finally:
             seconds, answering = time.perf_counter() - started, ""
             if served is not None:  # names from an address are no reason to grow memory
-                answering = served.model.version
+                answering = given.version if given else served.model.version
                 self._count(protocol, name, answering, status, seconds)
             self.access.add(
                 environ,
                 model=name,
                 version=answering,
                 protocol=protocol.NAME,
-                rows=rows,
+                rows=len(given.predictions) if given else 0,
                 status=status,
                 seconds=seconds,
             )
@@ -164,8 +165,8 @@ class Predictor:
         served: Served,
         environ: dict[str, Any],
         read: Callable[[], bytes],
-    ) -> tuple[bytes, Mapping[str, str] | None, int]:
-        """Body, headers, and how many rows are answered."""
+    ) -> tuple[bytes, Mapping[str, str] | None, Answer]:
+        """Body, headers, and what they were made of."""
         self.load.shed()
         body = read()
         self.load.enter(body)
@@ -186,7 +187,7 @@ class Predictor:
         written, told = protocol.write(answer, asked, served.model), answer.headers()
         headers = {**(written.headers or {}), **told} if told else written.headers
         done = written.body if type(written.body) is bytes else fast_json.write(written.body)
-        return done, headers, len(answer.predictions)
+        return done, headers, answer
 
     def refused(self, error: Exception, path: str = "") -> Response:
         """A refusal in the shape that the route's protocol has."""

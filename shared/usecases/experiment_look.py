@@ -151,11 +151,11 @@ class _Rows:
 
 def _with_warnings(look: Look, left_out: Counter[str]) -> Look:
     """What was left out on one side only makes the sides unlike."""
-    if left_out["challenger_failed"]:
-        rows = left_out["challenger_failed"]
+    rows = left_out["challenger_failed"] + left_out["challenger_slow"]
+    if rows:
         look.warnings.append(
-            f"the challenger failed on {rows:,} rows, which the champion answered and which count "
-            "for neither: such rows are missing on the challenger's side only. See the predictor's "
-            "log"
+            f"the challenger failed on {rows:,} rows or took too long, which the champion answered "
+            "and which count for neither: such rows are missing on the challenger's side only. See "
+            "the predictor's log"
         )
     return look

@@ -134,6 +134,20 @@ def test_without_a_key_each_prediction_is_dealt_by_its_id(world: World) -> None:
     assert versions(world, records) == versions(world, records) == again
 
 
+def test_times_are_told_of_the_version_that_answered(world: World) -> None:
+    """The histogram of requests and the access log have the challenger where it answered all of a
+    request, else the champion."""
+    canary = put(world, V2)
+    keys = [f"town {number}" for number in range(20)]
+    one = {version: keys[expected(canary, keys).index(version)] for version in ("v1", "v2")}
+    for _ in range(2):
+        world.ask({**RECORD, "city": one["v2"]})
+    world.ask([{**RECORD, "city": city} for city in one.values()])
+    count = 'millrace_request_seconds_count{model="adult",version='
+    assert metric(world, f'{count}"v1"}} 1')
+    assert metric(world, f'{count}"v2"}} 2')
+
+
 # --- what the log says ---------------------------------------------------------------------------
 
 

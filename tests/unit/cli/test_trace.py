@@ -183,9 +183,10 @@ def test_a_scored_file_that_is_gone_still_leads_to_its_version(traced: Shell) ->
     assert "(gone)" in carried(traced("trace", f"{SCORED}-{RECORD}"))
 
 
-def _log(shell: Shell, prediction_id: str, day: str) -> None:
+def _log(shell: Shell, prediction_id: str, day: str, **more: Any) -> None:
     line: dict[str, Any] = {"model": MODEL, "version": RUN, "time": f"{day}T10:00:00Z"}
     line |= {"prediction_id": prediction_id, "instance": {"age": 40}, "score": 0.25, "label": "no"}
+    line |= more
     raw = json.dumps(line).encode() + b"\n"
     shell.system.lake.write(f"inference-log/dt={day}/{paths.digest(prediction_id, 8)}", raw)
 
@@ -202,6 +203,23 @@ def test_an_online_prediction_is_found_in_the_log(traced: Shell) -> None:
     text = carried(traced("trace", prediction_id))
     assert "nobody has said yet" in text
     assert "age=40" in text
+
+
+def test_a_prediction_of_a_canary_tells_what_both_versions_said(traced: Shell) -> None:
+    """How it was dealt, why it did not count, and both answers; another one has no such line."""
+    both = {
+        "champion": {"score": 0.75, "label": "yes"},
+        "challenger": {"score": 0.25, "label": "no"},
+    }
+    mark = {"id": "c1", "arm": "challenger", "left_out": "challenger_slow", **both}
+    prediction_id, plain = uuid7(), uuid7()
+    _log(traced, prediction_id, f"{datetime.now(UTC):%Y-%m-%d}", canary=mark)
+    _log(traced, plain, f"{datetime.now(UTC):%Y-%m-%d}")
+    assert trace(traced, prediction_id)["prediction"]["canary"] == mark
+    text = carried(traced("trace", prediction_id))
+    assert "c1, challenger, left out: challenger_slow" in text
+    assert "champion said yes (score 0.75), challenger said no (score 0.25)" in text
+    assert "canary" not in carried(traced("trace", plain))
 
 
 def test_an_id_that_a_caller_made_up_is_looked_for_on_the_newest_days(traced: Shell) -> None:
