@@ -6,6 +6,7 @@ Read by gunicorn when it starts, not imported by our code.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 from typing import Any
@@ -13,6 +14,12 @@ from typing import Any
 # Before numpy and onnxruntime are imported: request threads are the parallelism here.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+
+# Eight threads with a malloc arena each keep what their largest batches took, eight times: 192 MiB
+# with the log buffered, 143 with one arena. Python's lock lets one allocate at a time anyway.
+_M_ARENA_MAX = -8
+if hasattr(ctypes.CDLL(None), "mallopt"):  # glibc has it
+    ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 # Vertex AI names its port, Cloud Run the other.
 bind = f"0.0.0.0:{os.environ.get('AIP_HTTP_PORT') or os.environ.get('PORT', '8080')}"
