@@ -37,13 +37,15 @@ LABELS = ("<=50K", ">50K")
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """`rows` are records to ask for and `scores` the right answers."""
+    """`rows` are records to ask for and `scores` the right answers. `mlflow` is the version as
+    training logs it, `plain` the scikit-learn pipeline as `mlflow.sklearn` does."""
 
     package: Package
     pipeline: Path
     mlflow: Path
     rows: list[dict[str, Any]]
     scores: list[float]
+    plain: Path = Path()
 
     def instances(self, count: int) -> bytes:
         return json.dumps({"instances": self.rows[:count]}).encode()
@@ -54,6 +56,11 @@ class World:
         data = [list(row.values()) for row in self.rows[:count]]
         asked = {"dataframe_split": {"columns": names, "data": data}}
         return json.dumps({**asked, "params": {"output": "proba"}}).encode()
+
+    def plain_split(self, count: int) -> bytes:
+        """That, for a model whose signature has no parameters."""
+        asked = json.loads(self.dataframe_split(count))
+        return json.dumps({"dataframe_split": asked["dataframe_split"]}).encode()
 
     def are_right(self, scores: list[float]) -> bool:
         """Whether they are the answers to the first rows, as many as there are."""
@@ -103,8 +110,10 @@ def build(folder: Path, rows: int = 1_000) -> World:
     make_model(folder / "mlflow", VERSION)
     _save_pipeline(fitted, records, folder / "pipeline.joblib")
     scores = LoadedModel(package).predict_records(records).score.tolist()
-    world = World(package, folder / "pipeline.joblib", folder / "mlflow", records, scores)
+    pipeline = folder / "pipeline.joblib"
+    world = World(package, pipeline, folder / "mlflow", records, scores, folder / "plain")
     _check(world)
+    _save_plain(world)
     return world
 
 
@@ -139,6 +148,22 @@ def _save_pipeline(fitted: candidates.Fitted, records: list[dict[str, Any]], pat
     )
     encoding.fit(pd.DataFrame(records))
     joblib.dump(Pipeline([("encoding", encoding), ("trees", fitted.estimator)]), path)
+
+
+def _save_plain(world: World) -> None:
+    """What a team without us has: its pipeline, logged and served by MLflow."""
+    import joblib
+    import mlflow.sklearn
+    import pandas as pd
+
+    mlflow.sklearn.save_model(
+        joblib.load(world.pipeline),
+        world.plain,
+        input_example=pd.DataFrame(world.rows[:1]),
+        serialization_format="cloudpickle",
+        pip_requirements=[],
+        pyfunc_predict_fn="predict_proba",  # labels alone could not be checked for their scores
+    )
 
 
 def _check(world: World) -> None:

@@ -27,7 +27,8 @@ from tests.support.local import descendants
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 90.0
 HOST = "127.0.0.1"
-ECHO, FASTAPI, MLFLOW = "Flask echo", "FastAPI + joblib", "mlflow models serve"
+ECHO, FASTAPI = "Flask echo", "FastAPI + joblib"
+MLFLOW, MLFLOW_PACKAGE = "mlflow models serve", "mlflow, our package"
 _PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 1024 / 1024
 _TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 # One thread per request for everybody: more makes XGBoost slower on two cores.
@@ -203,17 +204,27 @@ def fastapi(_: Path, world: World) -> Kind:
 
 
 def mlflow(_: Path, world: World) -> Kind:
+    """The pipeline as a team without us serves it."""
+    return _mlflow(MLFLOW, world.plain, world.plain_split)
+
+
+def mlflow_package(_: Path, world: World) -> Kind:
+    """The version that our training logs: MLflow around our own engine."""
+    return _mlflow(MLFLOW_PACKAGE, world.mlflow, world.dataframe_split)
+
+
+def _mlflow(name: str, model: Path, body: Callable[[int], bytes]) -> Kind:
     def command(port: int) -> list[str]:
-        where = ["-m", str(world.mlflow), "-h", HOST, "-p", str(port)]
+        where = ["-m", str(model), "-h", HOST, "-p", str(port)]
         return [sys.executable, "-m", "mlflow", "models", "serve", *where, "--env-manager", "local"]
 
     return Kind(
-        MLFLOW,
+        name,
         command,
-        world.mlflow.parent,
+        model.parent,
         {"MLFLOW_DISABLE_TELEMETRY": "true"},
         "/invocations",
-        world.dataframe_split,
+        body,
         lambda body: [row[1] for row in body["predictions"]],
     )
 
