@@ -13,6 +13,7 @@ from shared.serving.features import Feature
 from shared.serving.openapi_parts import COMMON, Json, object_of, ref
 from shared.serving.protocols import mlflow_scoring, open_inference
 from shared.serving.protocols.asked import JSON, MAX_ID
+from shared.serving.protocols.binary_tensors import OCTETS
 from shared.serving.served import ID_FIELD, Served
 
 # Of a text that stands for a number, or for none.
@@ -215,7 +216,7 @@ def _infer(served: Served, operation: str) -> Json:
     tag = "Open Inference Protocol"
     example = {"inputs": open_inference.example_of(served.model)}
     asked = {JSON: {"schema": ref("InferenceRequest"), "example": example}}
-    return _post(
+    found = _post(
         operation,
         f"{tag} for {served.model.model}",
         tag,
@@ -223,6 +224,9 @@ def _infer(served: Served, operation: str) -> Json:
         answer=ref("InferenceResponse"),
         error="InferenceError",
     )
+    # To who asks for tensors as bytes behind the JSON.
+    found["post"]["responses"]["200"]["content"][OCTETS] = {"schema": {}}
+    return found
 
 
 def _csv(example: Json) -> str:

@@ -142,6 +142,9 @@ def test_each_output_is_written_as_it_is_asked_for(world: World) -> None:
         ["name", "shape", "datatype", "data"],
     ]
     assert list(tensors(response)) == ["label", "score"]
+    paths = world.client.get("/openapi.json").get_json()["paths"]
+    answered = paths[V2]["post"]["responses"]["200"]["content"]
+    assert response.headers["Content-Type"] in answered
 
 
 @pytest.mark.parametrize(
