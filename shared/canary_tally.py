@@ -16,6 +16,7 @@ from typing import Any
 FAILED = frozenset(
     {"challenger_failed", "challenger_slow", "challenger_refuses", "challenger_not_loaded"}
 )
+NO_KEY = "no_key"  # it could not be dealt, and is the champion's
 # Of a step. Whoever has not passed it by then will not by more rows.
 MOST_ROWS = 20_000
 
@@ -82,13 +83,16 @@ def add(
     counted."""
     seen, units = set(tally.seen), set(tally.units)
     requests: dict[str, list[Mapping[str, Any]]] = {}
+    undealt = 0
     for line in lines:
+        undealt += line["canary"]["left_out"] == NO_KEY
         name = _short(str(line["prediction_id"]))
         if line["canary"]["arm"] != "champion" and name not in seen and not tally.full:
             seen.add(name)
             tally.dealt += 1
             requests.setdefault(str(line["time"]), []).append(line["canary"])
     left_out = Counter(tally.left_out)
+    left_out[NO_KEY] += undealt
     for _, marks in sorted(requests.items()):  # a request has one time
         reasons = [str(mark["left_out"]) for mark in marks if mark["left_out"]]
         left_out.update(reasons)
@@ -96,7 +100,7 @@ def add(
         if asked:
             tally.failed.add([mark["left_out"] is not None for mark in asked], as_one=True)
         _compare(tally, [mark for mark in marks if mark.get("challenger")], units, sticky, far)
-    tally.left_out = dict(sorted(left_out.items()))
+    tally.left_out = {reason: count for reason, count in sorted(left_out.items()) if count}
     tally.seen, tally.units = sorted(seen), sorted(units)
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from shared.anytime import at_least, evidence
-from shared.canary_tally import Tally, Trials
+from shared.canary_tally import NO_KEY, Tally, Trials
 
 BUDGET = 0.05
 FAILURES = 0.02
@@ -161,6 +161,8 @@ def _looks(tally: Tally, terms: Terms, kinds: list[str]) -> list[str]:
             "the gate did not measure how differently the two answer: failures alone count"
         )
     found.append(_reasons(tally) or "no failure")
+    if undealt := tally.left_out.get(NO_KEY):
+        found.append(f"{undealt:,} rows had no value of the key and are the champion's")
     return found
 
 

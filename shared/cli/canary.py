@@ -28,7 +28,7 @@ from shared.manifests import Manifest, read_manifest
 from shared.serving.times import format_duration
 from shared.spec.registry import read_spec
 from shared.spec.serving import Canary
-from shared.usecases.canarying import ended_sentence, running_sentence
+from shared.usecases.canarying import ended_sentence, is_held, running_sentence
 
 
 @click.group()
@@ -107,7 +107,7 @@ def _document(
         "model": record.model,
         "canary": {**second.to_json(), "features": list(second.features)},
         "running": running is not None,
-        "held": bool(running and manifest and manifest.pinned),
+        "held": bool(running and manifest and is_held(manifest, running)),
         "judged": record.judged,
         "past": list(record.past),
         "asked": record.asked,
@@ -139,7 +139,7 @@ def _next(
     context: Context, record: Record, running: SecondVersion, manifest: Manifest | None
 ) -> Iterator[str]:
     rules = read_spec(record.model, lake=context.lake).spec.serving.canary or Canary()
-    if manifest and manifest.pinned:
+    if manifest and is_held(manifest, running):
         yield "The model is pinned, so it goes no step further by itself."
     left = rules.max_duration - (context.clock.now() - parse_time(running.started_at))
     then = {"promote": "it is promoted", "back": "it is taken back", "ask": "a person is asked"}

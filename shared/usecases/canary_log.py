@@ -27,7 +27,9 @@ MOST_OBJECTS = 300
 PART_BYTES = 8 * 2**20  # of an object
 # How late an object may appear behind others that were written after it.
 OVERLAP = timedelta(minutes=10)
-_MARK, _ARM = b'"canary":{', b'"arm":"challenger"'
+_MARK = b'"canary":{'
+# What the judge counts: rows of the challenger, and how many could not be dealt.
+_COUNTED = (b'"arm":"challenger"', b'"left_out":"no_key"')
 _READ = {"id", "arm", "share", "unit", "left_out"}
 
 Lines = list[dict[str, Any]]
@@ -80,7 +82,7 @@ class LogReader:
         return sorted(late, key=lambda info: (info.created, info.name))
 
     def _marked(self, info: ObjectInfo) -> Lines:
-        """Its lines that were dealt to the challenger of a canary."""
+        """Its lines that a canary is judged by."""
         if _id(info) not in self._lines:
             found, left = [], PART_BYTES
             with self.lake.open_reader(info.name, generation=info.generation) as stream:
@@ -88,7 +90,8 @@ class LogReader:
                     left -= len(raw)
                     if left < 0:
                         break
-                    if _MARK in raw and _ARM in raw and (line := _parsed(raw)):
+                    counted = _MARK in raw and any(text in raw for text in _COUNTED)
+                    if counted and (line := _parsed(raw)):
                         found.append(line)
             self._lines[_id(info)] = found
         return self._lines[_id(info)]

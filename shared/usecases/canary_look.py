@@ -21,7 +21,7 @@ from shared.serving.times import format_duration
 from shared.spec.registry import read_spec
 from shared.spec.serving import Canary
 from shared.usecases.canary_log import LogReader
-from shared.usecases.canarying import BACK, close_open, complete, tell
+from shared.usecases.canarying import BACK, close_open, complete, is_held, tell
 from shared.usecases.seconding import gate_of, take_out
 from shared.usecases.settling import Promote
 
@@ -74,7 +74,8 @@ class _Look:
         manifest, running, ports = self.manifest, self.running, self.ports
         if judged.verdict == "back":
             return self._back(judged.sentence)
-        if judged.verdict == "go_on" and not manifest.pinned:
+        held = is_held(manifest, running)
+        if judged.verdict == "go_on" and not held:
             return self._go_on(judged.sentence)
         over = ports.clock.now() - parse_time(running.started_at) >= rules.max_duration
         if not over:
@@ -82,7 +83,7 @@ class _Look:
         late = f"After {format_duration(rules.max_duration)} it had not passed. {judged.sentence}"
         if rules.on_timeout == "back":
             return self._back(late)
-        if rules.on_timeout == "promote" and not manifest.pinned:
+        if rules.on_timeout == "promote" and not held:
             return self._pass(late)
         return self._ask(record, late)
 

@@ -193,6 +193,15 @@ def _named(running: SecondVersion, model: str) -> str:
     return f"Canary {running.id} of {model}"
 
 
+def is_held(manifest: Manifest, running: SecondVersion) -> bool:
+    """True where somebody pinned the model after the canary began: one that a person approved on a
+    pinned model goes its way."""
+    moves = manifest.policies
+    pinned = max((move.revision for move in moves if move.action == "pin"), default=0)
+    began = min((move.revision for move in moves if move.beside == running.id), default=0)
+    return manifest.pinned and pinned > began
+
+
 def tell(record: Record, running: SecondVersion, why: str, ports: Promote) -> Record:
     """Say once what the present step is; after a crash it is the same message again."""
     if record.told > running.step or record.ended is not None:

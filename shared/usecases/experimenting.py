@@ -79,10 +79,11 @@ def start(
         _swap(manifest, planned, by, reason, ports)
         running = planned
     elif not running.is_same_question(planned):
+        keep = " --keep" if running.kind == "experiment" else ""
         raise NotAllowed(
             f"{running.kind} {running.id} of {model} runs already ({running.version} gets "
             f"{running.share:.0%} by {running.key}); stop it first: "
-            f"millrace {running.kind} stop {model} --keep"
+            f"millrace {running.kind} stop {model}{keep}"
         )
     experiments.keep(model, running, lake=ports.lake)
     sentence = started_sentence(model, running)

@@ -361,6 +361,25 @@ def test_a_pin_holds_a_canary_where_it_is(system: System) -> None:
     assert running(system) is None
 
 
+def test_an_approval_on_a_pinned_model_goes_its_way() -> None:
+    """The person decided with the pin in sight; who pins afterwards holds it."""
+    system = everything()
+    train(system, BACK)
+    traffic(system)
+    system.decide(model="m", action="pin")
+    version = train(system)
+    assert running(system) is None
+    system.decide(model="m", version=version, action="approve")
+    answer(system)
+    system.tick()
+    assert present(system).step == 1
+    system.decide(model="m", action="unpin")
+    system.decide(model="m", action="pin")
+    answer(system)
+    system.tick()
+    assert present(system).step == 1
+
+
 def test_a_canary_of_before_its_gate_measured_is_judged_by_failures() -> None:
     """And that is said."""
     system = everything()
