@@ -18,6 +18,9 @@ from shared.beside import SecondVersion
 from shared.canary_tally import Tally
 from shared.errors import PreconditionFailed
 from shared.ports import Bucket
+from shared.rule import Outcome, Rule
+
+_OUTCOMES: dict[str, Outcome] = {"go_on": "ok", "wait": "unsure", "back": "broken"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,16 @@ def latest(model: str, *, lake: Bucket) -> Iterator[Record]:
     names = [info.name for info in lake.list(paths.canary(model))]
     for name in sorted(names, reverse=True):
         yield _parse(documents.read(lake, name))
+
+
+def rule_of(model: str, version: str, *, lake: Bucket) -> Rule | None:
+    """What its last judged step says about a version, as a rule of its decision; None for one that
+    was no canary, or was not judged yet."""
+    for record in latest(model, lake=lake):
+        if record.canary.version == version and record.judged:
+            judged = record.judged
+            return Rule("canary", _OUTCOMES[judged["verdict"]], judged["sentence"])
+    return None
 
 
 def recorded(*, lake: Bucket) -> set[str]:

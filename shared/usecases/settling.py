@@ -10,11 +10,11 @@ person), and only finishes the rest. The note comes last: who finds it knows tha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from shared import approvals, documents, paths, runs
+from shared import approvals, canaries, documents, paths, runs
 from shared.approvals import Approval
 from shared.documents import timestamp
 from shared.events import AutomationNoted, Event, ModelNotPromoted, publish
@@ -114,7 +114,7 @@ def settle_refusal(
         "at": timestamp(ports.clock.now()),
         "sentence": sentence,
         "serving": manifest.version if manifest else None,
-        **_policy(model, version, verdict, ports),
+        **_policy(model, version, verdict, ports, refused=by == "policy"),
     }
     return _settle(body, ports)
 
@@ -143,14 +143,26 @@ def settle_promotion(
     return _settle(body, ports)
 
 
-def _policy(model: str, version: str, verdict: Verdict | None, ports: Promote) -> dict[str, Any]:
-    """All rules, and what they alone would have done: a person may have decided otherwise."""
+def _policy(
+    model: str,
+    version: str,
+    verdict: Verdict | None,
+    ports: Promote,
+    *,
+    refused: bool = False,
+) -> dict[str, Any]:
+    """All rules, and what the gate's alone would have done: a person, or a canary, may have decided
+    otherwise."""
     verdict = verdict or judge_as_compared(model, version, lake=ports.lake)
     if verdict is None:
         return {"rules": []}
     found = verdict.as_dict()
+    tried = canaries.rule_of(model, version, lake=ports.lake)
+    if tried is not None and refused and tried.verdict == "broken":
+        found["rules"] = [{**rule, "decides": False} for rule in found["rules"]]
+        tried = replace(tried, decides=True)
     return {
-        "rules": found["rules"],
+        "rules": [*found["rules"], *([tried.as_dict()] if tried else [])],
         "policy": {"action": found["action"], "sentence": found["sentence"]},
     }
 

@@ -126,6 +126,7 @@ def test_a_good_challenger_goes_step_by_step_to_the_champions_place(system: Syst
     found = decision(system, canary.version)
     assert (found["action"], found["by"]) == ("promoted", "policy")
     assert "Its canary is over: Step 2 of 2 (50 %): 20 rows are judged" in found["sentence"]
+    assert (found["rules"][-1]["name"], found["rules"][-1]["verdict"]) == ("canary", "ok")
     assert actions(system) == ["promote", "canary-start", "canary-step", "promote"]
     assert manifest_of(system).moves[-1].cause == f"decision:{canary.version}"
     assert said(system) == ["started", "step-2"]
@@ -162,6 +163,8 @@ def test_a_challenger_that_answers_differently_is_taken_back(system: System) -> 
     assert (found["action"], found["by"]) == ("not_promoted", "policy")
     assert "75 % of 40 rows get another label than from the champion" in found["sentence"]
     assert found["policy"]["action"] == "promote"
+    (decides,) = [rule for rule in found["rules"] if rule["decides"]]
+    assert (decides["name"], decides["verdict"]) == ("canary", "broken")
     assert actions(system) == ["promote", "canary-start", "canary-stop"]
     (told,) = system.published("ModelNotPromoted")
     assert told["sentence"] == found["sentence"]
