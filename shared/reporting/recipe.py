@@ -70,8 +70,8 @@ def _blend(blend: Mapping[str, Any] | None, metric: str) -> list[Row]:
 
 def _left_out(found: Mapping[str, Any]) -> str:
     return (
-        f"{found['candidate']} in a weighted average: {found['megabytes']:,.1f} MB more, for "
-        f"{found['share']:.2%} of the error"
+        f"{found['candidate']} in a weighted average adds {found['megabytes']:,.1f} MB and takes "
+        f"{found['share']:.2%} off the error"
     )
 
 
