@@ -8,25 +8,23 @@ onnxruntime is imported only when a tree engine is made.
 
 from __future__ import annotations
 
-import threading
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shared.errors import PackageInvalid
-
-if TYPE_CHECKING:
-    from shared.serving.tree_tables import TreeTables
+from shared.serving.tree_tables import tables_of
 
 Scores = NDArray[np.float64]
 Link = Literal["identity", "logit", "softmax"]
 Output = Literal["probability", "value"]
 
 TREES_FILE = "trees.onnx"
-# From so many rows on looking up beats walking, where trees are small.
+# From so many rows on tables beat walking; between one and so many onnxruntime walks.
 MANY = 16
 
 
@@ -80,15 +78,13 @@ class LinearEngine:
 class TreeEngine:
     """A tree ensemble in ONNX: one float32 input [n_rows, n_encoded], probabilities or a value.
 
-    onnxruntime answers; many rows are answered from tables of the same trees where there are such,
-    with the same bits. They are made when they are first asked for."""
+    Where there are tables of the same trees, one row and many rows are answered from them, with the
+    bits that onnxruntime gives to several rows; one alone it adds up in another order."""
 
     def __init__(self, onnx: bytes, output: Output, threads: int) -> None:
         self._onnx = onnx
         self._output = output
         self._session = _session(onnx, threads)
-        self._tables: TreeTables | None = None
-        self._has_looked, self._looking = False, threading.Lock()
         first = self._session.get_inputs()[0]
         self._input, self._shape = first.name, first.shape
         if len(self._shape) != 2 or not isinstance(self._shape[1], int):
@@ -104,6 +100,7 @@ class TreeEngine:
                 f"the ONNX output {self._wanted[0]!r} is {found[self._wanted[0]]}, expected "
                 "tensor(float); convert the estimator with zipmap off"
             )
+        self._tables = tables_of(onnx, self._wanted[0], self.width, self._run)
 
     @property
     def width(self) -> int:
@@ -111,10 +108,12 @@ class TreeEngine:
 
     def score(self, x: NDArray[np.float64]) -> Scores:
         rows = x.astype(np.float32, copy=False)
-        if len(rows) >= MANY:
-            tables = self._tables if self._has_looked else self._look()
-            if tables is not None and not np.isnan(rows.max()):
-                return tables.score(rows).astype(np.float64)
+        tables = self._tables if len(rows) == 1 or len(rows) >= MANY else None
+        # onnxruntime knows where a missing value goes.
+        if tables is not None and not _has_nan(rows):
+            if len(rows) == 1:
+                return np.array([tables.score_one(rows[0])])
+            return tables.score(rows).astype(np.float64)
         scores: Scores = self._run(rows).astype(np.float64)
         if self._output == "value":
             return scores.reshape(-1)
@@ -125,20 +124,6 @@ class TreeEngine:
     def _run(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         found: NDArray[np.float32] = self._session.run(self._wanted, {self._input: rows})[0]
         return found
-
-    def _look(self) -> TreeTables | None:
-        """The tables, once they are made; who comes meanwhile gets none."""
-        if self._looking.acquire(blocking=False):
-            try:
-                if not self._has_looked:
-                    # cold start: one row needs none of this
-                    from shared.serving.tree_tables import tables_of
-
-                    self._tables = tables_of(self._onnx, self._wanted[0], self.width, self._run)
-                    self._has_looked = True
-            finally:
-                self._looking.release()
-        return self._tables
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": "trees", "file": TREES_FILE, "output": self._output}
@@ -222,6 +207,11 @@ def sigmoid(a: float, b: float) -> Calibrator:
 
 
 # --- numerics ------------------------------------------------------------------------------------
+
+
+def _has_nan(x: NDArray[np.float32]) -> bool:
+    """NaN is the largest of all; the method `max` takes twice as long for one row."""
+    return math.isnan(np.maximum.reduce(x, axis=None))
 
 
 def expit(values: Scores) -> Scores:

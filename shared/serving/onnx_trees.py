@@ -193,7 +193,7 @@ def _ints(data: memoryview, at: int) -> tuple[Ints, int]:
 def _texts(data: memoryview, at: int) -> tuple[list[bytes], int]:
     """The same of texts shorter than 128 bytes."""
     rest, here = bytes(data[at:]), 0
-    texts = []
+    texts: list[bytes] = []
     while here < len(rest) and rest[here] == _STRING and rest[here + 1] < 0x80:
         start = here + 2
         here = start + rest[here + 1]

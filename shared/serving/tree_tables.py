@@ -14,7 +14,9 @@ each. Leaves are summed in the order of the trees in float32: the bits are those
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -29,7 +31,7 @@ _TOGETHER = 6
 _MOST_BYTES = 16_000_000
 # Rows at a time, so that their words stay within the cache.
 _BLOCK = 128
-_ALL = np.uint64(2**64 - 1)
+_ALL, _ONE = np.uint64(2**64 - 1), np.float32(1)
 # The exponent of a float64, which tells the place of a single bit.
 _MANTISSA_BITS, _EXPONENT_OF_ONE = 52, 1023
 
@@ -96,8 +98,16 @@ class TreeTables:
             thresholds, table = _table(nodes, feature, self._trees)
             (several if len(thresholds) > 1 else single).append((feature, thresholds, table))
         self._several = several
-        self._columns, self._limits, self._tables = _together(single, self._trees)
-        self._tables += [table for _, _, table in several]
+        self._columns, self._limits, tables = _together(single, self._trees)
+        tables += [table for _, _, table in several]
+        self._flat_columns, self._flat_limits = self._columns.reshape(-1), self._limits.reshape(-1)
+        # One matrix, for a row to take a line from each table at once.
+        self._words = np.concatenate(tables)
+        *starts, _ = np.cumsum([0, *map(len, tables)]).tolist()
+        self._starts: list[int] = starts
+        self._tables = np.split(self._words, starts[1:])
+        find = bisect_left if forest.inclusive else bisect_right
+        self._places = [(column, partial(find, found.tolist())) for column, found, _ in several]
 
     @classmethod
     def of(cls, forest: Forest) -> TreeTables | None:
@@ -106,10 +116,8 @@ class TreeTables:
         if placed is None:
             return None
         first, nodes = placed
-        features, counts = np.unique(
-            np.unique(np.stack([nodes.feature, nodes.threshold.view(np.int32)]), axis=1)[0],
-            return_counts=True,
-        )
+        asked = np.unique(nodes.feature << 32 | nodes.threshold.view(np.uint32).astype(np.int64))
+        features, counts = np.unique(asked >> 32, return_counts=True)
         groups = -(-np.count_nonzero(counts == 1) // _TOGETHER)
         rows = groups * 2**_TOGETHER + int((counts[counts > 1] + 1).sum())
         if not len(features) or rows * len(forest.roots) * _ALL.itemsize > _MOST_BYTES:
@@ -138,6 +146,30 @@ class TreeTables:
             total[start : start + size] = found.sum(axis=0)
         total += self._forest.base
         return _logistic(total) if self._forest.logistic else total
+
+    def score_one(self, row: Floats32) -> float:
+        """`score` for one row [n_encoded], whose tables are many for so little."""
+        compared = row[self._flat_columns]
+        failed = (
+            compared > self._flat_limits
+            if self._forest.inclusive
+            else compared >= self._flat_limits
+        )
+        lines = np.packbits(failed).tolist()
+        lines += [find(row.item(column)) for column, find in self._places]
+        at = list(map(int.__add__, self._starts, lines))
+        words = np.bitwise_and.reduce(self._words[at], axis=0)
+        words &= -words
+        places = words.astype(np.float64).view(np.int64)
+        places >>= _MANTISSA_BITS
+        places += self._before
+        # Adding up in order, as in a batch; `sum` would add in pairs.
+        total = np.add.accumulate(self._leaves[places])[-1] + self._forest.base
+        if not self._forest.logistic:
+            return float(total)
+        small = np.float32(np.exp(-abs(float(total))))
+        found = _ONE / (_ONE + small)
+        return float(_ONE - found if total < 0 else found)
 
     def _codes(self, x: Floats32) -> list[Ints]:
         """For each table its row for each row of `x`."""
@@ -236,5 +268,5 @@ def _together(single: list[_Looked], trees: int) -> tuple[Ints, Floats32, list[W
 def _logistic(raw: Floats32) -> Floats32:
     """As onnxruntime computes it: in float32, and without overflow."""
     small = np.exp(-np.abs(raw).astype(np.float64)).astype(np.float32)
-    found: Floats32 = np.float32(1) / (np.float32(1) + small)
-    return np.where(raw < 0, np.float32(1) - found, found)
+    found: Floats32 = _ONE / (_ONE + small)
+    return np.where(raw < 0, _ONE - found, found)

@@ -83,11 +83,16 @@ def test_batches_of_any_size_get_the_same_bits(rows: int) -> None:
     assert np.array_equal(engine.score(X[:rows]), walked(engine, X[:rows]))
 
 
-def test_few_rows_are_walked() -> None:
-    """One row needs no tables, and none are made for it."""
-    engine = engine_of(*BOOSTED["xgboost, two labels"])
-    assert np.array_equal(engine.score(X[: MANY - 1]), walked(engine, X[: MANY - 1]))
-    assert not engine._has_looked
+@pytest.mark.parametrize("name", BOOSTED)
+def test_a_row_has_the_same_bits_alone_and_among_others(name: str) -> None:
+    """One row is looked up, a few are walked, many are looked up: one answer."""
+    engine = engine_of(*BOOSTED[name])
+    x = hostile(engine)
+    expected = engine.score(x)
+    for rows in (1, 2, 3, MANY - 1, MANY):
+        for start in range(0, len(x) - rows, 97):
+            part = slice(start, start + rows)
+            assert np.array_equal(engine.score(x[part]), expected[part]), (rows, start)
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -95,7 +100,6 @@ def test_other_trees_are_left_to_onnxruntime(name: str) -> None:
     """Several outputs, averages, trees of many leaves."""
     engine = engine_of(*OTHERS[name])
     found = engine.score(X)
-    assert engine._has_looked
     assert engine._tables is None
     expected = engine._run(X32).astype(np.float64)
     assert np.array_equal(found.reshape(len(X), -1)[:, -1], expected.reshape(len(X), -1)[:, -1])
@@ -128,8 +132,9 @@ def test_tables_that_answer_otherwise_are_not_used(monkeypatch: pytest.MonkeyPat
         return forest._replace(inclusive=not forest.inclusive)
 
     monkeypatch.setattr(tree_tables, "read_forest", wrong)
-    assert np.array_equal(engine.score(X), walked(engine, X))
-    assert engine._tables is None
+    again = tree_engine(engine.files()["trees.onnx"], "probability")
+    assert again._tables is None
+    assert np.array_equal(again.score(X), engine.score(X))
 
 
 @pytest.mark.parametrize("cut", [0, 1, 10, 100, 1000, 5000])
