@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from shared import documents, paths
@@ -20,6 +21,7 @@ from shared.errors import PreconditionFailed
 from shared.ports import Bucket
 from shared.rule import Outcome, Rule
 
+_RECENT = 5  # a version is decided when its canary ends, or soon after
 _OUTCOMES: dict[str, Outcome] = {"go_on": "ok", "wait": "unsure", "back": "broken"}
 
 
@@ -88,7 +90,7 @@ def latest(model: str, *, lake: Bucket) -> Iterator[Record]:
 def rule_of(model: str, version: str, *, lake: Bucket) -> Rule | None:
     """What its last judged step says about a version, as a rule of its decision; None for one that
     was no canary, or was not judged yet."""
-    for record in latest(model, lake=lake):
+    for record in islice(latest(model, lake=lake), _RECENT):
         if record.canary.version == version and record.judged:
             judged = record.judged
             return Rule("canary", _OUTCOMES[judged["verdict"]], judged["sentence"])

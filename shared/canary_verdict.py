@@ -100,8 +100,8 @@ def sofar(tally: Tally, terms: Terms) -> tuple[str, dict[str, Any]]:
 
 
 def _fails(tally: Tally, terms: Terms) -> str:
-    found = tally.failed
-    enough = found.count >= FEWEST_REQUESTS or tally.dealt >= terms.min_rows
+    found, given_up = tally.failed, tally.left_out.get("challenger_stopped", 0)
+    enough = max(found.count, given_up) >= FEWEST_REQUESTS or tally.dealt >= terms.min_rows
     if not enough or evidence(found.total, found.count, FAILURES) < 1 / terms.alpha:
         return ""
     least = at_least(found.total, found.count, terms.alpha)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from shared import paths
@@ -23,7 +23,8 @@ from shared.predicted import CLOCK_SKEW, log_days
 
 # Of a look. Fetching and filtering it takes a small function some seconds of its thirty.
 MOST_BYTES = 32 * 2**20
-MOST_OBJECTS = 300
+MOST_OBJECTS = 150
+FAR_BEHIND = 4  # looks
 PART_BYTES = 8 * 2**20  # of an object
 # How late an object may appear behind others that were written after it.
 OVERLAP = timedelta(minutes=10)
@@ -51,6 +52,7 @@ class LogReader:
     lake: Bucket
     now: datetime
     _lines: dict[str, Lines] = field(default_factory=dict)
+    _days: dict[date, list[ObjectInfo]] = field(default_factory=dict)
 
     def news(self, canary: SecondVersion, read: Read | None) -> News:
         """What the log has of the canary's present step beyond what was read before."""
@@ -76,10 +78,14 @@ class LogReader:
 
     def _since(self, start: datetime) -> list[ObjectInfo]:
         """Objects of the log in the order in which they were written."""
-        days = log_days(start, self.now)
-        found = [info for day in days for info in self.lake.list(paths.inference_log(day))]
+        found = [info for day in log_days(start, self.now) for info in self._of_day(day)]
         late = [info for info in found if info.created >= start]
         return sorted(late, key=lambda info: (info.created, info.name))
+
+    def _of_day(self, day: date) -> list[ObjectInfo]:
+        if day not in self._days:
+            self._days[day] = list(self.lake.list(paths.inference_log(day)))
+        return self._days[day]
 
     def _marked(self, info: ObjectInfo) -> Lines:
         """Its lines that a canary is judged by."""
@@ -99,17 +105,17 @@ class LogReader:
 
 def choose(new: list[ObjectInfo]) -> tuple[list[ObjectInfo], list[ObjectInfo]]:
     """Which objects a look reads and which it leaves out for good; others wait for the next one."""
-    size = sum(map(_readable, new))
-    if size <= MOST_BYTES:
+    size, count = sum(map(_readable, new)), len(new)
+    if size <= MOST_BYTES and count <= FAR_BEHIND * MOST_OBJECTS:
         return new[:MOST_OBJECTS], []
     chosen: list[ObjectInfo] = []
     skipped: list[ObjectInfo] = []
     taken = passed = 0
-    for one in new:
-        # Evenly: what is taken keeps up with its share of what has passed.
-        due = taken * size <= passed * MOST_BYTES
+    for place, one in enumerate(new):
+        # Evenly: what is taken keeps up with its share of what has passed, in bytes and objects.
+        due = taken * size <= passed * MOST_BYTES and len(chosen) * count <= place * MOST_OBJECTS
         passed += _readable(one)
-        if due and len(chosen) < MOST_OBJECTS and taken + _readable(one) <= MOST_BYTES:
+        if due and taken + _readable(one) <= MOST_BYTES:
             chosen.append(one)
             taken += _readable(one)
         else:

@@ -148,7 +148,9 @@ def _close(record: Record, manifest: Manifest | None, ports: Promote) -> int:
         "by": body["by"],
         "sentence": body["sentence"],
     }
-    return int(canaries.save(replace(record, ended=ended), lake=ports.lake) is not None)
+    slim = replace(record.tally, seen=[], units=[])  # nobody goes on counting
+    closed = replace(record, ended=ended, tally=slim)
+    return int(canaries.save(closed, lake=ports.lake) is not None)
 
 
 def _ended_by(record: Record, manifest: Manifest | None) -> tuple[str, str, str]:

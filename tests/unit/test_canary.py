@@ -424,6 +424,22 @@ def test_objects_beyond_a_looks_number_wait_for_the_next(
     assert record(system).tally.skipped_bytes == 0
 
 
+def test_a_look_that_is_far_behind_leaves_objects_out_evenly(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many small objects: a look that read the oldest of them only would never catch up."""
+    monkeypatch.setattr("shared.usecases.canary_log.MOST_OBJECTS", 2)
+    for _ in range(12):
+        answer(system, rows=2)
+    system.tick()
+    assert 0 < record(system).tally.dealt <= 4
+    assert record(system).tally.skipped_bytes > 0
+    before = record(system).tally.dealt
+    answer(system, rows=3)
+    system.tick()
+    assert record(system).tally.dealt == before + 3
+
+
 def test_torn_lines_and_lines_of_others_do_not_stop_a_look(system: System) -> None:
     """Whatever stands in the log."""
     write_log(system, [{"canary": {"id": present(system).id}}, {"canary": {}, "model": "m"}])
