@@ -9,7 +9,8 @@ a request, or one after the other that never closes, stop such a server. Here:
                  the client has gone; who does not take the answer within BODY_SECONDS has gone, too
              --> a connection that ends is read empty for a moment by its thread, then closed
 
-Requests that come together are answered one after the other.
+Requests that come together are answered one after the other, and a server that is told to end
+answers what comes on open connections before it closes them.
 
 Read by gunicorn alone, and tied to its insides; tests ask it through raw connections.
 """
@@ -99,6 +100,18 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
             conn.sock.drain()
             return False
         return kept
+
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        """While the process ends, whoever was told that his connection stays open may have sent
+        his next request: it is answered, and that he should close. gunicorn would hang up."""
+        if self.alive or fs.cancelled() or fs.exception() is not None or fs.result() is not True:
+            super().finish_request(conn, fs)
+            return
+        conn.sock.setblocking(False)
+        conn.set_timeout()
+        self.keepalived_conns.append(conn)
+        readable = partial(self.on_client_socket_readable, conn)
+        self.poller.register(conn.sock, EVENT_READ, readable)
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         conn.sock.begin(BODY_SECONDS)

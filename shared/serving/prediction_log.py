@@ -7,7 +7,8 @@
 
 No background thread. A process that is killed loses fewer than LINES lines of answered requests: a
 request that fills the buffer waits for its publish, and so do those that come meanwhile. A publish
-that fails is told and not tried again.
+that fails is told and not tried again; while Pub/Sub keeps publishes waiting in vain it is left
+alone (`shared.serving.resting`), or predictions would come at the pace of its silence.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+from shared.errors import ServiceUnavailable
 from shared.ports import Publisher
 from shared.serving.publishing import refusal_to_publish
+from shared.serving.resting import Resting
 
 TOPIC = "predictions"
 LINES = 500
@@ -54,7 +57,8 @@ class PredictionLog:
         # Of lines that are not accepted yet, those on their way too.
         self._pending = self._bytes = 0
         self._since = 0.0  # when the oldest of `_lines` came
-        self._most = LINES
+        self._most, self._closing = LINES, False
+        self._resting = Resting(monotonic)
 
     def write(self, model: str, lines: list[bytes], *, buffered: bool = False) -> None:
         """Publish lines, or keep them for later."""
@@ -77,7 +81,7 @@ class PredictionLog:
 
     def close(self) -> None:
         """Publish what is kept, and keep nothing from now on."""
-        self._most = 1
+        self._most, self._closing = 1, True
         with self._publishing:
             self._flush()
 
@@ -108,9 +112,17 @@ class PredictionLog:
             while end < len(lines) and (end == done or size + len(lines[end][1]) < _MESSAGE_BYTES):
                 size += len(lines[end][1]) + 1
                 end += 1
-            data = b"\n".join([line for _, line in lines[done:end]])
-            error = refusal_to_publish(self._publisher, TOPIC, data, _KIND)
+            error = self._refusal(b"\n".join([line for _, line in lines[done:end]]))
             if error is not None:
                 self._on_lost(Counter(model for model, _ in lines[done:]), error)
                 return
             done = end
+
+    def _refusal(self, data: bytes) -> Exception | None:
+        """Why a message was not accepted. A service that let others wait in vain is not asked."""
+        if not (self._resting.may_ask() or self._closing):
+            return ServiceUnavailable("Pub/Sub did not answer lately and is left alone")
+        started = self._monotonic()
+        error = refusal_to_publish(self._publisher, TOPIC, data, _KIND)
+        self._resting.asked(self._monotonic() - started, accepted=error is None)
+        return error

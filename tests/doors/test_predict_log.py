@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 
 from shared import paths
+from shared.errors import ServiceUnavailable
 from shared.predicted import find_online, online_lines
 from shared.serving.log_lines import is_sampled
 from shared.serving.prediction_log import BYTES, LINES, SECONDS, PredictionLog
+from shared.serving.resting import REST_SECONDS
 from tests.support.predictor import RECORD, BrokenPublisher, World
 from tests.unit.serving.models import binary_package, regression_package, serve
 
@@ -302,3 +304,50 @@ def test_requests_are_shed_while_too_many_wait(world: World) -> None:
     assert response.get_json()["error"]["code"] == "overloaded"
     assert len(world.log_lines()) == 1
     assert 'protocol="native",status="503"} 1' in metrics(world)
+
+
+class Silent:
+    """A Pub/Sub that lets everybody wait for seven seconds, in vain while `down`."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.good = world, world.publisher
+        self.asked, self.down = 0, True
+
+    def publish(self, topic: str, data: bytes, attributes: Mapping[str, str]) -> str:
+        self.asked += 1
+        if not self.down:
+            return self.good.publish(topic, data, attributes)
+        self.world.seconds.now += 7
+        raise ServiceUnavailable("no answer")
+
+
+def test_a_silent_pubsub_is_waited_for_once() -> None:
+    """With the log on sync predictions do not come at the pace of a service that does not answer:
+    one request waits, the next ones do not, all are answered and all lost lines counted. When it
+    answers again lines are kept again, and none is lost when the process ends."""
+    world = World()
+    serve(binary_package(), world.lake.bucket, log="sync")
+    world.publisher = silent = Silent(world)
+    for _ in range(20):
+        assert world.ask(RECORD)[0] == 200
+    assert silent.asked == 1
+    text = world.client.get("/metrics").get_data(as_text=True)
+    assert 'millrace_log_failures_total{model="adult"} 20' in text
+    world.seconds.now += REST_SECONDS
+    silent.down = False
+    for _ in range(3):
+        assert world.ask(RECORD)[0] == 200
+    assert len(world.log_lines()) == 3
+
+
+def test_what_is_kept_goes_out_at_the_end_whatever_was_lately() -> None:
+    """A process that ends asks once more, also a Pub/Sub that it left alone."""
+    world = World()
+    serve(binary_package(), world.lake.bucket, log="buffered")
+    world.publisher = silent = Silent(world)
+    assert world.ask([RECORD] * LINES)[0] == 200
+    assert world.ask([RECORD] * 3)[0] == 200
+    assert world.ask([RECORD] * 4)[0] == 200
+    silent.down = False
+    world.app.extensions["millrace"].close()
+    assert len(world.log_lines()) == 7

@@ -167,6 +167,36 @@ def test_a_request_in_work_is_finished(start: Start) -> None:
     assert server.logged() == 1
 
 
+def test_nobody_is_hung_up_on_when_the_server_is_told_to_end(start: Start) -> None:
+    """Clients that keep asking on open connections: each gets an answer to everything that it has
+    sent, and with the last one is told to close."""
+    server = start("buffered")
+    told: Counter[str] = Counter()
+
+    def client() -> int:
+        line = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_SECONDS)
+        answered = 0
+        while True:
+            headers = {"Content-Type": "application/json"}
+            line.request("POST", "/models/adult/predict", json.dumps(RECORD), headers)
+            response = line.getresponse()
+            response.read()
+            assert response.status == 200
+            answered += 1
+            told["answers"] += 1
+            if response.getheader("Connection") == "close":
+                line.close()
+                return answered
+
+    with ThreadPoolExecutor(12) as pool:
+        asked = [pool.submit(client) for _ in range(12)]
+        until(lambda: told["answers"] > 100)
+        server.process.send_signal(signal.SIGTERM)
+        answered = sum(one.result(PATIENCE_SECONDS) for one in asked)
+    assert server.process.wait(PATIENCE_SECONDS) == 0
+    assert server.logged() == answered
+
+
 def test_a_queue_that_is_too_long_is_shortened_at_once(start: Start) -> None:
     """With all threads at work and more waiting than are allowed, those that come first in the
     queue are refused with 503 until it is short; whoever is in work is answered."""
