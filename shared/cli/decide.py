@@ -169,7 +169,7 @@ def _for_model(action: str, text: str) -> click.Command:
     return command
 
 
-promote = _decision("promote", "Let a stored version serve, whatever was decided before.")
+promote = _decision("promote", "Let a stored version serve now, whatever was decided before.")
 rollback = _for_model("rollback", "Put the previous version back and pin it until `unpin`.")
 pin = _for_model("pin", "Hold automation: a newer version then asks a person.")
 unpin = _for_model("unpin", "Let automation go on.")

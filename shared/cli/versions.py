@@ -62,6 +62,8 @@ def turns(model: str, lake: Bucket) -> list[Move]:
 
 def version_rows(lake: Bucket, model: str) -> list[dict[str, Any]]:
     manifest, moves = read_manifest(model, lake=lake), turns(model, lake)
+    beside = manifest.beside if manifest else None
+    tried = beside.version if beside and beside.kind == "canary" else None
     rows = []
     for version in version_ids(model, lake=lake):
         body = read_version(model, version, lake=lake)
@@ -77,7 +79,9 @@ def version_rows(lake: Bucket, model: str) -> list[dict[str, Any]]:
                 "candidate": body.get("candidate"),
                 "metric": comparison.get("metric"),
                 "value": comparison.get("challenger"),
-                "decision": decision.get("action", "undecided"),
+                "decision": decision.get(
+                    "action", "in_canary" if version == tried else "undecided"
+                ),
                 "by": decision.get("by"),
                 "later": later(turns_of(version, moves), decision),
                 "why": briefly(decision.get("sentence") or "") or None,

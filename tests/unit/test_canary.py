@@ -342,6 +342,22 @@ def test_of_two_questions_the_newer_one_stays() -> None:
     check_promises(system)
 
 
+def test_a_version_that_a_person_approves_takes_the_place() -> None:
+    """Whatever its age: policy would have left the newer one alone."""
+    system = everything()
+    train(system, BACK)
+    traffic(system)
+    older = train(system, evidence="insufficient_evidence")
+    newer = train(system)
+    assert present(system).version == newer
+    reply, status = system.decide(model="m", version=older, action="approve", reason="so")
+    assert status == 200, reply
+    assert (present(system).version, present(system).by) == (older, "ada")
+    assert decision(system, newer)["action"] == "superseded"
+    system.tick()
+    check_promises(system)
+
+
 def test_a_version_that_loses_leaves_the_canary_alone(system: System) -> None:
     """It was compared with the champion, and was not better."""
     canary = present(system)

@@ -82,6 +82,7 @@ def test_a_canary_is_told_from_its_begin_to_its_end(desk: Desk) -> None:
     shown = desk.says("canary", "status", "m")
     assert "step 2 of 10 %, 50 %, 100 %" in shown
     assert "go on: Step 1 of 2 (10 %): 30 rows are judged and nothing speaks against it" in shown
+    assert "in_canary" in desk.says("versions", "list", "m")
     assert "It comes in by steps" in desk.says("decision", "show", "m", version)
     document = json.loads(desk("canary", "status", "m", "--json").output)
     assert (document["running"], document["ended"]) == (True, None)
