@@ -3,7 +3,7 @@
 
 orjson refuses what callers send all the same (NaN, lone surrogates, a byte order mark): then `json`
 reads. What orjson would take for something else are whole numbers beyond 64 bits, so a body with 19
-digits in a row is read by `json`. One difference is left: orjson takes 1,024 levels of nesting,
+digits in a row that are no fraction is read by `json`. One difference is left: orjson takes 1,024 levels of nesting,
 `json` a few less.
 """
 
@@ -16,13 +16,15 @@ import orjson
 
 _DIGITS = bytes(48 if 48 <= byte < 58 else byte for byte in range(256))
 _LONG = b"0" * 19
+_FRACTION = b"." + _LONG
 # json.dumps would make an encoder per call.
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def read(body: bytes) -> Any:
     """What `json.loads` gives. Raises ValueError, RecursionError."""
-    if _LONG not in body.translate(_DIGITS):
+    digits = body.translate(_DIGITS)
+    if _LONG not in digits or _LONG not in digits.replace(_FRACTION, b"."):
         try:
             return orjson.loads(body)
         except orjson.JSONDecodeError:
