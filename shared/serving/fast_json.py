@@ -3,8 +3,8 @@
 
 orjson refuses what callers send all the same (NaN, lone surrogates, a byte order mark): then `json`
 reads. What orjson would take for something else are whole numbers beyond 64 bits, so a body with 19
-digits in a row that are no fraction is read by `json`. One difference is left: orjson takes 1,024 levels of nesting,
-`json` a few less.
+digits in a row that are no fraction is read by `json`. One difference is left: orjson takes 1,024
+levels of nesting, `json` a few less.
 """
 
 from __future__ import annotations

@@ -17,6 +17,8 @@ Read by gunicorn alone, and tied to its insides; tests ask it through raw connec
 
 from __future__ import annotations
 
+import math
+import select
 import socket
 import time
 from contextlib import suppress
@@ -35,9 +37,14 @@ _DRAIN_SECONDS = 0.2
 
 class PatientSocket:
     """A client's socket with a time by which reading has to be over; afterwards the client has
-    gone, as far as anybody can read."""
+    gone, as far as anybody can read.
+
+    Below it never blocks: what is there is taken without asking first, and only what is not there
+    is waited for. The times that gunicorn sets and takes back around every request, each a system
+    call that lets go of Python's lock, are not its own."""
 
     def __init__(self, found: socket.socket) -> None:
+        found.setblocking(False)
         self._socket, self._until = found, 0.0
         self.has_gone = False
 
@@ -52,18 +59,40 @@ class PatientSocket:
         """Reading is over so many seconds from now."""
         self._until = time.monotonic() + seconds
 
+    def setblocking(self, flag: bool) -> None:
+        """Not needed."""
+
+    def settimeout(self, seconds: float | None) -> None:
+        """Not needed: `begin` says how long."""
+
+    def gettimeout(self) -> float | None:
+        return None
+
     def recv(self, size: int) -> bytes:
-        left = self._until - time.monotonic()
-        if left > 0:
-            self._socket.settimeout(left)
-            with suppress(TimeoutError):
+        while (left := self._until - time.monotonic()) > 0:
+            with suppress(BlockingIOError):
                 return self._socket.recv(size)
+            self._wait(select.POLLIN, left)
         self.has_gone = True
         return b""
 
     def sendall(self, data: bytes) -> None:
-        self._socket.settimeout(BODY_SECONDS)
-        self._socket.sendall(data)
+        """Raises TimeoutError, OSError."""
+        rest, until = memoryview(data), time.monotonic() + BODY_SECONDS
+        while rest:
+            with suppress(BlockingIOError):
+                rest = rest[self._socket.send(rest) :]
+                continue
+            left = until - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("the client does not take the answer")
+            self._wait(select.POLLOUT, left)
+
+    def _wait(self, event: int, seconds: float) -> None:
+        """Until it may go on, or the time is over."""
+        poll = select.poll()
+        poll.register(self._socket, event)
+        poll.poll(math.ceil(seconds * 1000))
 
     def drain(self) -> None:
         """Say that nothing more comes, and read what still does."""
