@@ -13,6 +13,11 @@ from dataclasses import dataclass
 from infra.topology import Function, Topology
 
 REGION = "europe-west1"
+# Of the shell that starts a stack: a real relay instead of none.
+MAIL = (
+    *("SMTP_HOST", "SMTP_PORT", "SMTP_USER", "SMTP_PASSWORD", "SMTP_SECURITY"),
+    *("MILLRACE_MAIL_FROM", "MILLRACE_MAIL_TO"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 from infra import bundle as bundles
 from infra.local import assemble, pubsub_server, run_server, storage_server
-from infra.local.addresses import Addresses, client_env, job_env
+from infra.local.addresses import MAIL, Addresses, client_env, job_env
 from infra.local.children import Children
 from infra.local.code_version import code_version
 from infra.local.dispatch import Dispatcher, push_to_url
@@ -94,6 +94,7 @@ class Parts:
         )
         told = options.environ.get("MILLRACE_CODE_VERSION", "")
         self.env["MILLRACE_CODE_VERSION"] = told or code_version(bundles.REPOSITORY)
+        self.env |= {name: options.environ[name] for name in MAIL if name in options.environ}
         self.publisher: Publisher = MemoryPublisher(engine.pubsub, options.project)
 
     def _choose_ports(self) -> dict[str, int]:

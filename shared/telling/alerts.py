@@ -149,6 +149,8 @@ def automation_noted(event: AutomationNoted, where: Where) -> Draft:
     asks = asks_of(event)
     commands = [where.command("status")] if asks != "know" else []
     title = f"{about}a note from {event.source}"
+    if event.source == "retrain":
+        title = f"{about}what the retrain guard says"
     if event.source == "experiment":
         title = f"{about}a note on its experiment"
         commands = [where.command("experiment", "status", event.model)]

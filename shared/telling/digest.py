@@ -69,8 +69,10 @@ def _lines(kind: str, count: int, told: Sequence[Entry], where: Where) -> Iterat
     for entry in again:
         incidents[_incident(entry)].append(entry)
     for entries in incidents.values():
-        times = f" ({len(entries)} times)" if len(entries) > 1 else ""
-        yield _line(f"{kind}, no news{times}", _sentence(entries[-1], where))
+        # What the loop answers to it goes without saying, where its windows are there.
+        windows = [one for one in entries if isinstance(_event(one), MonitorAlert)] or entries
+        times = f" ({len(windows)} times)" if len(windows) > 1 else ""
+        yield _line(f"{kind}, as told before{times}", _sentence(windows[-1], where))
     if muted:
         yield _line(f"{kind}, {_muted(muted)}", _sentence(muted[-1], where))
     more = count - len(told) + max(len(new) - SHOWN, 0)

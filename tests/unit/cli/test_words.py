@@ -88,7 +88,7 @@ def test_a_slack_message_is_readable_in_a_terminal() -> None:
     out = StringIO()
     kept = {"received": "2026-01-01T00:00:00Z", "message": message(note, Where("lake", "local"))}
     show_message(kept, Console(file=out, width=100))
-    assert "a note from retrain" in out.getvalue()
+    assert "what the retrain guard says" in out.getvalue()
     assert "0 < 500 rows." in out.getvalue()
 
 

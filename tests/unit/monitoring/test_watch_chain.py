@@ -78,7 +78,7 @@ def test_a_shift_is_watched_told_and_learned_from() -> None:
     world.cloud.drain(doors)
     assert headers(world) == [
         "Please decide: m drifts",
-        "For your information: m: a note from retrain",
+        "For your information: m: what the retrain guard says",
     ]
     world.clock.advance(HOUR)
     world.label(run_id, truths)
@@ -87,7 +87,7 @@ def test_a_shift_is_watched_told_and_learned_from() -> None:
     world.cloud.drain(doors)
     assert headers(world)[2:] == [
         "Act now: m performs worse",
-        "For your information: m: a note from retrain",
+        "For your information: m: what the retrain guard says",
     ]
     (request,) = world.events(TrainingRequested)
     (alert,) = world.events(PerformanceDropped)
