@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from shared.errors import MillraceError, NotServed, PackageInvalid
 from shared.manifests import Manifest
 from shared.ports import Bucket
+from shared.serving.loading import told
 from shared.serving.manifest import INTERVAL_SECONDS
 from shared.serving.package import PACKAGE_FILE, LoadedModel, load, package_sha256
 from shared.serving.served import Served
@@ -79,9 +80,9 @@ class DirectModel:
             if self._served is None and self._monotonic() - self._looked >= self._interval:
                 try:
                     self._served = self._load()
-                except MillraceError as error:
-                    self._failure = error
-                    self._on_problem("", error)
+                except Exception as error:  # noqa: BLE001 - the next request tries again
+                    self._failure = told(error)
+                    self._on_problem("", self._failure)
                 self._looked = self._monotonic()
             if self._served is None:
                 raise self._failure or PackageInvalid(f"{self._uri} is not loaded")

@@ -78,6 +78,22 @@ def test_a_broken_package_is_never_ready(world: World) -> None:
     assert world.client.get(ENV["AIP_HEALTH_ROUTE"]).status_code == 503
 
 
+@pytest.mark.parametrize("error", [ValueError("no JSON"), OSError("no room"), MemoryError()])
+def test_whatever_storage_raises_is_tried_again(
+    world: World, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Errors that nobody foresaw are 503 until they are over."""
+
+    def broken(*_: Any) -> None:
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.lake, "read", broken)
+        assert world.ask({"instances": [RECORD]}, ENV["AIP_PREDICT_ROUTE"])[0] == 503
+    world.seconds.now += 2
+    assert world.ask({"instances": [RECORD]}, ENV["AIP_PREDICT_ROUTE"])[0] == 200
+
+
 def test_other_protocols_and_routes_answer_beside_it(world: World) -> None:
     """The one model is everybody's default; its platform's routes may be named like ours."""
     assert world.ask({"inputs": [RECORD]}, "/invocations")[0] == 200
