@@ -85,6 +85,8 @@ def deal(
     if challenger is None or beside.trust.lost:
         asked.leave_out(range(len(marks)), NOT_LOADED if challenger is None else STOPPED)
         return Dealt(beside, marks)
+    if second.kind != "experiment" and not asked.dealt():
+        return Dealt(beside, marks)
     return _ask(beside, challenger, asked, clock=clock, timer=timer)
 
 
