@@ -1,5 +1,5 @@
 """Adult-like rows for benchmarks, made here: the columns, levels and spellings of the Adult data,
-with every hundredth row broken in one of four ways."""
+with every hundredth row broken in one of four ways, unless none shall be."""
 
 from __future__ import annotations
 
@@ -48,15 +48,15 @@ SPEC = Spec.model_validate(
 NAMES = list(SPEC.columns)
 
 
-def lines(rows: int, seed: int = 0) -> Iterator[bytes]:
+def lines(rows: int, seed: int = 0, *, broken: bool = True) -> Iterator[bytes]:
     """A CSV file with header in pieces. The same seed gives the same file."""
     yield (",".join(NAMES) + "\n").encode()
     random = np.random.default_rng(seed)
     for start in range(0, rows, _BLOCK):
-        yield _block(random, min(_BLOCK, rows - start))
+        yield _block(random, min(_BLOCK, rows - start), broken)
 
 
-def _block(random: np.random.Generator, count: int) -> bytes:
+def _block(random: np.random.Generator, count: int, broken: bool) -> bytes:
     age, school = random.integers(17, 90, count), random.integers(0, 7, count)
     odds = (age - 45) / 20 + school / 3 - 2
     rich = random.random(count) < 1 / (1 + np.exp(-odds))
@@ -76,7 +76,7 @@ def _block(random: np.random.Generator, count: int) -> bytes:
         random.choice(_COUNTRY, count, p=[0.9, 0.03, 0.02, 0.02, 0.02, 0.01]).tolist(),
         np.where(rich, ">50K", "<=50K").tolist(),
     ]
-    for row in range(0, count, 100):
+    for row in range(0, count if broken else 0, 100):
         kind = row // 100 % 4
         column, cell = ((0, "old"), (9, ""), (12, "120"), (14, "unknown"))[kind]
         columns[column][row] = cell

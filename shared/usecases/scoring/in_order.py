@@ -27,7 +27,7 @@ from shared.usecases.scoring.rows import answer
 
 _Result = TypeVar("_Result")
 
-PART_BYTES = 16 * 1024 * 1024  # of cells that were read
+PART_BYTES = 8 * 1024 * 1024  # of cells that were read
 
 
 @dataclass(frozen=True, slots=True)

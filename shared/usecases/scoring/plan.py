@@ -24,7 +24,7 @@ from shared.usecases.scoring.inputs import Scoring
 from shared.usecases.scoring.parts import FOLDER
 
 PLAN = "score-plan.json"
-RANGE_BYTES = 16 * 1024 * 1024
+RANGE_BYTES = 8 * 1024 * 1024
 _WAITS = 20
 
 Pause = Callable[[float], object]
@@ -70,7 +70,7 @@ def _made(scoring: Scoring, task: Task) -> Plan:
     if source is None:
         return Plan()
     looks: list[Look] = []
-    ranges = _nominal(scoring.request.inputs[0].size_bytes)
+    ranges = _nominal(scoring.request.inputs[0].size_bytes, task.count)
     shares: dict[int, list[Look]] = {}
     patience = 0.0
     for turn in range(task.count):
@@ -125,8 +125,8 @@ def _divisible(scoring: Scoring) -> Source | None:
         return sheet.source if sheet.source.format == "csv" else None
 
 
-def _nominal(size: int) -> list[tuple[int, int]]:
-    """Ranges of about RANGE_BYTES, all of nearly the same size."""
-    count = -(-size // RANGE_BYTES)
+def _nominal(size: int, tasks: int) -> list[tuple[int, int]]:
+    """Ranges of about RANGE_BYTES, all of nearly the same size, the same number for each task."""
+    count = -(-size // (RANGE_BYTES * tasks)) * tasks
     ends = [size * number // count for number in range(count + 1)]
     return list(pairwise(ends))
