@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from statistics import median
 
@@ -48,6 +49,14 @@ class Used:
 # --- what runs in the processes ------------------------------------------------------------------
 
 
+class WithoutPandas(MetaPathFinder):
+    """The job's bundle has none, and pyarrow would load what it never uses."""
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError(f"{fullname} {path} {target}")
+
+
 def by_pandas(folder: Path, data: Path) -> None:
     import joblib
     import pandas as pd
@@ -67,7 +76,7 @@ def by_pyarrow(folder: Path, data: Path) -> None:
 
 
 def by_task(folder: Path, index: int, count: int, threads: int) -> None:
-    sys.modules["pandas"] = None  # type: ignore[assignment]  # the job's bundle has none
+    sys.meta_path.insert(0, WithoutPandas())
     from shared import runs
     from shared.adapters.system_clock import SystemClock
     from shared.usecases.score import Task, score_file
