@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -66,8 +66,10 @@ class Incident:
 
     @classmethod
     def from_json(cls, body: dict[str, Any]) -> Incident:
-        lists = {name: tuple(body[name]) for name in ("whats", "answers")}
-        return cls(**{**body, **lists})
+        """Of any version: what this one does not know is left out."""
+        known = {item.name: body[item.name] for item in fields(cls) if item.name in body}
+        lists = {name: tuple(body.get(name, ())) for name in ("whats", "answers")}
+        return cls(**{**known, **lists})
 
     def reminder_due(self, now: datetime) -> bool:
         """An `act now` that was told a day ago, and nobody knows it to be over."""

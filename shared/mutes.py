@@ -1,15 +1,17 @@
 """Mutes: kinds of alerts of a model that people do not want to hear at once for a while.
 
-One document per model, changed by compare-and-swap. A mute ends by itself; muted alerts are kept
+One document per model, changed by compare-and-swap: `mutes` in force, and the latest that `ended`,
+by whom. A mute ends by itself; muted alerts are kept
 for the digest and counted there. A mute without a kind covers what the monitor watches; other
 kinds are muted only by name, and questions not at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
+from typing import Any
 
 from shared import documents, paths
 from shared.documents import timestamp
@@ -21,6 +23,7 @@ from shared.telling.kinds import MUTABLE, WATCHED
 SHORTEST = timedelta(minutes=1)
 LONGEST = timedelta(days=90)
 SWAPS = 20
+KEPT = 100  # ended ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,11 @@ class Mute:
     by: str
     at: str
     reason: str = ""
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> Mute:
+        """Of any version: what this one does not know is left out."""
+        return cls(**{item.name: body[item.name] for item in fields(cls) if item.name in body})
 
     def covers(self, kind: str, now: datetime) -> bool:
         return now < parse_time(self.until) and kind in ((self.kind,) if self.kind else WATCHED)
@@ -53,7 +61,8 @@ def covering(model: str, kind: str, *, now: datetime, lake: Bucket) -> Mute | No
 
 def of_model(model: str, *, lake: Bucket) -> list[Mute]:
     """All that are kept, also some that are over."""
-    return [Mute(**item) for item in documents.read(lake, paths.mutes(model)).body.get("mutes", [])]
+    body = documents.read(lake, paths.mutes(model)).body
+    return [Mute.from_json(item) for item in body.get("mutes", [])]
 
 
 def every(*, now: datetime, lake: Bucket, model: str = "") -> Iterator[Mute]:
@@ -61,7 +70,7 @@ def every(*, now: datetime, lake: Bucket, model: str = "") -> Iterator[Mute]:
     names = [paths.mutes(model)] if model else [info.name for info in lake.list(paths.mutes(""))]
     for name in names:
         for item in documents.read(lake, name).body.get("mutes", []):
-            mute = Mute(**item)
+            mute = Mute.from_json(item)
             if now < parse_time(mute.until):
                 yield mute
 
@@ -91,13 +100,19 @@ def mute(
     if not SHORTEST <= lasts <= LONGEST:
         raise NotAllowed("a mute lasts between a minute and 90 days, so that it ends by itself")
     now = clock.now()
-    made = Mute(model, kind, timestamp((now + lasts).replace(microsecond=0)), by, timestamp(now))
-    made = Mute(**{**asdict(made), "reason": reason})
-    _change(model, lambda kept: [*(item for item in kept if item.kind != kind), made], now, lake)
+    until = timestamp((now + lasts).replace(microsecond=0))
+    made = Mute(model, kind, until, by, timestamp(now), reason)
+    _change(
+        model,
+        lambda kept: [*(item for item in kept if item.kind != kind), made],
+        by=by,
+        now=now,
+        lake=lake,
+    )
     return made
 
 
-def unmute(model: str, kind: str, *, lake: Bucket, clock: Clock) -> list[Mute]:
+def unmute(model: str, kind: str, *, by: str, lake: Bucket, clock: Clock) -> list[Mute]:
     """End the mutes of a kind, without one all of the model; those that were in force come back.
     Raises NotAllowed."""
     checked_kind(kind)
@@ -108,21 +123,39 @@ def unmute(model: str, kind: str, *, lake: Bucket, clock: Clock) -> list[Mute]:
         ended[:] = [item for item in kept if not kind or item.kind == kind]
         return [item for item in kept if item not in ended]
 
-    _change(model, without, now, lake)
+    _change(model, without, by=by, now=now, lake=lake)
     return ended
 
 
 def _change(
-    model: str, change: Callable[[Sequence[Mute]], Sequence[Mute]], now: datetime, lake: Bucket
+    model: str,
+    change: Callable[[Sequence[Mute]], Sequence[Mute]],
+    *,
+    by: str,
+    now: datetime,
+    lake: Bucket,
 ) -> None:
-    """Those that are over are left out. Raises Retryable."""
+    """What is over or taken out goes among the ended ones. Raises Retryable."""
     for _ in range(SWAPS):
         document = documents.read(lake, paths.mutes(model))
-        kept = [Mute(**item) for item in document.body.get("mutes", [])]
-        kept = [item for item in kept if now < parse_time(item.until)]
-        body = {"mutes": [asdict(item) for item in change(kept)]}
-        if body == document.body:
+        before = [Mute.from_json(item) for item in document.body.get("mutes", [])]
+        kept = [item for item in before if now < parse_time(item.until)]
+        after = change(kept)
+        if list(after) == before:
             return
+        ended = [
+            {
+                **asdict(item),
+                "ended": timestamp(now) if item in kept else item.until,
+                "ended_by": by if item in kept else "",
+            }
+            for item in before
+            if item not in after
+        ]
+        body = {
+            "mutes": [asdict(item) for item in after],
+            "ended": [*document.body.get("ended", []), *ended][-KEPT:],
+        }
         try:
             documents.swap(lake, paths.mutes(model), body, generation=document.generation)
         except PreconditionFailed:

@@ -10,7 +10,7 @@ and is skipped when the past is counted. Pure; knows neither statistics nor mess
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 Kind = Literal["data_quality", "drift", "performance"]
@@ -40,7 +40,8 @@ class Alarm:
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> Alarm:
-        return cls(**body)
+        """Of any version: what this one does not know is left out."""
+        return cls(**{item.name: body[item.name] for item in fields(cls) if item.name in body})
 
 
 def settle(

@@ -257,7 +257,7 @@ def _shadow(decision: Decision, ports: Promote) -> str:
 def _mute(decision: Decision, ports: Promote) -> str:
     model, facts = decision.model, decision.facts
     if decision.action == "unmute":
-        return muting.unmute(model, facts, ports)
+        return muting.unmute(model, facts, decision.by, ports)
     return muting.mute(model, facts, decision.by, decision.reason, ports)
 
 

@@ -25,9 +25,10 @@ def mute(model: str, facts: Mapping[str, object], by: str, reason: str, ports: P
     )
 
 
-def unmute(model: str, facts: Mapping[str, object], ports: Promote) -> str:
+def unmute(model: str, facts: Mapping[str, object], by: str, ports: Promote) -> str:
     """End the mutes of a kind, or all; a sentence comes back. Raises NotAllowed."""
-    ended = mutes.unmute(model, _kind(model, facts, ports), lake=ports.lake, clock=ports.clock)
+    kind = _kind(model, facts, ports)
+    ended = mutes.unmute(model, kind, by=by, lake=ports.lake, clock=ports.clock)
     if not ended:
         return f"Nothing of {model} was muted."
     return f"{', '.join(item.what for item in ended)} of {model} is heard again."

@@ -10,6 +10,7 @@ import pytest
 
 from shared import documents, incidents, paths
 from shared.errors import Retryable
+from shared.tabular.alarms import Alarm
 from tests.unit.telling.world import DAY, Told
 
 
@@ -154,3 +155,16 @@ def test_two_alerts_of_an_incident_at_once_are_told_once(told: Told) -> None:
         )
     assert turn.word == "same"
     assert told.tell(other) == "posted"
+
+
+def test_documents_of_other_versions_are_read(told: Told) -> None:
+    """Without what came later, and with what is not known here."""
+    told.tell(told.alert("drift", 0))
+    name = paths.alert("m", "m-batch-drift-0")
+    body = documents.require(told.lake, name) | {"later": 1}
+    del body["answers"]
+    told.lake.write(name, documents.dumps(body))
+    told.tell(told.alert("drift", 1))
+    told.tell(told.alert("drift", 2, over=True))
+    assert len(told.posted) == 2
+    assert Alarm.from_json({"breach": True, "firing": True, "later": 1}) == Alarm(True, True)

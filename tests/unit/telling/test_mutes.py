@@ -121,6 +121,8 @@ def test_who_muted_is_the_verified_caller(system: System) -> None:
     assert answer["sentence"] == "drift of m is heard again."
     answer, _ = system.decide(model="m", action="unmute")
     assert answer["sentence"] == "Nothing of m was muted."
+    ended = documents.require(system.lake, paths.mutes("m"))["ended"]
+    assert [(item["kind"], item["ended_by"]) for item in ended] == [("drift", "ada")]
 
 
 @pytest.mark.parametrize(
