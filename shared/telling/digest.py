@@ -17,6 +17,7 @@ from shared.telling.kinds import KINDS, LEADS
 
 SHOWN = 3  # of one kind and model
 LINE_CHARACTERS = 400
+PAGES = 20
 
 Entry = Mapping[str, Any]
 
@@ -29,14 +30,17 @@ def digest_message(plan: Mapping[str, Any], where: Where) -> dict[str, Any]:
     count = len(plan["entries"])
     things = "thing" if count == 1 else "things"
     sentence = f"{count} {things} that nobody had to know at once."
-    sections = [header(lead), section(sentence)]
+    lines: list[str] = []
     for model in models:
-        lines = [f"*{escaped(model or 'Millrace itself')}*"]
+        lines.append(f"*{escaped(model or 'Millrace itself')}*")
         for kind in sorted({kind for one, kind in groups if one == model}, key=_order):
-            lines += _lines(kind, *groups.get((model, kind), (0, [])), where)
-        sections += [section(text) for text in _pages(lines)]
-    more = f"all of it: gs://{where.lake}/{paths.digest_plan(str(plan['slot']))}"
-    return finished(f"{lead}. {sentence}", sections, [more])
+            lines += _lines(kind, *groups[model, kind], where)
+    pages = list(_pages(lines))
+    all_of_it = f"all of it: gs://{where.lake}/{paths.digest_plan(str(plan['slot']))}"
+    if len(pages) > PAGES:
+        all_of_it = f"too much for a message; {all_of_it}"
+    sections = [header(lead), section(sentence), *map(section, pages[:PAGES])]
+    return finished(f"{lead}. {sentence}", sections, [all_of_it])
 
 
 def _groups(plan: Mapping[str, Any]) -> dict[tuple[str, str], tuple[int, list[Entry]]]:

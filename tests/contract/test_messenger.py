@@ -96,9 +96,10 @@ def test_short_rate_limit_is_waited_for(webhook: Webhook) -> None:
     assert (webhook.waits, len(webhook.accepted)) == ([3.0], 1)
 
 
-def test_blocks_that_slack_does_not_take_are_told_in_words(webhook: Webhook) -> None:
+@pytest.mark.parametrize("why", [b"invalid_blocks", b"msg_blocks_too_long", b"msg_too_long"])
+def test_blocks_that_slack_does_not_take_are_told_in_words(webhook: Webhook, why: bytes) -> None:
     """A message that would be refused for ever is posted as its text: nobody hears of nothing."""
-    webhook.answers = [Response(400, b"invalid_blocks")]
+    webhook.answers = [Response(400, why)]
     webhook.messenger().post(MESSAGE)
     too_long = {"type": "header", "text": {"type": "plain_text", "text": "x" * 151}}
     webhook.messenger().post({"text": "too long", "blocks": [too_long]})
