@@ -68,7 +68,7 @@ def wrapped(pieces: list[Piece], letters: float) -> Iterator[list[Piece]]:
         for word in re.findall(r"\s+|\S+", piece.text):
             rest = word
             while rest:
-                room = int((letters - used) / wide)
+                room = max(int((letters - used) / wide), 0)
                 if len(rest) <= room or (rest.isspace() and line):
                     line.append(Piece(piece.style, rest))
                     used += len(rest) * wide

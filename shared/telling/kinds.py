@@ -72,9 +72,9 @@ _ASK: dict[type[Event], str] = {
 }
 _NOTES = {"deadletter": "dead_letter", "predict": "not_loading"}
 # They ask for nothing, but somebody waits for them: how a training ended, and whatever changes who
-# answers predictions.
+# answers predictions, or was meant to (an alias that somebody moved by hand).
 _AT_ONCE = frozenset({"promoted", "not_promoted"})
-_ANSWERS = frozenset({"predict", "canary", "experiment"})
+_ANSWERS = frozenset({"predict", "canary", "experiment", "mirror"})
 
 
 def kind_of(event: Event) -> str:
