@@ -54,6 +54,8 @@ class _Look:
 
     def look(self, record: Record, log: LogReader) -> int:
         running, ports = self.running, self.ports
+        if record.step > running.step:
+            return 0  # the manifest was read before another sweep's step
         terms, rules = terms_of(self.manifest.model, running, ports)
         record = record.at(running.step)
         news = log.news(running, record.read)

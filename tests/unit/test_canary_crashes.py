@@ -196,6 +196,24 @@ def look(system: System) -> int:
     return canary_look.look_after("m", ports, log, canaries.recorded(lake=system.lake))
 
 
+def test_a_look_with_a_manifest_of_before_counts_nothing() -> None:
+    """Another sweep took the step and looked at the next one meanwhile."""
+    system = in_canary()
+    answer(system)
+
+    def others() -> None:
+        system.tick()
+        answer(system, rows=7)
+        system.tick()
+
+    patch = between("close_open", others)
+    try:
+        assert look(system) == 0
+    finally:
+        patch.undo()
+    assert (record(system).step, record(system).tally.dealt) == (1, 7)
+
+
 @pytest.mark.parametrize("at", ["judge", "set_beside"])
 def test_two_looks_at_once_take_one_step(at: str) -> None:
     """Whichever saves or swaps first; the other finds that it came too late."""
