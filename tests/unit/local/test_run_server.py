@@ -45,7 +45,8 @@ def term(number, frame):
 if mode == "polite":
     signal.signal(signal.SIGTERM, term)
 if mode in ("polite", "long"):
-    (where / "ready").write_text(str(os.getpid()))
+    (where / "draft").write_text(str(os.getpid()))
+    (where / "draft").rename(where / "ready")
     time.sleep(60)
 sys.exit({"fail": 1, "flaky": int(attempt == "0")}.get(mode, 0))
 """
