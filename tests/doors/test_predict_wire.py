@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.doors.test_predict_server import Server
 from tests.support.predictor import RECORD
@@ -212,4 +214,31 @@ def test_a_body_that_is_too_large_is_not_read(server: Server) -> None:
             assert statuses(told(line)) == [413]
         except ConnectionError:  # it closed while we still sent
             pass
+    assert server.ask(RECORD)[0] == 200
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    cuts=st.lists(
+        st.tuples(st.integers(0, len(GOOD)), st.integers(0, 20), st.binary(max_size=12)),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_requests_with_pieces_that_are_lost_or_others(
+    server: Server, cuts: list[tuple[int, int, bytes]]
+) -> None:
+    """A good request in which bytes are missing, or others, gets no 5xx, and the next one an
+    answer."""
+    request = GOOD
+    for at, lost, instead in cuts:
+        request = request[:at] + instead + request[at + lost :]
+    with closing(connected(server)) as line:
+        line.sendall(request)
+        line.shutdown(socket.SHUT_WR)
+        try:
+            answer = told(line)
+        except ConnectionError:
+            answer = b""
+    assert all(status < 500 for status in statuses(answer)), (request, answer)
     assert server.ask(RECORD)[0] == 200
