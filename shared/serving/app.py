@@ -43,7 +43,7 @@ from shared.serving.load import Load
 from shared.serving.lookup import Lookup, Models
 from shared.serving.manifest import INTERVAL_SECONDS, ServedModels
 from shared.serving.metrics import Metrics
-from shared.serving.prediction_log import PredictionLog
+from shared.serving.prediction_log import LaterLog, PredictionLog
 from shared.serving.protocols import mlflow_scoring, native, open_inference, vertex
 from shared.serving.protocols.asked import JSON, Protocol
 from shared.serving.protocols.refusing import MAX_BODY_BYTES, REFUSALS, refusal_of
@@ -170,17 +170,20 @@ class Predictor:
         self.load.shed()
         body = read()
         self.load.enter(body)
+        log = LaterLog(self.log)
         try:
-            asked = protocol.read(body, environ, served.model)
-            answer = predict(
-                served,
-                asked.records,
-                log=self.log,
-                clock=self._clock(),
-                given_id=asked.request_id,
-                timer=self._timer,
-            )
+            with self.load.turn(body):
+                asked = protocol.read(body, environ, served.model)
+                answer = predict(
+                    served,
+                    asked.records,
+                    log=log,
+                    clock=self._clock(),
+                    given_id=asked.request_id,
+                    timer=self._timer,
+                )
         finally:
+            log.write_now()  # others have their turn while this waits for it
             self.log.flush_due()
             self.load.leave(body)
         count_answer(self.metrics, self.alerts, served.model.model, answer)

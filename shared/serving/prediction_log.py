@@ -126,3 +126,19 @@ class PredictionLog:
         error = refusal_to_publish(self._publisher, TOPIC, data, _KIND)
         self._resting.asked(self._monotonic() - started, accepted=error is None)
         return error
+
+
+class LaterLog:
+    """The lines of one request, for when it has done what keeps others waiting."""
+
+    def __init__(self, log: PredictionLog) -> None:
+        self._log = log
+        self._told: list[tuple[str, list[bytes], bool]] = []
+
+    def write(self, model: str, lines: list[bytes], *, buffered: bool = False) -> None:
+        self._told.append((model, lines, buffered))
+
+    def write_now(self) -> None:
+        """Hand all of it to the log."""
+        for model, lines, buffered in self._told:
+            self._log.write(model, lines, buffered=buffered)

@@ -15,7 +15,7 @@ from shared.errors import InvalidInstances
 from shared.ports import Clock
 from shared.serving.answers import Answer, Dealt
 from shared.serving.log_lines import answered_lines, dealt_lines, kept, refused_lines, text_of
-from shared.serving.prediction_log import PredictionLog
+from shared.serving.prediction_log import LaterLog, PredictionLog
 from shared.serving.problems import Problem
 from shared.serving.served import ID_FIELD, Served
 from shared.serving.strictness import strict_problems
@@ -34,7 +34,7 @@ def predict(
     served: Served,
     records: Sequence[object],
     *,
-    log: PredictionLog,
+    log: PredictionLog | LaterLog,
     clock: Clock,
     timer: Timer,
     given_id: str | None = None,
@@ -94,7 +94,7 @@ def _answer(
     return answer, answered_lines(served, scored.records, predictions, time)
 
 
-def _log(served: Served, lines: Iterable[dict[str, Any]], log: PredictionLog) -> None:
+def _log(served: Served, lines: Iterable[dict[str, Any]], log: PredictionLog | LaterLog) -> None:
     manifest = served.manifest
     if manifest.redact or manifest.log_sample < 1:
         lines = kept(lines, manifest.redact, manifest.log_sample)

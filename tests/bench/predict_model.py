@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -155,11 +156,13 @@ def _save_plain(world: World) -> None:
     import joblib
     import mlflow.sklearn
     import pandas as pd
+    from mlflow.models import infer_signature
 
+    logging.getLogger("mlflow").setLevel(logging.ERROR)  # it warns of pickles
     mlflow.sklearn.save_model(
         joblib.load(world.pipeline),
         world.plain,
-        input_example=pd.DataFrame(world.rows[:1]),
+        signature=infer_signature(pd.DataFrame(world.rows[:10])),
         serialization_format="cloudpickle",
         pip_requirements=[],
         pyfunc_predict_fn="predict_proba",  # labels alone could not be checked for their scores
