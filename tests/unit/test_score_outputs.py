@@ -6,8 +6,11 @@ import io
 import json
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shared import paths
 from shared.documents import require
@@ -15,6 +18,7 @@ from shared.errors import HeaderMismatch
 from shared.predicted import find_batch_run
 from shared.spec.model import Spec
 from shared.tabular.scored.reading import read_scored
+from shared.tabular.scored.writing import json_texts
 from shared.usecases.scored_rows import find_row, scored_rows
 from tests.unit.test_score import HEADER, RUN, World
 
@@ -70,6 +74,15 @@ def test_json_lines_are_objects_with_nulls() -> None:
     assert (first["age"], first["city"], first["error"]) == ("39", "Kö, ln", None)
     assert isinstance(first["score"], float)
     assert (second["score"], second["label"], second["error"][:3]) == (None, None, "age")
+
+
+@given(st.lists(st.one_of(st.none(), st.text(max_size=6)), max_size=8))
+@settings(deadline=None)
+def test_texts_are_spelled_as_json_does(texts: list[str | None]) -> None:
+    """Whatever characters they have."""
+    clean = [text and text.encode("utf-8", "replace").decode() for text in texts]
+    found = json_texts(pa.array(clean, pa.string())).to_pylist()
+    assert found == [json.dumps(text, ensure_ascii=False) for text in clean]
 
 
 def test_parquet_is_parts_and_a_manifest() -> None:

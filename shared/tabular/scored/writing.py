@@ -95,14 +95,33 @@ class ScoredWriter:
         return texts.take(pa.array(place))
 
     def _jsonl(self, rows: Answered) -> bytes:
-        columns = self.table(rows).to_pydict()
-        names, dumps = list(columns), json.dumps
-        lines = [
-            dumps(dict(zip(names, row, strict=True)), ensure_ascii=False)
-            for row in zip(*columns.values(), strict=True)
-        ]
-        return "".join(f"{line}\n" for line in lines).encode()
+        if not len(rows):
+            return b""
+        score = pc.cast(rows.scores(), pa.string()).fill_null("null")
+        columns = {name: json_texts(rows.cells[name]) for name in self.names} | {"score": score}
+        label = rows.label_texts()
+        if label is not None:
+            columns["label"] = json_texts(label)
+        columns["model_version"] = pa.scalar(json.dumps(self.version))
+        columns["prediction_id"] = json_texts(self._ids(rows))
+        columns["error"] = json_texts(rows.error_texts(None)) if rows.errors else pa.scalar("null")
+        pieces: list[pa.Array | pa.Scalar] = []
+        for number, (name, texts) in enumerate(columns.items()):
+            key = json.dumps(name, ensure_ascii=False)
+            pieces += [pa.scalar(f"{', ' if number else '{'}{key}: "), texts]
+        return bytes_of(pc.binary_join_element_wise(*pieces, pa.scalar("}\n"), ""))
 
     def _ids(self, rows: Answered) -> pa.Array:
         numbers = pc.cast(pa.array(rows.record), pa.string())
         return pc.binary_join_element_wise(f"{self.run_id}-", numbers, "")
+
+
+def json_texts(column: pa.Array) -> pa.Array:
+    """Texts as JSON spells them, nothing as null."""
+    data = bytes_of(column.fill_null("")) if column.null_count else bytes_of(column)
+    if b'"' in data or b"\\" in data or (np.frombuffer(data, np.uint8) < 32).any():
+        encoded = column.dictionary_encode()
+        spelled = [json.dumps(text, ensure_ascii=False) for text in encoded.dictionary.to_pylist()]
+        return pa.array(spelled, pa.string()).take(encoded.indices).fill_null("null")
+    quote = pa.scalar('"')
+    return pc.binary_join_element_wise(quote, column, quote, "").fill_null("null")
