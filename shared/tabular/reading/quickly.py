@@ -1,5 +1,6 @@
-"""Lines of CSV without quotes: split by pyarrow, and where nothing is odd about them kept as they
-stand, so that nobody has to write again what was only read."""
+"""Lines of CSV whose quotes say nothing that others could understand in another way: split by
+pyarrow, and where nothing is odd about them kept as they stand, so that nobody has to write again
+what was only read."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ import pyarrow.csv
 from shared.files.dialect import BOM
 from shared.spec.model import Source
 
-_LF = 10
+_LF, _CR, _QUOTE = 10, 13, 34
 _LONGEST_LINE = 1024 * 1024
 
 
@@ -32,7 +33,7 @@ def read_quickly(
     number of fields, or would be written in another way than it stands."""
     if source.delimiter != "," or len(names) == 1 or has_blanks(step, source):
         return None
-    if step.startswith(BOM):  # which pyarrow would take away
+    if b'"' in step or step.startswith(BOM):  # a mark that pyarrow would take away
         return None
     text = step.replace(b"\r\n", b"\n") if b"\r" in step else step
     lines = _lines(text.removesuffix(b"\n"))
@@ -58,8 +59,8 @@ def split_lines(
     source: Source,
     handler: Callable[[pa.csv.InvalidRow], str],
 ) -> list[pa.Array]:
-    """The cells at some places of lines of `width` fields, as texts. Empty lines are left out,
-    others go to `handler`."""
+    """The cells at some places of lines of `width` fields, as texts. Quotes are none, or as
+    `has_clean_quotes` wants them. Empty lines are left out, others go to `handler`."""
     names = [str(place) for place in range(width)]
     wanted = [str(place) for place in places]
     table = pa.csv.read_csv(
@@ -69,7 +70,7 @@ def split_lines(
         ),
         parse_options=pa.csv.ParseOptions(
             delimiter=source.delimiter,
-            quote_char=False,
+            quote_char='"' if b'"' in step else False,
             double_quote=False,
             escape_char=False,
             ignore_empty_lines=True,
@@ -83,6 +84,24 @@ def split_lines(
         ),
     )
     return [_one(column) for column in table.columns]
+
+
+def has_clean_quotes(step: bytes, source: Source) -> bool:
+    """Whether every quote opens a cell or closes it, in the same line, and none is text: then all
+    readers see the same cells."""
+    data = np.frombuffer(step, np.uint8)
+    quotes = np.flatnonzero(data == _QUOTE)
+    if len(quotes) % 2 or has_blanks(step, source):
+        return False
+    opened, closed = quotes[::2], quotes[1::2]
+    edge = np.zeros(256, np.bool_)
+    edge[[_LF, ord(source.delimiter)]] = True
+    before = edge[data[np.maximum(opened - 1, 0)]] | (opened == 0)
+    edge[_CR] = True  # before a line feed, as `is_plain` wants it
+    behind = edge[data[np.minimum(closed + 1, len(data) - 1)]] | (closed == len(data) - 1)
+    ends = np.flatnonzero(data == _LF)
+    same_line = np.searchsorted(ends, opened) == np.searchsorted(ends, closed)
+    return bool(before.all() and behind.all() and same_line.all())
 
 
 def has_blanks(step: bytes, source: Source) -> bool:

@@ -101,7 +101,8 @@ def _records(step: bytes, source: Source) -> int | None:
         except UnicodeDecodeError:
             return None
     text = _decoded(step, source)
-    return _plain_records(text, source) if is_plain(text) else _quoted_records(text, source)
+    count = _plain_records if is_plain(text, source) else _quoted_records
+    return count(text, source)
 
 
 def _plain_records(step: bytes, source: Source) -> int | None:
@@ -123,12 +124,12 @@ def _plain_records(step: bytes, source: Source) -> int | None:
 
 def _may_be_blank(source: Source) -> NDArray[np.bool_]:
     found = np.zeros(256, np.bool_)
-    found[list((_BLANKS + source.delimiter).encode())] = True
+    found[list((_BLANKS + source.delimiter + '"').encode())] = True
     return found
 
 
 def _blank_line(source: Source) -> re.Pattern[bytes]:
-    choices = sorted({blank.encode() for blank in _BLANKS + source.delimiter})
+    choices = sorted({blank.encode() for blank in _BLANKS + source.delimiter + '"'})
     return re.compile(b"(?:" + b"|".join(map(re.escape, choices)) + b")*")
 
 

@@ -1,6 +1,7 @@
 """CSV in blocks: pyarrow where lines are records, the csv module where quotes may say otherwise.
 
-    header (csv module) -> steps of whole lines -> pyarrow, until a step has a quote or a lone CR
+    header (csv module) -> steps of whole lines -> pyarrow, until a step has a quote within a cell
+                                                   or over a line end, or a lone CR
                                                 -> csv module, from that step to the end
 
 Both give the same records as `records.read_records`; a property test holds them to it.
@@ -24,7 +25,7 @@ from shared.files import dialect
 from shared.spec.model import Source
 from shared.tabular.reading.blocks import Block, Ragged, block_of, slices, wrong_width
 from shared.tabular.reading.lines import MAX_LINE_BYTES, Text
-from shared.tabular.reading.quickly import has_blanks, read_quickly, split_lines
+from shared.tabular.reading.quickly import has_blanks, has_clean_quotes, read_quickly, split_lines
 from shared.tabular.reading.records import (
     MAX_FIELD_CHARACTERS,
     allow_long_fields,
@@ -97,7 +98,7 @@ def blocks_of(steps: Iterator[bytes], wanted: Wanted, *, done: int) -> Iterator[
     UnreadableText."""
     names, source, block_rows = wanted.names, wanted.source, wanted.block_rows
     for step in steps:
-        plain = is_plain(step)
+        plain = is_plain(step, source)
         if plain and wanted.enough:
             quick = read_quickly(step, names, wanted.enough, source)
             if quick is not None:
@@ -115,9 +116,11 @@ def blocks_of(steps: Iterator[bytes], wanted: Wanted, *, done: int) -> Iterator[
         yield from slices(cells, record, ragged, block_rows)
 
 
-def is_plain(step: bytes) -> bool:
-    """No quotes, and line ends that both readers see alike."""
-    return b'"' not in step and step.count(b"\r") == step.count(b"\r\n")
+def is_plain(step: bytes, source: Source) -> bool:
+    """Quotes and line ends that both readers see alike."""
+    if step.count(b"\r") != step.count(b"\r\n"):
+        return False
+    return b'"' not in step or has_clean_quotes(step, source)
 
 
 def _parsed(

@@ -17,6 +17,9 @@ from shared.serving.features import Bounds, Feature
 from shared.serving.problems import Problem
 from shared.spec.model import Source
 from shared.tabular.reading.quickly import read_quickly
+from shared.tabular.reading.ranges import look
+from shared.tabular.reading.records import numbered_steps
+from shared.tabular.reading.sheets_csv import Wanted, blocks_of, is_plain
 from shared.usecases.scoring.rows import coded
 
 NAMES = ["a", "b", "c"]
@@ -108,3 +111,31 @@ def test_plain_lines_are_quick() -> None:
 def test_a_column_of_codes_tells_its_texts() -> None:
     """Row by row."""
     assert Coded(["a", "b"], np.array([1, 0])).text(0) == "b"
+
+
+QUOTED = st.sampled_from(
+    ["", "x", '""', '"a"', '" b"', '"c,d"', "\u3000", '"', 'e"f', '"g""h"', '"i"j']
+)
+ENDS = st.sampled_from(["\n", "\r\n"])
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(QUOTED, min_size=1, max_size=4), min_size=1), ENDS)
+def test_clean_quotes_mean_the_same_to_both_readers(rows: list[list[str]], end: str) -> None:
+    """What pyarrow splits is what the csv module reads, blank and ragged records included; and a
+    look counts them alike."""
+    text = "".join(",".join(row) + end for row in rows).encode()
+    if not is_plain(text, SOURCE):
+        return
+    wanted = Wanted(NAMES, SOURCE, 100)
+    blocks = list(blocks_of(iter([text]), wanted, done=0))
+    found = {
+        int(record): tuple(block.cells[name][place].as_py() for name in NAMES)
+        for block in blocks
+        for place, record in enumerate(block.record)
+    }
+    found |= {item.record: item.cells for block in blocks for item in block.ragged}
+    expected = [tuple(row) for _, row, _ in numbered_steps([text], SOURCE)]
+    assert [found[record] for record in sorted(found)] == expected
+    assert sorted(found) == list(range(1, len(expected) + 1))
+    assert look(text, (0, len(text)), len(text), SOURCE).records == len(expected)
