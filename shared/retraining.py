@@ -7,6 +7,7 @@ whatever they are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,8 +17,11 @@ from shared.documents import timestamp
 from shared.spec.model import Retrain, format_duration
 
 Policy = Literal["ask", "train", "never"]
+Cause = Literal["drift", "performance", "refresh"]
 FRUITLESS = frozenset({"not_promoted", "rejected", "failed", "expired"})
 WEEK = timedelta(days=7)
+# What a retraining needs where the spec does not say: a share of what the champion learned from.
+NEW_SHARE, MOST_NEEDED, LEAST_NEEDED = 0.05, 500, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +37,12 @@ class Past:
 @dataclass(frozen=True, slots=True)
 class Situation:
     """What the decision rests on. `new_labels` are matched labels recorded after the champion's
-    training was requested and unknown to it; `champion_since` is when that was."""
+    training was requested and unknown to it; `champion_since` is when that was. `champion_rows` are
+    those it learned from, None where nobody knows. `biased`: labels say nothing about most
+    predictions. `broken`: the data of the window that the alert is about is."""
 
     model: str
-    alert: Literal["drift", "performance"]
+    alert: Cause
     about_version: str
     champion: str | None
     champion_since: datetime | None
@@ -45,51 +51,85 @@ class Situation:
     past: Sequence[Past]
     now: datetime
     inbox: str
+    champion_rows: int | None = None
+    biased: bool = False
+    broken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """`train` when a training is to be requested; `asks` is how loudly to say so."""
+    """`train` when a training is to be requested; `asks` is how loudly to say so. `later`: only
+    time is in the way."""
 
     train: bool
     guard: str
     policy: str
     advice: str
     asks: Literal["act now", "decide", "know"]
+    later: bool = False
 
     @property
     def sentence(self) -> str:
         return f"{self.guard}; {self.policy}. {self.advice}"
 
 
+def labels_needed(settings: Retrain, champion_rows: int | None) -> int:
+    """How many new labelled rows a retraining needs: what the spec says, else 5 % of the rows that
+    the champion learned from, at most 500 and at least 200."""
+    if settings.min_new_labels is not None:
+        return settings.min_new_labels
+    if champion_rows is None:
+        return MOST_NEEDED
+    return max(LEAST_NEEDED, min(MOST_NEEDED, math.ceil(NEW_SHARE * champion_rows)))
+
+
 def rule(situation: Situation, settings: Retrain) -> Ruling:
     """Guard, then policy."""
-    word: Policy = settings.on_drift if situation.alert == "drift" else settings.on_performance
+    alert = situation.alert
+    word: Policy = {
+        "drift": settings.on_drift,
+        "performance": settings.on_performance,
+        "refresh": "train",  # who does not want it writes no stretch
+    }[alert]
     policy = {
-        "ask": f"{situation.alert} asks a person",
-        "train": f"{situation.alert} may train by itself",
-        "never": f"{situation.alert} never trains",
+        "ask": f"{alert} asks a person",
+        "train": f"{alert} may train by itself",
+        "never": f"{alert} never trains",
     }[word]
-    drop_labels = f"drop labels into gs://{situation.inbox}/{situation.model}/labels/"
     held = _held(situation, settings)
     if held:
         asks: Literal["decide", "know"] = "decide" if held.asks else "know"
         return Ruling(False, held.guard, policy, held.advice, asks)
-    counted = f"{situation.new_labels} new labelled rows ({settings.min_new_labels} needed)"
-    if situation.new_labels < settings.min_new_labels:
-        advice = f"Nothing to retrain on yet: {drop_labels}."
+    needed = labels_needed(settings, situation.champion_rows)
+    counted = f"{situation.new_labels} new labelled rows ({needed} needed)"
+    if situation.new_labels < needed:
+        advice = f"Nothing to retrain on yet: drop labels into {_folder(situation, 'labels')}."
         return Ruling(False, counted, policy, advice, "know")
     late = _held_by_time(situation, settings)
     if late:
-        return Ruling(False, f"{counted}, but {late.guard}", policy, late.advice, "know")
+        guard = f"{counted}, but {late.guard}"
+        return Ruling(False, guard, policy, late.advice, "know", later=True)
     if word == "train":
-        advice = "A training on the champion's rows and the new labels is requested."
-        return Ruling(True, counted, policy, advice, "know")
+        return Ruling(
+            True, counted, policy, f"A training on {_data(settings)} is requested.", "know"
+        )
     hand = (
-        f"To train, drop a training file into gs://{situation.inbox}/{situation.model}/train/, or "
-        f"set retrain.on_{situation.alert}: train in the spec for the next time."
+        f"To train, drop a training file into {_folder(situation, 'train')}, or "
+        f"set retrain.on_{alert}: train in the spec for the next time."
     )
     return Ruling(False, counted, policy, hand, "decide" if word == "ask" else "know")
+
+
+def _folder(situation: Situation, intent: str) -> str:
+    return f"gs://{situation.inbox}/{situation.model}/{intent}/"
+
+
+def _data(settings: Retrain) -> str:
+    if settings.data == "latest":
+        return "the new labels alone"
+    if settings.last_rows is not None:
+        return f"the newest {settings.last_rows} of the champion's rows and the new labels"
+    return "the champion's rows and the new labels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +141,11 @@ class _Held:
 
 def _held(situation: Situation, settings: Retrain) -> _Held | None:
     """What holds the loop whatever labels there are."""
-    model = situation.model
+    return _moot(situation) or _stopped(situation, settings)
+
+
+def _moot(situation: Situation) -> _Held | None:
+    """What makes this occasion none to train at."""
     if situation.champion is None:
         return _Held("there is no champion", "Drop a training file first.")
     if situation.champion != situation.about_version:
@@ -109,6 +153,17 @@ def _held(situation: Situation, settings: Retrain) -> _Held | None:
             f"the alert is about {situation.about_version}, {situation.champion} serves by now",
             "Nothing to do.",
         )
+    if situation.broken:
+        return _Held(
+            "the data of that window is broken, and broken data never retrains",
+            "Mend the data first; the next window that is in order is looked at again.",
+        )
+    return None
+
+
+def _stopped(situation: Situation, settings: Retrain) -> _Held | None:
+    """What holds every training of the model until a person does something."""
+    model = situation.model
     if situation.pinned:
         return _Held(
             f"{model} is pinned, automation is held",
@@ -127,6 +182,13 @@ def _held(situation: Situation, settings: Retrain) -> _Held | None:
             f"A person has to look: is the data of {model} still about the same thing? A training "
             f"dropped by hand that is promoted starts the loop again.",
             asks=True,
+        )
+    if situation.biased:
+        return _Held(
+            "only predictions that somebody acted on get a label (labels.selection), so nothing is "
+            "learned from labels",
+            f"To train, drop a training file into {_folder(situation, 'train')}.",
+            asks=situation.alert != "refresh",
         )
     return None
 

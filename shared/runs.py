@@ -82,11 +82,13 @@ class InputRef:
 
 @dataclass(frozen=True, slots=True)
 class RetrainCause:
-    """Why the loop trains again: the incident, and the labels that are new to the champion."""
+    """Why the loop trains again: the incident, and the labels that are new to the champion.
+    `refresh`: nothing was wrong, it was time."""
 
     incident_id: str
     champion: str
     label_objects: tuple[str, ...]
+    refresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)

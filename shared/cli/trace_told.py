@@ -133,7 +133,9 @@ def _asked(run: Mapping[str, Any]) -> Iterator[str]:
         yield _line("asked", f"{when(run['requested_at'])} by {run['requested_by']}")
     cause = run["retrain"]
     if cause:
-        window = f", window {when(cause['window_start'])} to {when(cause['window_end'])}"
+        window = ""
+        if cause["window_start"]:
+            window = f", window {when(cause['window_start'])} to {when(cause['window_end'])}"
         yield _line("because", f"{cause['kind'] or 'incident'} {cause['incident_id']}{window}")
         if cause["report"]:
             yield _line("report", cause["report"])

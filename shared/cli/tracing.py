@@ -213,7 +213,7 @@ def _retrain(request: RunRequest, lake: Bucket) -> dict[str, Any] | None:
     return {
         "champion": cause.champion,
         "incident_id": cause.incident_id,
-        "kind": incident.get("kind"),
+        "kind": "refresh" if cause.refresh else incident.get("kind"),
         "window_start": incident.get("window_start"),
         "window_end": incident.get("window_end"),
         "report": address(incident["report"], lake) if incident.get("report") else None,

@@ -145,7 +145,9 @@ def _facts(card: Card) -> list[Row]:
 def _made(card: Card) -> str:
     asked = f"Asked for by {card.request.requested_by} at {card.request.requested_at}"
     why = card.request.retrain
-    if why:
+    if why and why.refresh:
+        asked += f", to refresh version {why.champion}"
+    elif why:
         asked += f", because of incident {why.incident_id} of version {why.champion}"
     return f"{asked}."
 

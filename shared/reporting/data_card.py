@@ -96,6 +96,9 @@ def _sides(card: Card) -> list[Row]:
     ]
     if facts["reserved"]:
         rows.append(("from earlier holdouts", f"{facts['reserved']:,}, used for neither"))
+    if record.get("let_go"):
+        text = f"{record['let_go']:,} (retrain.data: {card.spec.retrain.data})"
+        rows.append(("too old to learn from", text))
     rows.append(("in quarantine", f"{facts['quarantined']:,}"))
     split = record.get("split", {})
     if split.get("column"):

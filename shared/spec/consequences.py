@@ -18,7 +18,8 @@ _PARTS = {
     "serving": "serving: comes with the next promotion; the champion goes on as it is.",
     "scoring": "scoring: the next file to be scored comes back in that form.",
     "monitoring": "monitoring: windows are judged by it from now on; earlier verdicts stay.",
-    "retrain": "retrain: the next alert is decided by it.",
+    "labels": "labels: the next labels file is read by it, and the next window judged.",
+    "retrain": "retrain: the next alert is decided by it, and a refresh from now on.",
     "size": "size: the next run gets machines of that size.",
     "title": "title: stands on the next version's card.",
 }

@@ -14,6 +14,7 @@ from shared.rules.expressions import parse_value
 from shared.serving.times import format_duration, parse_duration
 from shared.spec.base import Duration, Part
 from shared.spec.consistency import Inconsistent, problems
+from shared.spec.learning import Labels, Retrain
 from shared.spec.parts import (
     Candidate,
     Checks,
@@ -23,7 +24,6 @@ from shared.spec.parts import (
     Monitoring,
     Promotion,
     Require,
-    Retrain,
     Source,
     Target,
     Training,
@@ -38,6 +38,7 @@ __all__ = [
     "Duration",
     "Expect",
     "JoinedSource",
+    "Labels",
     "Monitoring",
     "Promotion",
     "RegisteredSpec",
@@ -82,6 +83,7 @@ class Spec(Part):
     serving: Serving = Serving()
     scoring: Scoring = Scoring()
     monitoring: Monitoring = Monitoring()
+    labels: Labels = Labels()
     retrain: Retrain = Retrain()
     size: Literal["s", "m", "l"] = "s"
     title: str = ""

@@ -23,7 +23,7 @@ _NUMBER = re.compile(r"v?(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 _POLICY = frozenset(
     {
         *("checks", "max_bad_rows", "promotion", "serving", "monitoring", "retrain"),
-        *("scoring", "size", "title"),
+        *("scoring", "labels", "size", "title"),
     }
 )
 # How files are written and how long they are waited for, by the last key.

@@ -270,14 +270,3 @@ class Monitoring(Part):
         if not 1 <= self.persistence[0] <= self.persistence[1]:
             raise ValueError("persistence is [m, n] with 1 <= m <= n")
         return self
-
-
-class Retrain(Part):
-    """When the loop may train again by itself. Broken data never retrains."""
-
-    on_drift: Literal["ask", "train", "never"] = "ask"
-    on_performance: Literal["ask", "train", "never"] = "train"
-    min_new_labels: int = Field(default=500, ge=1)
-    cooldown: Duration = timedelta(days=1)
-    max_per_week: int = Field(default=2, ge=1)
-    give_up_after: int = Field(default=3, ge=1)

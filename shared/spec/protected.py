@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from shared.spec.differences import Difference
 
-PARTS = frozenset({"promotion", "retrain", "serving", "checks", "max_bad_rows"})
+PARTS = frozenset({"promotion", "retrain", "labels", "serving", "checks", "max_bad_rows"})
 KEYS = frozenset({("training", "false_positive_ceiling")})
 OF_COLUMNS = "allow_leak"
 # Installations on one's own machine, where whoever drops a spec is who would approve it.

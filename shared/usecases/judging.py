@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared import documents, paths
+from shared import documents, paths, runs
 from shared.errors import ObjectNotFound
 from shared.policy import Verdict, judge
 from shared.ports import Bucket
@@ -53,7 +53,18 @@ def _judge(
     registered = read_spec(model, lake=lake)
     question = _question(model, version, registered, lake)
     promotion = registered.spec.promotion
+    if _is_refresh(model, version, lake):
+        # It was trained because time passed, not because the champion failed: as good will do.
+        promotion = promotion.model_copy(update={"rule": "not_worse"})
     return judge(comparison, promotion, champion=champion, pinned=pinned, question=question)
+
+
+def _is_refresh(model: str, version: str, lake: Bucket) -> bool:
+    try:
+        cause = runs.read_request(model, version, lake=lake).retrain
+    except ObjectNotFound:
+        return False  # not made by a run of ours
+    return cause is not None and cause.refresh
 
 
 def _question(model: str, version: str, in_force: RegisteredSpec, lake: Bucket) -> Rule | None:

@@ -4,7 +4,8 @@ Waiting files (released or refused), open batches (closed, or given up), lanes (
 started again, outcomes published that their jobs did not live to publish, scores that wait too
 long for a champion), approvals that expire or were decided and not carried out, champions whose
 decision or audit object a crash kept from being written, moves that nobody was told of, experiments
-that ended and were not taken out, or whose planned end has come, and canaries, which it judges.
+that ended and were not taken out, or whose planned end has come, canaries, which it judges, and
+champions that are due for a refresh.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from shared.lanes import advance
 from shared.manifests import read_manifest, served_models
 from shared.moves import keep
 from shared.ports import JobRunner
-from shared.usecases import batches, experimenting, spec_changes
+from shared.usecases import batches, experimenting, refresh, spec_changes
 from shared.usecases.canary_log import LogReader
 from shared.usecases.canary_look import look_after
 from shared.usecases.promote import carry_out
+from shared.usecases.retrain import RetrainPorts
 from shared.usecases.settling import Promote, carried_out, finish, told
 from shared.usecases.starting import Intake
 from shared.usecases.telling import say_untold
@@ -40,6 +42,7 @@ class Swept:
     moves: int = 0
     experiments: int = 0
     canaries: int = 0
+    refreshes: int = 0
 
 
 def sweep(intake: Intake, promote: Promote, jobs: JobRunner) -> Swept:
@@ -78,6 +81,13 @@ def sweep(intake: Intake, promote: Promote, jobs: JobRunner) -> Swept:
         work = partial(look_after, ports=promote, log=log, recorded=recorded)
         return apart((model, partial(work, model)) for model in models)
 
+    def look_after_refreshes() -> int:
+        loop = RetrainPorts(
+            lake, promote.publisher, promote.clock, promote.claim_seconds, intake.inbox.name
+        )
+        models = served_models(lake=lake)
+        return apart((model, partial(refresh.look_after, model, loop)) for model in models)
+
     parts = {
         "waiting": look_after_waiting,
         "batches": look_after_batches,
@@ -86,6 +96,7 @@ def sweep(intake: Intake, promote: Promote, jobs: JobRunner) -> Swept:
         "moves": look_after_moves,
         "experiments": look_after_experiments,
         "canaries": look_after_canaries,
+        "refreshes": look_after_refreshes,
     }
 
     def counted(part: str) -> int:

@@ -108,6 +108,39 @@ def test_the_next_retraining_learns_from_the_last_one(world: World) -> None:
     assert reserved >= set(_sides(world, AGAIN)["labels holdout"]), "it was seen once"
 
 
+@pytest.mark.parametrize(
+    ("data", "from_file", "from_labels"),
+    [("accumulate", None, 420), ("latest", 0, 420), ("last 500", 80, 420), ("last 300", 0, 300)],
+)
+def test_old_rows_are_learned_from_as_the_spec_says(
+    data: str, from_file: int | None, from_labels: int
+) -> None:
+    """All of the champion's, none of them, or the newest of them and the new labels. What compares
+    is the same, and what the champion compared on stays out of fitting."""
+    world = World(spec_of(retrain={"data": data}))
+    world.ask(csv_bytes(rows(400)))
+    world.train()
+    world.promote(RUN)
+    world.clock.advance(timedelta(days=2))
+    fresh = rows(600, seed=1)
+    world.ask_again(RUN, [_label(world, fresh)], AGAIN)
+    world.train(AGAIN)
+    old, new = _sides(world, RUN), _sides(world, AGAIN)
+    learned = len(old["file fit"]) if from_file is None else from_file
+    assert len(new.get("file fit", [])) == pytest.approx(learned, abs=5)
+    assert len(new["labels fit"]) == pytest.approx(from_labels, abs=5)
+    assert max(int(found.rpartition("-")[2]) for found in new["labels fit"]) >= 415, "the newest"
+    assert len(new["file reserved"]) == len(old["file holdout"])
+    comparison = world.document(paths.version(MODEL, AGAIN, "comparison.json"))
+    assert comparison["holdout"]["rows"] == len(new["labels holdout"]) > 170
+    assert comparison["holdout"]["overlap"] == 0
+    record = world.document(paths.run_stage(MODEL, AGAIN, "prepared.json"))
+    fitted = len(new.get("file fit", [])) + len(new["labels fit"])
+    assert record["let_go"] == len(old["file fit"]) + 600 - len(new["labels holdout"]) - (
+        fitted + len(new.get("labels reserved", []))
+    )
+
+
 def _logged(world: World, data: list[list[str]], *, redacted: int = 0) -> list[dict[str, Any]]:
     """Predictions online, `call-<number>`, a second apart; the first ones without their city."""
     return [

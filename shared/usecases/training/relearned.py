@@ -6,7 +6,7 @@
 
 Feature cells come from where the prediction was kept: predictions.csv (batch) or the inference log
 (online). A row equal to one that was used before keeps that row's side; a corrected label replaces
-the row's old target.
+the row's old target. `retrain.data` may let the oldest rows to fit go.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from shared.spec.model import Spec
 from shared.spec.parts import Column
 from shared.tabular.dataset import Cells, Dataset, Side, columns_of
 from shared.tabular.reading.blocks import block_of
+from shared.tabular.remembering import let_go
 from shared.tabular.splitting import Labelled, group_keys, labelled_sides, row_keys
 from shared.tabular.targets import outcome_of
 from shared.tabular.validating.sifting import Sieve
@@ -88,19 +89,23 @@ def prepare_labelled(run: Training, cause: RetrainCause) -> dict[str, Any]:
         for key, found in zip(keys.old, champion.dataset.prediction_id, strict=True)
         if found not in corrected or not found
     ]
+    times = [moment_of(text) for text in dataset.marks["time"]] if "time" in dataset.marks else None
+    gone = let_go(dataset.side, len(old), run.spec.retrain, times)
+    stay = [row for row in range(len(dataset)) if row not in gone]
+    all_keys = [*kept, *keys.new]
     record = store_dataset(
         run,
-        dataset,
+        dataset.take(stay) if gone else dataset,
         schema,
         outcome,
         holdout_kind="new_labels",
-        keys=[*kept, *keys.new],
+        keys=[all_keys[row] for row in stay],
         quarantined=new.bad,
         labels_used=cause.label_objects,
         split=champion.record["split"] if new.groups is not None else None,
     )
     # Nothing new is known of joined sources: keys are looked up where the champion does it.
-    return {**record, "sources": champion.record.get("sources", [])}
+    return {**record, "sources": champion.record.get("sources", []), "let_go": len(gone)}
 
 
 def _marks(run: Training, old: Dataset, new: _New) -> dict[str, list[str]]:
