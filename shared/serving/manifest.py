@@ -41,12 +41,13 @@ _NEVER = float("-inf")
 
 @dataclass(slots=True)
 class _Entry:
-    """`generation` is the manifest's that was acted on; `looked` and `used` (by a request) are on
-    the monotonic clock."""
+    """`generation` is the manifest's that was acted on. On the monotonic clock: when a look `began`
+    and when one was over (`looked`), and when a request `used` the version."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     served: Served | None = None
     generation: int = 0
+    began: float = _NEVER
     looked: float = _NEVER
     used: float = _NEVER
     failure: MillraceError | None = None
@@ -119,9 +120,8 @@ class ServedModels:
             entry = self._enter(model)
         served = entry.served  # once: another thread may let go of it
         entry.used = now = self._monotonic()
-        age = now - entry.looked
-        if served is None or age >= self._interval:
-            must_wait = served is None or age > _SLEPT * self._interval
+        if served is None or now - entry.looked >= self._interval:
+            must_wait = served is None or self._slept(entry, now)
             if entry.lock.acquire(blocking=must_wait):
                 try:
                     if self._is_due(entry.looked):
@@ -132,6 +132,13 @@ class ServedModels:
         if served is None:
             raise entry.failure or NotServed(f"no model {model!r} is served here")
         return served
+
+    def _slept(self, entry: _Entry, now: float) -> bool:
+        """Whether the process slept far past the interval before somebody looked. That a look takes
+        long, on slow storage or for a large version, is no sleep: others need not wait for it."""
+        looked = entry.looked
+        until = entry.began if entry.began > looked else now
+        return until - looked > _SLEPT * self._interval
 
     def _is_due(self, looked: float) -> bool:
         return self._monotonic() - looked >= self._interval
@@ -147,6 +154,7 @@ class ServedModels:
 
     def _look(self, model: str, entry: _Entry) -> None:
         """One conditional read of the manifest, and what follows from it."""
+        entry.began = self._monotonic()
         blob: Blob | None = None
         try:
             blob = self._lake().read_if_changed(paths.manifest(model), entry.generation)

@@ -175,6 +175,33 @@ def test_after_a_sleep_nobody_is_answered_by_the_version_of_before(
         assert looking.result() == "v2"
 
 
+def test_a_look_that_takes_long_keeps_nobody_waiting(world: World) -> None:
+    """Storage that is slow, or a version that is large, is no sleep: whoever comes while it is
+    looked at, however late, has the loaded version's answer at once."""
+    world.ask(RECORD)
+    lake = HeldLake(world.lake.bucket)
+    world.lake = lake
+    serve(binary_package("v2"), lake.bucket)
+    world.seconds.now += 3
+    lake.asked.clear()
+    lake.go.clear()
+
+    def version() -> str:
+        answer = world.app.test_client().post("/models/adult/predict", json=RECORD)
+        return str(answer.get_json()["model_version"])
+
+    with ThreadPoolExecutor(2) as pool:
+        looking = pool.submit(version)
+        assert lake.asked.wait(timeout=60)
+        world.seconds.now += 30
+        other = pool.submit(version)
+        done = wait([other], timeout=10).done
+        lake.go.set()
+        assert done
+        assert other.result() == "v1"
+        assert looking.result() == "v2"
+
+
 def test_preloading_survives_everything(world: World) -> None:
     """A start without storage is a start; with it the model is there before any request."""
     world.lake.down = True
