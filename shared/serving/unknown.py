@@ -74,13 +74,17 @@ def unknown_problems(
 ) -> list[Problem]:
     """The same as problems, for a model that refuses them; enough of them to see what is wrong."""
     problems: list[Problem] = []
+    meant: dict[str, str | None] = {}
     for row, record in enumerate(records):
         if known.issuperset(record):
             continue
         absent = tuple(name for name in features if name not in record)
         for name, value in record.items():
             if name not in known:
-                close = _meant(name, absent) if len(name) <= _LENGTH else None
+                # Among a hundred features it takes ten milliseconds to find out, so not for each.
+                if name not in meant and len(meant) < _SHOWN:
+                    meant[name] = _meant(name, absent) if len(name) <= _LENGTH else None
+                close = meant.get(name)
                 hint = f"; is it {close}?" if close else ""
                 rule = f"is no field of this model{hint}"
                 problems.append(problem_of(row, name[:_LENGTH], value, rule))

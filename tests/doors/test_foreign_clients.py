@@ -125,6 +125,18 @@ def test_numbers_of_every_width_are_the_same_numbers(
     assert without_ids[0] == without_ids[1]
 
 
+def test_a_text_that_no_utf8_holds_is_answered(world: World) -> None:
+    """JSON can spell half a surrogate pair as the name of a row; in bytes it is a question mark."""
+    inputs = [
+        {**tensor("age", "FP64", 1), "data": [39.0]},
+        {**tensor("prediction_id", "BYTES", 1), "data": ["a\ud800"]},
+    ]
+    asked = {"inputs": inputs, "parameters": {"binary_data_output": True}}
+    response = world.client.post(V2, data=json.dumps(asked))
+    assert response.status_code == 200, response.get_data()
+    assert tensors(response)["prediction_id"] == ["a?"]
+
+
 def test_each_output_is_written_as_it_is_asked_for(world: World) -> None:
     """Some in bytes, others in JSON, in the order of the request."""
     asked = {

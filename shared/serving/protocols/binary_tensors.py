@@ -125,7 +125,8 @@ def _bytes_of(tensor: Mapping[str, Any]) -> bytes:
     dtype = _DTYPES.get(tensor["datatype"])
     if dtype is not None:
         return np.asarray(tensor["data"], dtype).tobytes()
-    encoded = [str(value).encode() for value in tensor["data"]]
+    # JSON can spell half a surrogate pair, which no UTF-8 holds.
+    encoded = [str(value).encode(errors="replace") for value in tensor["data"]]
     return b"".join(_LENGTH.pack(len(value)) + value for value in encoded)
 
 

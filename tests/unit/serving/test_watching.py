@@ -90,3 +90,14 @@ def test_a_field_that_is_there_is_not_meant() -> None:
     assert found is not None
     assert (len(found.names), found.rows) == (10, 5000)
     assert len(unknown_problems(many, frozenset(), [])) == 1000
+
+
+def test_what_a_few_unknown_names_may_mean_is_found_out() -> None:
+    """Guessing takes long among many features, so of many different names the first have a hint:
+    a small request is no way to keep an instance busy."""
+    many = [{f"hours_per_wek_{number}": 1} for number in range(40)]
+    features = [f"hours_per_week_{number}" for number in range(40)]
+    problems = unknown_problems(many, frozenset(features), features)
+    hinted = [number for number, one in enumerate(problems) if "is it" in str(one["rule"])]
+    assert hinted == list(range(10))
+    assert len(problems) == 40
