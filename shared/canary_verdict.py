@@ -1,8 +1,10 @@
 """Does a canary go on, wait, or go back? Pure: counts of the log in, a verdict with a sentence out.
 
     back     certainly: it fails on more than FAILURES of its requests, or the two versions answer
-             more rows differently than the gate measured (its upper bound) plus the tolerance
-    go_on    the rows are there, and neither share is above its limit (the gate's own share)
+             more rows differently than the gate measured (its upper bound) plus the tolerance;
+             or instances have given it up, so that most of its rows get no answer of its own
+    go_on    the rows are there, of enough values of the key, and neither share is above its limit
+             (the gate's own share)
     wait     anything else: too few rows, or a share above its limit that may be chance
 
 Each certainty holds at all looks together (`shared.anytime`), so it does not matter that sweep
@@ -24,6 +26,8 @@ BUDGET = 0.05
 FAILURES = 0.02
 # A handful of requests may all have met the same cold start.
 FEWEST_REQUESTS = 20
+# However many rows: one busy caller, or one who wants a version to pass, is one value of the key.
+FEWEST_UNITS = 20
 
 Verdict = Literal["go_on", "wait", "back"]
 _REASONS = {
@@ -42,13 +46,14 @@ _DIFFERENT = {
 @dataclass(frozen=True, slots=True)
 class Terms:
     """How a step is judged. `gate` is what comparison.json has as `disagreement`, None where the
-    gate did not measure it."""
+    gate did not measure it; `sticky` where rows are dealt by a key."""
 
     step: int
     shares: tuple[float, ...]
     min_rows: int
     tolerance: float
     gate: Mapping[str, Any] | None
+    sticky: bool = False
 
     @property
     def alpha(self) -> float:
@@ -101,6 +106,11 @@ def sofar(tally: Tally, terms: Terms) -> tuple[str, dict[str, Any]]:
 
 def _fails(tally: Tally, terms: Terms) -> str:
     found, given_up = tally.failed, tally.left_out.get("challenger_stopped", 0)
+    if given_up >= terms.min_rows and given_up > tally.compared:
+        return (
+            f"it has been given up: {_reasons(tally)}, of {tally.dealt:,} rows that were its to "
+            f"answer, and it answered {tally.compared:,}"
+        )
     enough = max(found.count, given_up) >= FEWEST_REQUESTS or tally.dealt >= terms.min_rows
     if not enough or evidence(found.total, found.count, FAILURES) < 1 / terms.alpha:
         return ""
@@ -131,6 +141,11 @@ def _lacks(tally: Tally, terms: Terms, kinds: list[str]) -> str:
     """What keeps the step from being passed, or nothing."""
     if tally.compared < terms.min_rows:
         return f"{tally.compared:,} of {terms.min_rows:,} rows are judged"
+    if terms.sticky and len(tally.units) < FEWEST_UNITS:
+        return (
+            f"{tally.compared:,} rows are judged, but of {len(tally.units)} values of the key, and "
+            f"it takes {FEWEST_UNITS} to say something"
+        )
     if max(tally.failed.share, tally.failed.total / tally.failed.count) > FAILURES:
         return (
             f"its failures are above {_percent(FAILURES)}, which may still be chance, so more rows "

@@ -117,7 +117,8 @@ class _Look:
         if record.asked:
             return 1
         spec = read_spec(manifest.model, lake=ports.lake).spec
-        last = max(move.revision for move in manifest.policies if move.beside == running.id)
+        # Many pins later the journal of the manifest has none of them.
+        moves = [move.revision for move in manifest.policies if move.beside == running.id]
         approval = approvals.ask(
             manifest.model,
             running.version,
@@ -125,7 +126,7 @@ class _Look:
             f"Its canary does not end by itself. {sentence} {running.version} goes on with "
             f"{running.share:.3g} of the predictions until somebody decides.",
             spec.promotion.approval_expires,
-            turn=max(last, manifest.turn),
+            turn=max([*moves, manifest.turn]),
             canary=running.id,
             lake=ports.lake,
             clock=ports.clock,
@@ -141,7 +142,10 @@ def terms_of(model: str, running: SecondVersion, ports: Promote) -> tuple[Terms,
     this champion."""
     rules = read_spec(model, lake=ports.lake).spec.serving.canary or Canary()
     gate = gate_of(model, running, lake=ports.lake)
-    return Terms(running.step, running.steps, rules.min_rows, rules.tolerance, gate), rules
+    terms = Terms(
+        running.step, running.steps, rules.min_rows, rules.tolerance, gate, running.sticky
+    )
+    return terms, rules
 
 
 def _reason(manifest: Manifest, running: SecondVersion) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared import approvals, documents, paths
-from shared.manifests import parse_manifest
+from shared.manifests import KEPT_MOVES, parse_manifest
 from tests.support.canarying import (
     ASK,
     BACK,
@@ -201,6 +201,22 @@ def test_what_has_not_passed_in_time_ends_as_the_spec_says(spec: str, serves: bo
     assert (system.champion() == version) is serves
     assert "After 2d it had not passed" in decision(system, version)["sentence"]
     check_promises(system)
+
+
+def test_a_person_is_asked_however_much_was_decided_meanwhile() -> None:
+    """The manifest's journal forgets where the canary began, and the question is put all the
+    same."""
+    system = in_canary(ASK)
+    version = present(system).version
+    for turn in range(KEPT_MOVES + 1):
+        system.decide(model="m", action="unpin" if turn % 2 else "pin")
+    assert all(move.beside is None for move in manifest_of(system).policies)
+    system.clock.advance(2 * DAY)
+    system.tick()
+    assert [item["version"] for item in system.published("ApprovalRequested")] == [version]
+    reply, status = system.decide(model="m", version=version, action="approve", reason="so")
+    assert status == 200, reply
+    assert system.champion() == version
 
 
 @pytest.mark.parametrize("answered", ["approve", "decline", "nobody", "goes on"])

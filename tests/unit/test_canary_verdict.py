@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,33 @@ def test_what_fails_at_its_very_first_requests_may_be_a_cold_start() -> None:
     assert "it failed on 3, an instance no longer asked it about 30" in found.sentence
     assert judged([*few[:1], *stopped]).verdict == "wait"
     assert judged([*lines(500), *lines(300, 500, left_out="challenger_stopped")]).verdict == "go_on"
+
+
+def test_what_is_given_up_everywhere_goes_back() -> None:
+    """An instance that gave it up asks it nothing more, so there are no failures to count, maybe
+    in a whole step. Where others still ask it, those are what counts."""
+    stopped = lines(500, 1, left_out="challenger_stopped")
+    found = judged([*lines(1, left_out="challenger_slow"), *stopped])
+    assert found.verdict == "back"
+    assert "given up: it took too long for 1, an instance no longer asked it about 500" in (
+        found.sentence
+    )
+    assert judged(stopped).verdict == "back"
+    assert judged(stopped[1:]).verdict == "wait"
+    assert judged([*stopped, *lines(600, 600)]).verdict == "go_on"
+
+
+def test_a_handful_of_key_values_is_no_reason_to_go_on() -> None:
+    """One busy caller (or one who wants it to pass) sends any number of rows."""
+    terms = replace(TERMS, sticky=True)
+
+    def by(values: int) -> Judged:
+        found = [line(number, unit=f"u{number % values}") for number in range(600)]
+        return judge(tally_of(found, sticky=True), terms)
+
+    assert by(19).verdict == "wait"
+    assert "600 rows are judged, but of 19 values of the key" in by(19).sentence
+    assert by(20).verdict == "go_on"
 
 
 def test_rows_of_one_request_fail_together() -> None:
