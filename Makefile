@@ -4,7 +4,7 @@
 #   make PYTHON=/path/to/python3.12 demo
 
 MODEL ?= adult_income
-BENCH ?= cold_start predict served rollback validate memory
+BENCH ?= cold_start predict score served rollback validate memory
 ARGS ?=
 PYTHON ?=
 export PYTHON

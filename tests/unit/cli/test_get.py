@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from shared import documents, paths
@@ -106,3 +109,24 @@ def test_any_file_of_a_run_is_named_by_run_and_file(shell: Shell, here: Path) ->
     missing = shell("get", f"{trained}/nothing.txt")
     assert missing.exit_code == 1
     assert "nothing.txt" in missing.stderr
+
+
+def test_parquet_parts_come_as_one_file(shell: Shell, here: Path) -> None:
+    """All rows in order under one name; the manifest itself can be had, too."""
+    lake = shell.system.lake
+    parts = []
+    for number, rows in enumerate([[1, 2], [3]]):
+        out = io.BytesIO()
+        pyarrow.parquet.write_table(pa.table({"a": rows}), out)
+        name = paths.predictions("m", "r-2", f"parts-1/{number:05d}.parquet")
+        lake.write(name, out.getvalue())
+        parts.append({"object": name, "rows": len(rows)})
+    manifest = paths.predictions("m", "r-2", "predictions.json")
+    documents.create(lake, manifest, {"format": "parquet", "rows": 3, "parts": parts})
+    found = shell("get", manifest)
+    assert (found.exit_code, "3 rows of 2 parts" in found.stderr) == (0, True)
+    assert [path.name for path in here.iterdir()] == ["predictions.parquet"]
+    assert pyarrow.parquet.read_table(here / "predictions.parquet")["a"].to_pylist() == [1, 2, 3]
+    assert shell("get", manifest).exit_code == 1
+    assert shell("get", manifest, "-o", "m.json").exit_code == 0
+    assert '"parts"' in (here / "m.json").read_text()
