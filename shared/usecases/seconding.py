@@ -96,7 +96,8 @@ def served(model: str, lake: Bucket) -> Manifest:
 
 
 def _check_packages(model: str, champion: str, challenger: str, key: str, lake: Bucket) -> None:
-    """Both answer the same question, and the key is a column that a record may have."""
+    """Both answer the same question, with labels in the same order, and the key is a column that a
+    record may have."""
     try:
         mine, theirs = (
             documents.require(lake, paths.package(model, version, "package.json"))
@@ -104,7 +105,9 @@ def _check_packages(model: str, champion: str, challenger: str, key: str, lake: 
         )
     except ObjectNotFound as error:
         raise NotAllowed(f"a package is not there to be served: {error}") from error
-    if mine["task"] != theirs["task"] or sorted(mine["labels"]) != sorted(theirs["labels"]):
+    # In one order: scores and probabilities of the two stand side by side in answers and in the
+    # log, and of two labels the second one is what a score is about.
+    if mine["task"] != theirs["task"] or mine["labels"] != theirs["labels"]:
         raise NotAllowed(
             f"{challenger} answers another question than {champion}: {theirs['task']} "
             f"{theirs['labels']}, not {mine['task']} {mine['labels']}"

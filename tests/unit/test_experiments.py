@@ -155,14 +155,18 @@ def test_another_kind_of_second_version_is_in_the_way(system: System) -> None:
     assert after.beside == canary
 
 
-@pytest.mark.parametrize("trouble", ["champion", "unknown", "question", "unlogged"])
+@pytest.mark.parametrize("trouble", ["champion", "unknown", "question", "order", "unlogged"])
 def test_a_version_that_cannot_compete_is_refused(system: System, trouble: str) -> None:
-    """The champion itself, a version nobody stored, another task, a model without a log."""
+    """The champion itself, a version nobody stored, another task, labels the other way round (a
+    score would be about the other one), a model without a log."""
     champion = str(system.champion())
     version = {"champion": champion, "unknown": "20250101T000000-ffffffff"}.get(trouble, "other")
     if trouble == "question":
         store_version(system.lake, "m", version, against=None)
         store_package(system, version, task="regression", labels=[])
+    if trouble == "order":
+        store_version(system.lake, "m", version, against=None)
+        store_package(system, version, labels=["yes", "no"])
     if trouble == "unlogged":
         version = CHALLENGER
         body = documents.read(system.lake, paths.manifest("m"))
@@ -180,6 +184,7 @@ def test_a_version_that_cannot_compete_is_refused(system: System, trouble: str) 
         "champion": "is the champion",
         "unknown": "no version",
         "question": "another question",
+        "order": "another question than " + champion + ": binary ['yes', 'no'], not binary ['no', ",
         "unlogged": "no prediction log",
     }
     assert words[trouble] in reply["sentence"]
