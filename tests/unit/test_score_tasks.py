@@ -13,6 +13,7 @@ from shared.adapters.memory import FixedClock
 from shared.boundary import Task as DoorTask
 from shared.boundary import run_task
 from shared.documents import require
+from shared.errors import Retryable
 from shared.spec.model import Source
 from shared.tabular.reading.ranges import look
 from shared.usecases.score import Task, score_file
@@ -149,6 +150,30 @@ def test_only_what_is_missing_is_done_again() -> None:
     assert (seen, written) == (first, [])
     task(world, 1, 2, attempt=2)
     assert left(world) == alone(GOOD.encode())
+
+
+def test_parts_of_other_rows_are_done_again() -> None:
+    """As an attempt by a version that cuts in other places may leave them: never a file with rows
+    twice or not at all."""
+    world = World(GOOD.encode())
+    name = paths.predictions("adult", RUN, "parts-1/00000.csv")
+    world.lake.write(name, b"half", metadata={"rows": "1", "errors": "0"})
+    task(world, 0, 2)
+    with pytest.raises(Retryable, match="hold"):
+        task(world, 1, 2)
+    task(world, 0, 2)
+    task(world, 1, 2)
+    assert left(world) == alone(GOOD.encode())
+
+
+def test_ranges_of_short_lines_are_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written about them is longer than they are, and has to fit into memory."""
+    monkeypatch.setattr("shared.usecases.scoring.plan.RANGE_ROWS", 2)
+    world = World(GOOD.encode())
+    task(world, 0, 2)
+    task(world, 1, 2)
+    assert left(world) == alone(GOOD.encode())
+    assert ranges(world) >= 20
 
 
 def test_many_parts_are_composed_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 
 from shared import documents, paths
-from shared.files.dialect import GZIP
+from shared.files.dialect import GZIP, HEAD_BYTES
 from shared.runs import InputRef
 from shared.spec.model import Source
 from shared.tabular.reading.ranges import TAIL_BYTES, Look, look
@@ -25,6 +25,8 @@ from shared.usecases.scoring.parts import FOLDER
 
 PLAN = "score-plan.json"
 RANGE_BYTES = 8 * 1024 * 1024
+# Of short lines fewer bytes: what is written about a row is longer than they are.
+RANGE_ROWS = 100_000
 _WAITS = 20
 
 Pause = Callable[[float], object]
@@ -69,8 +71,7 @@ def _made(scoring: Scoring, task: Task) -> Plan:
     source = _divisible(scoring)
     if source is None:
         return Plan()
-    looks: list[Look] = []
-    ranges = _nominal(scoring.request.inputs[0].size_bytes, task.count)
+    ranges = _nominal(scoring, task.count)
     shares: dict[int, list[Look]] = {}
     patience = 0.0
     for turn in range(task.count):
@@ -125,8 +126,14 @@ def _divisible(scoring: Scoring) -> Source | None:
         return sheet.source if sheet.source.format == "csv" else None
 
 
-def _nominal(size: int, tasks: int) -> list[tuple[int, int]]:
-    """Ranges of about RANGE_BYTES, all of nearly the same size, the same number for each task."""
-    count = -(-size // (RANGE_BYTES * tasks)) * tasks
+def _nominal(scoring: Scoring, tasks: int) -> list[tuple[int, int]]:
+    """Ranges of about RANGE_BYTES or RANGE_ROWS, as far as the file's first lines tell, all of
+    nearly the same size, the same number for each task."""
+    (ref,) = scoring.request.inputs
+    size = ref.size_bytes
+    head = scoring.lake.read(ref.object, generation=ref.generation, end=HEAD_BYTES).data
+    row_bytes = len(head) // (head.count(b"\n") + 1) + 1
+    wanted = min(RANGE_BYTES, max(RANGE_BYTES // 8, RANGE_ROWS * row_bytes))
+    count = -(-size // (wanted * tasks)) * tasks
     ends = [size * number // count for number in range(count + 1)]
     return list(pairwise(ends))
