@@ -116,11 +116,19 @@ class ScoringCompleted(_Outcome):
 
 @dataclass(frozen=True, kw_only=True)
 class LabelsRecorded(_Outcome):
-    """Labels are stored; `matched` of `rows` belong to a prediction we made."""
+    """Labels are stored; `matched` of `rows` belong to a prediction we made. The other counts are
+    those of `shared.labelled.LabelSummary`."""
 
     rows: int
     matched: int
     unknown: int
+    quarantined: int = 0
+    duplicates: int = 0
+    late: int = 0
+    corrected: int = 0
+    repeated: int = 0
+    outdated: int = 0
+    missing: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

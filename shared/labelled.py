@@ -4,9 +4,10 @@
     runs/<model>/<run_id>/stages/labels.json           its summary, written before it
 
 A row: {"prediction_id", "label" (text), "label_time", "matched", "run_id" (of the score run, null
-for online), "prediction_time" (null when unknown), "record" (in the labels file)}. The summary says
-which predictions a file is about, so that nobody opens a label file to find out that it does not
-matter.
+for online), "prediction_time" (null when unknown), "record" (in the labels file)}. One that came by
+the spec's `labels.key` has its "key", too, and an empty "prediction_id" when none was found. The
+summary says which predictions a file is about, so that nobody opens a label file to find out that
+it does not matter.
 """
 
 from __future__ import annotations
@@ -30,7 +31,12 @@ HOUR = timedelta(hours=1)
 class LabelSummary:
     """`rows` = `matched` + `unknown` are recorded, `quarantined` (of which `duplicates`) are not;
     together they are the rows of the labels file. `score_runs` and `online_hours` (UTC,
-    `2026-01-05T09`) say which predictions were labelled."""
+    `2026-01-05T09`) say which predictions were labelled.
+
+    Of the matched ones, `late` came when their window could have been judged already, `corrected`
+    say another label than was known, `repeated` the same again, and `outdated` have an earlier time
+    than what is known, so they change nothing. `missing` predictions of these score runs have no
+    label yet. None in summaries of before it was counted."""
 
     object: str
     rows: int
@@ -40,6 +46,11 @@ class LabelSummary:
     duplicates: int
     score_runs: tuple[str, ...]
     online_hours: tuple[str, ...]
+    late: int | None = None
+    corrected: int | None = None
+    repeated: int | None = None
+    outdated: int | None = None
+    missing: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -91,6 +102,18 @@ def read_rows(file: LabelFile, *, lake: Bucket) -> Iterator[dict[str, Any]]:
     with lake.open_reader(file.info.name, generation=file.info.generation) as stream:
         for line in stream:
             yield json.loads(line)
+
+
+def last_words(files: Iterable[LabelFile], *, lake: Bucket) -> dict[str, dict[str, Any]]:
+    """The last word on each prediction of these files, which are in order of arrival: by label
+    time, of equal times the later one."""
+    found: dict[str, tuple[datetime, dict[str, Any]]] = {}
+    for row in (row for file in files for row in read_rows(file, lake=lake)):
+        if row["matched"]:
+            time, known = parse_time(row["label_time"]), found.get(row["prediction_id"])
+            if known is None or time >= known[0]:
+                found[row["prediction_id"]] = (time, row)
+    return {prediction_id: row for prediction_id, (_, row) in found.items()}
 
 
 def labels_of(

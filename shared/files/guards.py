@@ -24,6 +24,7 @@ from shared.files.headers import (
     check_columns,
     check_width,
     label_source,
+    missing_label_columns,
     scored_columns,
     scored_layouts,
     wanted_columns,
@@ -226,10 +227,7 @@ def _check_rows_fit(rows: Sequence[list[str]], wanted: Wanted) -> None:
 
 
 def _check_label_header(header: list[str], spec: Spec, source: Source) -> None:
-    target = spec.target.column
-    missing = [] if "prediction_id" in header else ["prediction_id"]
-    if "label" not in header and target not in header:
-        missing.append(f"label (or {target})")
+    missing = missing_label_columns(header, spec)
     if missing:
         raise HeaderMismatch(
             f"a labels file needs the header prediction_id{source.delimiter}label; missing: "

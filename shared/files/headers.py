@@ -101,7 +101,26 @@ def _layouts(spec: Spec) -> list[list[str]]:
 
 def label_columns(spec: Spec) -> tuple[str, ...]:
     """What a labels file may have beside what its owner likes."""
-    return ("prediction_id", "label", spec.target.column, "label_time")
+    labels = spec.labels
+    by_key = (labels.key, labels.time) if labels.key is not None else ()
+    names = ("prediction_id", "label", spec.target.column, "label_time", *by_key)
+    return tuple(dict.fromkeys(names))
+
+
+def missing_label_columns(header: Collection[str], spec: Spec) -> list[str]:
+    """What a labels file lacks, in words."""
+    labels, target = spec.labels, spec.target.column
+    missing = []
+    if "prediction_id" not in header:
+        if labels.key is None:
+            missing.append("prediction_id")
+        elif labels.key not in header:
+            missing.append(f"prediction_id (or {labels.key} and {labels.time})")
+        elif labels.time not in header:
+            missing.append(f"{labels.time} (which says of which prediction of a {labels.key})")
+    if "label" not in header and target not in header:
+        missing.append(f"label (or {target})")
+    return missing
 
 
 def label_source(spec: Spec) -> Source:

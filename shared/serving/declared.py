@@ -34,14 +34,15 @@ class Declared(CellRules):
     A model sees its `features` and what `derive` (name and expression) makes of its inputs, in that
     order: `seen`. Its inputs are the features and the `carried` columns, which it does not see
     itself. `group` names the column that says which rows belong together, where the split goes by
-    one: predictions do not need it, their log keeps it. Raises ExpressionError for a rule or an
-    expression about anything but inputs."""
+    one, `about` the one that labels come back by: predictions do not need them, their log keeps
+    them. Raises ExpressionError for a rule or an expression about anything but inputs."""
 
     features: tuple[Feature, ...]
     rules: tuple[tuple[str, str], ...] = ()
     carried: tuple[Feature, ...] = ()
     derive: tuple[tuple[str, str], ...] = ()
     group: str = ""
+    about: str = ""
     _rules: tuple[tuple[str, row_rules.Bound], ...] = field(init=False, repr=False, compare=False)
     _row: tuple[tuple[str, bool, Bounds | None], ...] = field(init=False, repr=False, compare=False)
     _made: tuple[tuple[str, row_rules.BoundValue], ...] = field(
@@ -83,6 +84,7 @@ class Declared(CellRules):
             carried=tuple(map(feature, carried)),
             derive=tuple(spec.derive.items()),
             group=spec.training.group_column or "",
+            about=spec.labels.key or "",
             rules=tuple(
                 (name, text)
                 for name, text in spec.rules.items()
@@ -106,7 +108,8 @@ class Declared(CellRules):
     @property
     def logged(self) -> list[str]:
         """What the log of predictions keeps of a record."""
-        return [*self.names, *([self.group] if self.group not in ("", *self.names) else [])]
+        beside = [name for name in (self.group, self.about) if name not in ("", *self.names)]
+        return list(dict.fromkeys([*self.names, *beside]))
 
     @property
     def seen(self) -> tuple[Feature, ...]:
@@ -191,6 +194,7 @@ class Declared(CellRules):
             **({"carried": carried} if carried else {}),
             **({"derive": derive} if derive else {}),
             **({"group": self.group} if self.group else {}),
+            **({"about": self.about} if self.about else {}),
             "features": [feature.to_json() for feature in self.features],
             "missing": list(self.missing),
             "strip": self.strip,
@@ -208,6 +212,7 @@ class Declared(CellRules):
             carried=tuple(Feature.from_json(item) for item in body.get("carried", ())),
             derive=tuple((item["name"], item["expression"]) for item in body.get("derive", ())),
             group=body.get("group", ""),
+            about=body.get("about", ""),
         )
 
 

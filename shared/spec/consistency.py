@@ -49,6 +49,7 @@ def problems(spec: Spec) -> list[Problem]:
         rule_problems,
         derive_problems,
         _training,
+        _labels,
         guarding_problems,
         serving_problems,
         scoring_problems,
@@ -148,3 +149,15 @@ def _training(spec: Spec) -> Iterator[Problem]:
     if spec.training.class_weight == "balanced" and spec.task != "binary":
         text = "is for binary tasks: scores are recalibrated, which takes one probability a row"
         yield Problem(("training", "class_weight"), text)
+
+
+def _labels(spec: Spec) -> Iterator[Problem]:
+    key, known = spec.labels.key, spec.all_columns
+    if key is not None and key == spec.target.column:
+        yield Problem(("labels", "key"), f"{key!r} is the target; name what a prediction is about")
+    elif key is not None and known and key not in {*known, *_keys(spec)}:
+        text = (
+            f"{key!r} is not among columns, so no prediction could be found by it; list it, with "
+            f"exclude: true if nothing is to be learned from it"
+        )
+        yield Problem(("labels", "key"), text)

@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from shared.spec.base import Duration, Part, Stretch
 
@@ -14,14 +14,31 @@ _LAST = re.compile(r"last ([1-9]\d{0,9})")
 
 
 class Labels(Part):
-    """How labels come back. `selection: only_acted_on` says that only predictions somebody acted on
-    get a label: metrics of them are biased, and nothing is learned from them."""
+    """How labels come back. With `key` a labels file may name the rows by that column instead of
+    `prediction_id`: the label is that of the last prediction of the key before the label's `time`
+    column, at most `look_back` before it. `selection: only_acted_on` says that only predictions
+    somebody acted on get a label: metrics of them are biased, and nothing is learned from them."""
 
+    key: str | None = None
+    time: str = "label_time"
+    look_back: Stretch = timedelta(days=90)
     selection: Literal["all", "only_acted_on"] = "all"
 
     @property
     def biased(self) -> bool:
         return self.selection == "only_acted_on"
+
+    @model_validator(mode="after")
+    def _apart(self) -> Labels:
+        for name, value in (("key", self.key), ("time", self.time)):
+            if value is not None and not value.strip():
+                raise ValueError(f"{name} is empty; name a column of the labels files")
+        if self.key in ("prediction_id", "label", self.time):
+            raise ValueError(
+                f"key {self.key} has a meaning of its own in labels files; name the column that "
+                "says what a prediction was about"
+            )
+        return self
 
 
 class Retrain(Part):

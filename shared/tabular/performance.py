@@ -56,7 +56,8 @@ class Evidence:
 @dataclass(frozen=True, slots=True)
 class Performance:
     """What labels say about one version in one window. `breach` is None without a judgement;
-    `coverage` is the labelled share of the predictions."""
+    `coverage` is the labelled share of the predictions. `biased`: only some kinds of predictions
+    get labels."""
 
     metric: str
     value: float | None
@@ -68,6 +69,7 @@ class Performance:
     coverage: float
     breach: bool | None
     sentence: str
+    biased: bool = False
 
 
 def worth_measuring(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from shared import paths
 from shared.events import (
     ApprovalRequested,
@@ -143,16 +145,34 @@ def scoring_completed(event: ScoringCompleted, where: Where) -> Draft:
 
 
 def labels_recorded(event: LabelsRecorded, where: Where) -> Draft:
-    unknown = f"; {event.unknown} name no prediction that we made" if event.unknown else ""
     return Draft(
         asks="know",
         title=f"{event.model} has new labels",
         sentence=f"{event.rows} labels are recorded, {event.matched} of them for predictions that "
-        f"we made{unknown}.",
+        f"we made{''.join(_about_labels(event))}.",
         next="Monitoring judges the windows they belong to at its next tick. To tick now:",
         commands=[where.command("tick", "monitor")],
         footer=[f"{event.model} run {event.run_id}"],
     )
+
+
+def _about_labels(event: LabelsRecorded) -> Iterator[str]:
+    """What is not as it should be, or worth knowing."""
+    if event.unknown:
+        yield f"; {event.unknown} name no prediction that we made"
+    if event.quarantined:
+        twice = f", {event.duplicates} of them labelled again below" if event.duplicates else ""
+        yield f"; {event.quarantined} rows are in quarantine{twice}"
+    if event.corrected:
+        yield f"; {event.corrected} correct an earlier label"
+    if event.repeated:
+        yield f"; {event.repeated} repeat one"
+    if event.outdated:
+        yield f"; {event.outdated} are older than what is known and change nothing"
+    if event.late:
+        yield f"; {event.late} came after their window could be judged"
+    if event.missing:
+        yield f"; {event.missing} predictions of the same scoring runs have no label yet"
 
 
 def _run(event: RunRejected | RunFailed, where: Where) -> str:

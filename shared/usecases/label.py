@@ -4,16 +4,16 @@
 
 recorded + quarantined = rows of the file, always. A label for a prediction we do not know is
 recorded as unmatched: it may have been typed wrongly, but it is somebody's work. Triggers nothing:
-monitoring notices by itself.
+monitoring notices by itself. Rows with a business key are matched by `shared.usecases.label_keys`.
 """
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
-from datetime import date, datetime
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
 
 from shared import documents, paths, runs
 from shared.boundary import Task
@@ -23,50 +23,12 @@ from shared.events import Event, LabelsRecorded, parse_time
 from shared.labelled import SUMMARY, LabelSummary, hour_of, read_summary
 from shared.manifests import read_manifest
 from shared.ports import Bucket, Clock, Publisher
-from shared.predicted import (
-    BATCH_ID,
-    DAY,
-    BatchRun,
-    days_told,
-    find_batch_run,
-    find_online,
-    logged_days,
-)
+from shared.spec.model import Monitoring
 from shared.spec.registry import read_generation
-from shared.tabular.labels import LabelRow, Quarantined, check_rows
+from shared.tabular.labels import Quarantined, check_rows
 from shared.tabular.reading.records import record_writer
-
-# Ids that callers made up do not tell their day; older answers than this are not looked for.
-ONLINE_LOOKBACK_DAYS = 90
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """Where a prediction was found; both None for one that we do not know."""
-
-    run_id: str | None = None
-    time: datetime | None = None
-
-    @property
-    def matched(self) -> bool:
-        return self.time is not None
-
-
-@dataclass
-class _Batches:
-    """Scoring runs by id, each looked up once."""
-
-    model: str
-    lake: Bucket
-    found: dict[str, BatchRun | None] = field(default_factory=dict)
-
-    def match(self, run_id: str, record: int) -> Match:
-        if run_id not in self.found:
-            self.found[run_id] = find_batch_run(self.model, run_id, lake=self.lake)
-        run = self.found[run_id]
-        if run is None or record > run.rows:
-            return Match()
-        return Match(run_id, run.finished)
+from shared.usecases.label_counts import COUNTED, count
+from shared.usecases.label_places import Placed, one_each, place
 
 
 def record_labels(task: Task, *, lake: Bucket, publisher: Publisher, clock: Clock) -> Event:
@@ -81,10 +43,12 @@ def record_labels(task: Task, *, lake: Bucket, publisher: Publisher, clock: Cloc
         source = request.inputs[0]
         with lake.open_reader(source.object, generation=source.generation) as stream:
             rows, bad = check_rows(stream, spec, _known_labels(model, lake))
+        placed, repeats = one_each(place(model, rows, spec.labels, arrived, lake=lake), arrived)
+        bad = sorted([*bad, *repeats], key=lambda item: item.record)
         _keep_bad(model, run_id, bad, lake)
-        if not rows:
+        if not placed:
             raise TooManyBadRows(_hopeless(bad, paths.quarantine(model, run_id, "labels.csv")))
-        _store(model, run_id, name, rows, bad, arrived=arrived, lake=lake)
+        _store(model, run_id, placed, bad, spec.monitoring, arrived=arrived, lake=lake)
     summary = read_summary(model, run_id, lake=lake)
     event = LabelsRecorded(
         model=model,
@@ -92,6 +56,9 @@ def record_labels(task: Task, *, lake: Bucket, publisher: Publisher, clock: Cloc
         rows=summary.rows,
         matched=summary.matched,
         unknown=summary.unknown,
+        quarantined=summary.quarantined,
+        duplicates=summary.duplicates,
+        **{name: getattr(summary, name) or 0 for name in COUNTED},
     )
     runs.note(model, run_id, "recorded", lake=lake, clock=clock, **asdict(summary))
     return runs.finish(event, lake=lake, publisher=publisher, clock=clock)
@@ -100,39 +67,35 @@ def record_labels(task: Task, *, lake: Bucket, publisher: Publisher, clock: Cloc
 def _store(
     model: str,
     run_id: str,
-    name: str,
-    rows: list[LabelRow],
+    placed: list[Placed],
     bad: list[Quarantined],
+    settings: Monitoring,
     *,
     arrived: datetime,
     lake: Bucket,
 ) -> None:
-    matches = match_predictions(model, [row.prediction_id for row in rows], arrived, lake=lake)
-    lines = []
-    for row in rows:
-        match = matches[row.prediction_id]
-        lines.append(
-            {
-                "prediction_id": row.prediction_id,
-                "label": row.label,
-                "label_time": timestamp(row.label_time or arrived),
-                "matched": match.matched,
-                "run_id": match.run_id,
-                "prediction_time": timestamp(match.time) if match.time else None,
-                "record": row.record,
-            }
-        )
-    known = [match for match in matches.values() if match.matched]
+    name = paths.labels(model, arrived.date(), run_id)
+    known = [item.match for item in placed if item.match.matched]
+    score_runs = tuple(sorted({match.run_id for match in known if match.run_id}))
+    hours = {hour_of(match.time) for match in known if match.time and not match.run_id}
     summary = LabelSummary(
         object=name,
-        rows=len(rows),
+        rows=len(placed),
         matched=len(known),
-        unknown=len(rows) - len(known),
+        unknown=len(placed) - len(known),
         quarantined=len(bad),
         duplicates=sum(item.duplicate for item in bad),
-        score_runs=tuple(sorted({match.run_id for match in known if match.run_id})),
-        online_hours=tuple(
-            sorted({hour_of(match.time) for match in known if match.time and not match.run_id})
+        score_runs=score_runs,
+        online_hours=tuple(sorted(hours)),
+        **count(
+            model,
+            placed,
+            score_runs,
+            hours,
+            settings=settings,
+            own=name,
+            arrived=arrived,
+            lake=lake,
         ),
     )
     # The summary first: whoever sees the labels finds it. Until they are there, a retry may match
@@ -142,41 +105,25 @@ def _store(
         documents.dumps(summary.to_json()),
         content_type="application/json",
     )
-    body = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    body = "".join(json.dumps(_line(item, arrived), ensure_ascii=False) + "\n" for item in placed)
     try:
         lake.write(name, body.encode(), if_generation=0, content_type="application/x-ndjson")
     except PreconditionFailed:
         return  # an earlier attempt of this run stored them
 
 
-def match_predictions(
-    model: str, ids: Iterable[str], arrived: datetime, *, lake: Bucket
-) -> dict[str, Match]:
-    """Each id with the prediction it names: `<score run>-<record>`, or an id of the online log."""
-    batches = _Batches(model, lake)
-    matches: dict[str, Match] = {}
-    online: list[str] = []
-    for prediction_id in ids:
-        parts = BATCH_ID.fullmatch(prediction_id)
-        match = batches.match(parts[1], int(parts[2])) if parts else Match()
-        matches[prediction_id] = match
-        if not match.matched:
-            online.append(prediction_id)
-    days = _days_to_search(online, arrived, lake)
-    for prediction_id, time in find_online(model, online, days, lake=lake).items():
-        matches[prediction_id] = Match(None, time)
-    return matches
-
-
-def _days_to_search(ids: list[str], arrived: datetime, lake: Bucket) -> list[date]:
-    """Days of the log, newest first. Our own ids carry their time; others may be of any day."""
-    if not ids:
-        return []
-    days = {day for prediction_id in ids for day in days_told(prediction_id)}
-    if not all(map(days_told, ids)):
-        first = arrived.date() - DAY * ONLINE_LOOKBACK_DAYS
-        days |= {first + DAY * number for number in range(ONLINE_LOOKBACK_DAYS + 2)}
-    return sorted(days & logged_days(lake=lake), reverse=True)
+def _line(item: Placed, arrived: datetime) -> dict[str, Any]:
+    row, match = item.row, item.match
+    return {
+        "prediction_id": item.prediction_id,
+        "label": row.label,
+        "label_time": timestamp(row.label_time or arrived),
+        "matched": match.matched,
+        "run_id": match.run_id,
+        "prediction_time": timestamp(match.time) if match.time else None,
+        "record": row.record,
+        **({"key": row.key} if row.key else {}),
+    }
 
 
 def _keep_bad(model: str, run_id: str, bad: list[Quarantined], lake: Bucket) -> None:

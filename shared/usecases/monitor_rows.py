@@ -18,8 +18,8 @@ from shared.labelled import (
     fingerprint,
     hours_between,
     label_objects,
+    last_words,
     open_summary,
-    read_rows,
 )
 from shared.ports import Bucket, ObjectInfo
 from shared.predicted import BatchRun, batch_runs, online_lines
@@ -112,14 +112,10 @@ def labels_of(
 
 
 def truths_of(labels: Labels, runs: list[BatchRun], *, lake: Bucket) -> dict[str, str]:
-    """The label of each prediction; what arrived last wins."""
+    """The label of each prediction, as its last word is."""
     score_runs: set[str | None] = {run.run_id for run in runs} or {None}
-    truths: dict[str, str] = {}
-    for file in labels.files:
-        for row in read_rows(file, lake=lake):
-            if row["matched"] and row["run_id"] in score_runs:
-                truths[row["prediction_id"]] = row["label"]
-    return truths
+    words = last_words(labels.files, lake=lake)
+    return {name: row["label"] for name, row in words.items() if row["run_id"] in score_runs}
 
 
 # --- rows ----------------------------------------------------------------------------------------

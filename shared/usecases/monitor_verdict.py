@@ -117,6 +117,8 @@ def judge_version(
         performance = _immature(performance, labels)
     elif facts.challenger and performance.breach is not None:
         performance = _unjudged(performance)
+    if spec.labels.biased and performance.labelled:
+        performance = _biased(performance)
     return VersionJudged(facts, rows, drift, quality, performance)
 
 
@@ -209,6 +211,12 @@ def _unjudged(found: Performance) -> Performance:
     or train again because of it."""
     sentence = f"{found.sentence}; no alarm: it is the challenger of an experiment"
     return replace(found, breach=None, sentence=sentence)
+
+
+def _biased(found: Performance) -> Performance:
+    """Of labels that came because somebody acted."""
+    why = "biased: only predictions that somebody acted on get a label (labels.selection)"
+    return replace(found, biased=True, sentence=f"{found.sentence}; {why}")
 
 
 def _immature(found: Performance, labels: Labels) -> Performance:
