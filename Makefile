@@ -12,7 +12,7 @@ export PYTHON
 run := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test lint types format lock schema docs bench fuzz quality simulate-gate simulate-canary bundles clean
+.PHONY: help setup demo up down test lint types format lock schema docs bench fuzz quality simulate-gate simulate-canary simulate-alarms bundles clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' $(MAKEFILE_LIST) | expand -t 15
@@ -60,6 +60,9 @@ simulate-gate: setup ## how often the promotion gate lets an equal model through
 
 simulate-canary: setup ## how canaries end with equal and with broken challengers (about 2 minutes)
 	@$(run) tests/bench/simulate_canary.py $(ARGS)
+
+simulate-alarms: setup ## how often monitoring cries wolf, how soon it sees what is wrong (minutes; ARGS="--years 5")
+	@$(run) tests/bench/simulate_alarms.py $(ARGS)
 
 bundles: setup ## import functions, build and start images: each in a .venv of its own lock
 	@$(run) -m infra.bundle_check $(ARGS)

@@ -4,14 +4,15 @@ A column drifted when its bias-corrected PSI reaches the threshold (minimum effe
 p-value survives Benjamini-Hochberg over all columns (false discoveries). The window drifted when
 enough columns did, when the predictions did, or when one column went far. What is derived of other
 columns counts among them only where it drifted and none of these did: ten copies of one column are
-one witness. Persistence over windows is the business of `shared.tabular.alarms`.
+one witness. A column that is as it was at this time of earlier weeks is in its season and does not
+count (`shared.tabular.season`). Persistence over windows is the business of
+`shared.tabular.alarms`.
 
 Pure; numpy, and scipy where p-values are made. Bins are those of the reference profile.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,25 +22,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.serving.columns import Columns
-from shared.tabular.profile import number_counts
+from shared.tabular.distances import (
+    Counts,
+    benjamini_hochberg,
+    chi_square_p,
+    corrected_psi,
+    design_effect,
+    kolmogorov_smirnov,
+    pool,
+)
+from shared.tabular.season import Season
 
 Verdict = Literal["stable", "drifted", "insufficient_data"]
-Counts = NDArray[np.float64]
-FALSE_DISCOVERY_RATE = 0.05
-# One column alone makes a window drift from this multiple of the threshold on (PSI 0.15 at the
+Role = Literal["feature", "answer", "target"]
+# One column alone makes a window drift from this multiple of the threshold on (PSI 0.125 at the
 # default 0.1): a lone jump matters, a lone wobble does not.
-FAR = 1.5
-# Bins expected less often than this in the window are pooled: chi-square's old rule.
-MIN_EXPECTED = 5
+FAR = 1.25
+# Files may be sorted by a column; no more rows than this count as one, however alike they are.
+MOST_ROWS_FOR_ONE = 10.0
 # Of a column with too many levels to keep, only those seen this often in the reference stand for
 # themselves: the most frequent of many rare levels were merely lucky there.
 MIN_SEEN = 30
+TARGET = "target"
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnDrift:
     """One column against its reference. `value` is the bias-corrected PSI, None when there are too
-    few values to tell; `ks` compares numbers with the reference's sample, for information."""
+    few values to tell; `ks` compares numbers with the reference's sample, for information. `counts`
+    are the window's rows per bin of the reference; `worth` of `rows` they are worth when neighbours
+    resemble each other; `season` is the value against earlier weeks where that was looked at."""
 
     column: str
     kind: str
@@ -51,12 +63,22 @@ class ColumnDrift:
     change: str
     ks: float | None = None
     ks_p_value: float | None = None
+    counts: tuple[int, ...] = ()
+    worth: float | None = None
+    season: float | None = None
+    role: Role = "feature"
+
+    @property
+    def moved(self) -> bool:
+        """Far from the reference, whatever else."""
+        return self.value is not None and self.value >= self.threshold
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
     """`columns` are the features, `predictions` the score (and the label of a multiclass model);
-    both with the largest value first."""
+    both with the largest value first. `causes` are the columns that the verdict rests on;
+    `target` is there once enough labels are."""
 
     verdict: Verdict
     rows: int
@@ -64,6 +86,14 @@ class Drift:
     columns: tuple[ColumnDrift, ...]
     predictions: tuple[ColumnDrift, ...]
     sentence: str
+    causes: tuple[str, ...] = ()
+    target: ColumnDrift | None = None
+
+    @property
+    def judged(self) -> tuple[ColumnDrift, ...]:
+        """All that were compared, what matters most to people first."""
+        target = () if self.target is None else (self.target,)
+        return (*self.predictions, *target, *self.columns)
 
 
 def judge_drift(
@@ -75,9 +105,11 @@ def judge_drift(
     threshold: float,
     drift_share: float,
     min_rows: int,
+    season: Season | None = None,
+    truths: NDArray[Any] | None = None,
 ) -> Drift:
-    """Hold a window's rows against a version's reference (`profile.build_reference`). `scores` and
-    `labels` may lack the rows that were refused."""
+    """Hold a window's rows, in order of time, against a version's reference
+    (`profile.build_reference`). `scores` and `labels` may lack the rows that were refused."""
     rows = len(next(iter(columns.values()))) if columns else 0
     if rows < min_rows:
         sentence = f"{rows} rows, {min_rows} needed to tell drift"
@@ -89,15 +121,22 @@ def judge_drift(
         for name, profile in reference["columns"].items()
         if name in columns
     ]
-    answers = [same("score", expected["score"], scores, sample=sample["score"])]
+    score = same("score", expected["score"], scores, sample=sample["score"], role="answer")
+    answers = [score]
     if reference["task"] == "multiclass" and expected["label"] and labels is not None:
-        answers.append(same("label", expected["label"], labels))
-    judged = _control([*compared, *answers])
-    features, predictions = judged[: len(compared)], judged[len(compared) :]
-    made_of = reference.get("made_of", {})
-    return _verdict(
-        rows, features, predictions, threshold, drift_share=drift_share, made_of=made_of
+        answers.append(same("label", expected["label"], labels, role="answer"))
+    known = [] if truths is None else [same(TARGET, reference["target"], truths, role="target")]
+    judged = [_in_season(item, season) for item in _control([*compared, *answers, *known])]
+    first, second = len(compared), len(compared) + len(answers)
+    found = _verdict(
+        rows,
+        judged[:first],
+        judged[first:second],
+        threshold,
+        drift_share=drift_share,
+        made_of=reference.get("made_of", {}),
     )
+    return _with_target(found, judged[second]) if known else found
 
 
 def compare(
@@ -108,118 +147,74 @@ def compare(
     threshold: float,
     min_rows: int,
     sample: Sequence[Any] | None = None,
+    role: Role = "feature",
 ) -> ColumnDrift:
     """One column; `drifted` here says only that the effect is large enough. Missing values do not
     take part: they are the business of data quality."""
     kind = profile["kind"]
     present = values[~np.isnan(values)] if kind == "number" else values[values != ""]
     if len(present) < min_rows or profile["present"] < min_rows:
+        rows = len(present)
         return ColumnDrift(
-            name, kind, None, threshold, None, len(present), drifted=False, change=""
+            name, kind, None, threshold, None, rows, drifted=False, change="", role=role
         )
     if kind == "number":
         before = np.array(profile["shares"]) * profile["present"]
-        now = number_counts(present, np.array(profile["edges"])).astype(np.float64)
-        change = f"mean {profile['mean']:.4g} -> {present.mean():.4g}"
+        codes = np.searchsorted(np.array(profile["edges"]), present, side="left")
+        names = None
     else:
-        before, now, change = _levels(profile, present)
-    before, now = pool(before, now)
-    value = corrected_psi(before, now)
-    ks, ks_p = _ks(sample, present) if kind == "number" and sample else (None, None)
+        before, codes, names = _levels(profile, present)
+    counts = np.bincount(codes, minlength=len(before))
+    worth = len(present) / min(design_effect(codes, len(before)), MOST_ROWS_FOR_ONE)
+    pooled = pool(before, counts.astype(np.float64) * (worth / len(present)))
+    value = corrected_psi(*pooled)
+    ks, ks_p = kolmogorov_smirnov(sample, present) if kind == "number" and sample else (None, None)
     return ColumnDrift(
         column=name,
         kind=kind,
         value=value,
         threshold=threshold,
-        p_value=chi_square_p(before, now),
+        p_value=chi_square_p(*pooled),
         rows=len(present),
         drifted=value >= threshold,
-        change=change,
+        change=_change(profile, present, counts, names),
         ks=ks,
         ks_p_value=ks_p,
+        counts=tuple(counts.tolist()),
+        worth=round(worth, 1),
+        role=role,
     )
 
 
-# --- statistics ----------------------------------------------------------------------------------
-
-
-def corrected_psi(before: Counts, now: Counts) -> float:
-    """Population stability index of two sets of counts, less what chance alone gives it:
-    (bins - 1)(1/n + 1/m) (Yurdakul & Naranjo 2020, Statistical properties of the population
-    stability index). Half a row per bin keeps empty bins finite. Not below 0."""
-    n, m, bins = before.sum(), now.sum(), len(before)
-    p = (before + 0.5) / (n + 0.5 * bins)
-    q = (now + 0.5) / (m + 0.5 * bins)
-    psi = float(((q - p) * np.log(q / p)).sum())
-    return max(0.0, psi - (bins - 1) * float(1 / n + 1 / m))
-
-
-def chi_square_p(before: Counts, now: Counts) -> float:
-    """p-value of the two-sample chi-square test that both counts come from one distribution."""
-    from scipy.special import gammaincc
-
-    n, m = before.sum(), now.sum()
-    both = before + now
-    kept = both > 0
-    if kept.sum() < 2:
-        return 1.0
-    before, now, both = before[kept], now[kept], both[kept]
-    value = float(((np.sqrt(m / n) * before - np.sqrt(n / m) * now) ** 2 / both).sum())
-    return float(gammaincc((len(both) - 1) / 2, value / 2))
-
-
-def benjamini_hochberg(p_values: Sequence[float], rate: float = FALSE_DISCOVERY_RATE) -> list[bool]:
-    """Which hypotheses are rejected at this false discovery rate (Benjamini & Hochberg 1995)."""
-    p = np.asarray(p_values, np.float64)
-    if not len(p):
-        return []
-    order = np.argsort(p)
-    passed = np.flatnonzero(p[order] <= rate * np.arange(1, len(p) + 1) / len(p))
-    rejected = np.zeros(len(p), bool)
-    if len(passed):
-        rejected[order[: passed[-1] + 1]] = True
-    return [bool(item) for item in rejected]
-
-
-def pool(before: Counts, now: Counts) -> tuple[Counts, Counts]:
-    """Bins that are too rare to tell anything become one."""
-    n, m = before.sum(), now.sum()
-    expected = (before + now) * min(n, m) / (n + m)
-    small = expected < MIN_EXPECTED
-    if small.sum() < 2:
-        return before, now
-    return (
-        np.append(before[~small], before[small].sum()),
-        np.append(now[~small], now[small].sum()),
-    )
-
-
-def _levels(profile: Mapping[str, Any], present: NDArray[Any]) -> tuple[Counts, Counts, str]:
-    """Counts per reference level, with one last place for everything else, and what moved most."""
-    seen = Counter(str(value) for value in present.tolist())
+def _levels(
+    profile: Mapping[str, Any], present: NDArray[Any]
+) -> tuple[Counts, NDArray[np.int64], list[str]]:
+    """The reference's counts per level, with one last place for everything else; the level of each
+    row; and the levels."""
     least = MIN_SEEN / profile["present"] if profile["rest"] else 0.0
-    levels = {level: share for level, share in profile["levels"].items() if share >= least}
-    now = np.array([*(seen.get(level, 0) for level in levels), 0], np.float64)
-    now[-1] = len(present) - now.sum()
-    shares = np.array([*levels.values(), 0.0])
+    levels = [level for level, share in profile["levels"].items() if share >= least]
+    places = {level: place for place, level in enumerate(levels)}
+    codes = np.array([places.get(value, len(levels)) for value in present.tolist()], np.int64)
+    shares = np.array([*(profile["levels"][level] for level in levels), 0.0])
     shares[-1] = max(0.0, 1 - shares.sum())
-    moved = now / len(present) - shares
-    at = int(np.abs(moved).argmax())
+    return shares * profile["present"], codes, levels
+
+
+def _change(
+    profile: Mapping[str, Any],
+    present: NDArray[Any],
+    counts: NDArray[np.int64],
+    levels: list[str] | None,
+) -> str:
+    """The change as people say it: the mean, or the level that moved most."""
+    if levels is None:
+        return f"mean {profile['mean']:.4g} -> {present.mean():.4g}"
+    before = np.array([*(profile["levels"][level] for level in levels), 0.0])
+    before[-1] = max(0.0, 1 - before.sum())
+    now = counts / len(present)
+    at = int(np.abs(now - before).argmax())
     name = repr([*levels, "other values"][at])
-    change = f"share of {name} {shares[at]:.1%} -> {now[at] / len(present):.1%}"
-    return shares * profile["present"], now, change
-
-
-def _ks(
-    sample: Sequence[float | None], present: NDArray[np.float64]
-) -> tuple[float, float] | tuple[None, None]:
-    from scipy.stats import ks_2samp
-
-    before = np.array([value for value in sample if value is not None], np.float64)
-    if not len(before):
-        return None, None
-    result = ks_2samp(before, present, method="asymp")
-    return float(result.statistic), float(result.pvalue)
+    return f"share of {name} {before[at]:.1%} -> {now[at]:.1%}"
 
 
 # --- verdicts ------------------------------------------------------------------------------------
@@ -231,6 +226,18 @@ def _control(compared: list[ColumnDrift]) -> list[ColumnDrift]:
     kept = benjamini_hochberg([item.p_value or 0.0 for item in tested])
     real = {id(item) for item, survives in zip(tested, kept, strict=True) if survives}
     return [replace(item, drifted=item.drifted and id(item) in real) for item in compared]
+
+
+def _in_season(item: ColumnDrift, season: Season | None) -> ColumnDrift:
+    """Not drifted where the column is as it was at this time of earlier weeks."""
+    before = None
+    if season and item.drifted:
+        before = season.counts_of((item.role, item.column), len(item.counts))
+    if before is None or item.worth is None:
+        return item
+    now = np.array(item.counts, np.float64)
+    value = corrected_psi(*pool(before, now * (item.worth / now.sum())))
+    return replace(item, season=value, drifted=value >= item.threshold)
 
 
 def _verdict(
@@ -255,21 +262,36 @@ def _verdict(
     ]
     moved = sum(item.drifted for item in counted)
     share = moved / len(counted) if counted else 0.0
-    reasons = []
+    reasons, causes = [], [item.column for item in answers]
     if moved and share >= drift_share:
+        causes += [item.column for item in drifted]
         reasons.append(f"{moved} of {len(counted)} columns drifted ({share:.0%})")
     elif far:
+        causes += [item.column for item in far]
         reasons.append(f"{far[0].column} went far (PSI {far[0].value:.3g})")
     if answers:
         reasons.append(
             f"the predictions drifted (PSI {answers[0].value:.3g} of {answers[0].column})"
         )
     if reasons:
+        why = " and ".join(reasons)
         return Drift(
-            "drifted", rows, share, tuple(features), tuple(predictions), " and ".join(reasons)
+            "drifted", rows, share, tuple(features), tuple(predictions), why, tuple(causes)
         )
     if not any(item.value is not None for item in [*features, *predictions]):
         sentence = f"no column has enough values in {rows} rows to tell drift"
         return Drift("insufficient_data", rows, 0.0, tuple(features), tuple(predictions), sentence)
     sentence = f"{moved} of {len(counted)} columns drifted ({drift_share:.0%} needed)"
     return Drift("stable", rows, share, tuple(features), tuple(predictions), sentence)
+
+
+def _with_target(found: Drift, target: ColumnDrift) -> Drift:
+    """A target that moved is drift, whatever the features do."""
+    if not target.drifted:
+        return replace(found, target=target)
+    why = f"the target drifted ({target.change}, PSI {target.value:.3g})"
+    if found.verdict == "drifted":
+        why = f"{found.sentence} and {why}"
+    return replace(
+        found, verdict="drifted", sentence=why, causes=(*found.causes, TARGET), target=target
+    )

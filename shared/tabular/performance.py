@@ -106,12 +106,14 @@ def realised(rows: Measured) -> float:
     return float(np.sqrt(mean)) if rows.metric == "rmse" else mean
 
 
-def favourable_bound(rows: Measured) -> float:
+def favourable_bound(rows: Measured, *, in_time: bool = False) -> float:
     """The end of the one-sided 95 % interval that speaks for the model: the upper one, or the lower
-    one where less is better."""
+    one where less is better. `in_time`: rows are in order of time, neighbours which
+    resemble each other are worth fewer."""
+    order = np.arange(rows.rows) if in_time else None
     if rows.metric == "auroc":
-        return min(estimate(influence("auroc", rows.hit, rows.score)).upper(ALPHA), 1.0)
-    mean = estimate(ratio(rows.hit, np.ones(rows.rows)))
+        return min(estimate(influence("auroc", rows.hit, rows.score), order).upper(ALPHA), 1.0)
+    mean = estimate(ratio(rows.hit, np.ones(rows.rows)), order)
     if rows.metric == "rmse":
         return float(np.sqrt(max(mean.lower(ALPHA), 0.0)))
     return min(mean.upper(ALPHA), 1.0)
@@ -124,6 +126,7 @@ def judge_performance(
     *,
     predictions: int,
     labelled: int,
+    in_time: bool = False,
 ) -> Performance:
     """Hold realised performance against the holdout's; too little evidence is no judgement, with
     the numbers that say how little. `labelled` of `predictions` rows have a label."""
@@ -142,7 +145,7 @@ def judge_performance(
         )
     effect = MIN_EFFECT[metric] if evidence.min_effect is None else evidence.min_effect
     limit = base * (1 + effect) if metric == "rmse" else base - effect
-    bound = favourable_bound(rows)
+    bound = favourable_bound(rows, in_time=in_time)
     breach = bound > limit if metric == "rmse" else bound < limit
     side = "at least" if metric == "rmse" else "at most"
     sentence = (

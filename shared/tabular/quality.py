@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from shared.serving.columns import Columns
 from shared.serving.features import Bounds, Feature
-from shared.tabular.drift import benjamini_hochberg
+from shared.tabular.distances import benjamini_hochberg
 from shared.tabular.profile import LEVELS, outside_share
 
 Check = Literal["missing", "new_category", "outside_expect", "refused_rows"]

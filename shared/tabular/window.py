@@ -29,7 +29,7 @@ MAX_ROWS = 500_000
 class WindowRows:
     """`columns`, `scores` and `labels` are of `profiled` rows; a refused row has cells, a NaN score
     and the label "". `labelled` of the `rows` have a label by now, `measured` are those of them
-    that also have a score."""
+    that also have a score, `truths` the labels of all of them."""
 
     version: str
     rows: int
@@ -40,6 +40,7 @@ class WindowRows:
     labels: NDArray[Any] | None
     labelled: int
     measured: Measured | None
+    truths: NDArray[Any] | None = None
 
 
 class Gathering:
@@ -87,8 +88,7 @@ class Gathering:
         truth = self._truths.get(prediction_id)
         if truth is not None:
             self._labelled += 1
-            if score is not None:
-                self._measured.append((score, label or "", truth))
+            self._measured.append((math.nan if score is None else score, label or "", truth))
         if self._rows % self._stride == 0:
             for column, value in zip(self._values, values, strict=True):
                 column.add(value)
@@ -114,7 +114,7 @@ class Gathering:
             if self._task == "regression"
             else self._labels.converted(schema, "category"),
             labelled=self._labelled,
-            measured=self._measure(),
+            **self._measure(),
         )
 
     def _told(self, columns: Columns) -> Columns:
@@ -127,7 +127,7 @@ class Gathering:
         }
         return {name: c for name, c in columns.items() if name not in hidden | made}
 
-    def _measure(self) -> Measured | None:
+    def _measure(self) -> dict[str, Any]:
         schema, regression = self._schema, self._task == "regression"
         convert = schema.number_of if regression else schema.category_of
         scores = np.array([score for score, _, _ in self._measured], np.float64)
@@ -136,7 +136,10 @@ class Gathering:
         if regression:
             truths = np.array([math.nan if t is None else t for t in truths], np.float64)
         positive = None if self._positive is None else schema.category_of(self._positive)
-        return worth_measuring(self._task, scores, predicted, truths, positive)
+        if not regression:
+            truths = _objects(["" if truth is None else truth for truth in truths])
+        measured = worth_measuring(self._task, scores, predicted, truths, positive)
+        return {"measured": measured, "truths": truths}
 
     def _thin(self) -> None:
         self._stride *= 2

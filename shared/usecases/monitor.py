@@ -43,6 +43,7 @@ from shared.usecases.monitor_rows import (
     runs_of,
     window_folder,
 )
+from shared.usecases.monitor_season import Earlier
 from shared.usecases.monitor_verdict import judge_version, settle_kinds
 
 # A window that ends later than this is a mistake, not a window to wait for.
@@ -118,8 +119,16 @@ def _judge(
 ) -> dict[str, Any]:
     """Everything up to the report that decides this revision; that report comes back."""
     lake, settings = ports.lake, registered.spec.monitoring
+    earlier = Earlier(window, lake=lake)
     versions = [
-        judge_version(facts, rows, registered.spec, labels)
+        judge_version(
+            facts,
+            rows,
+            registered.spec,
+            labels,
+            channel=window.channel,
+            season=earlier.season(rows.version),
+        )
         for facts, rows in read_window(window, runs_of(window, lake=lake), labels, lake=lake)
     ]
     before = {kind: Alarm.from_json(latest.body["alarms"][kind]) for kind in KINDS if latest.exists}

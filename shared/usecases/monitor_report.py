@@ -176,7 +176,7 @@ def summary_csv(judged: Judged) -> str:
         ["version", "column", "kind", "rows", "psi", "threshold", "p_value", "drifted", "change"]
     )
     for item in judged.versions:
-        for found in (*item.drift.predictions, *item.drift.columns):
+        for found in item.drift.judged:
             writer.writerow(
                 [
                     item.version,

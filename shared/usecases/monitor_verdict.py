@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from shared.documents import timestamp
@@ -12,11 +13,16 @@ from shared.tabular.alarms import KINDS, Alarm, Kind, settle
 from shared.tabular.drift import ColumnDrift, Drift, judge_drift
 from shared.tabular.performance import Evidence, Performance, judge_performance
 from shared.tabular.quality import Finding, Quality, describe, judge_quality
+from shared.tabular.season import Season
 from shared.tabular.window import WindowRows
 from shared.usecases.monitor_rows import Labels, VersionFacts, Window
 
 FACTS = 5
 FINDINGS = 50
+# Until a version has seen a week, nobody knows its weekends: as many days in a row as make one, and
+# one more, must drift.
+WEEKEND = timedelta(days=1)
+LONGER_THAN_A_WEEKEND = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +34,7 @@ class VersionJudged:
     drift: Drift
     quality: Quality
     performance: Performance
+    season_known: bool = False
 
     @property
     def version(self) -> str:
@@ -50,6 +57,13 @@ class VersionJudged:
             "performance": self.performance.sentence,
         }[kind]
 
+    def causes(self, kind: Kind) -> list[str]:
+        """What a breach rests on; nothing where it can only be one thing."""
+        if kind == "data_quality":
+            broken = [item for item in self.quality.findings if item.broken]
+            return [f"{item.column} {item.check}".strip() for item in broken]
+        return list(self.drift.causes) if kind == "drift" else []
+
     def lines(self, kind: Kind) -> list[str]:
         """Short lines with value and threshold, what matters most first."""
         if kind == "data_quality":
@@ -71,14 +85,21 @@ class VersionJudged:
         return found[:FINDINGS]
 
     def _moved(self) -> list[ColumnDrift]:
-        return [item for item in (*self.drift.predictions, *self.drift.columns) if item.drifted]
+        return [item for item in self.drift.judged if item.drifted]
 
 
 def judge_version(
-    facts: VersionFacts, rows: WindowRows, spec: Spec, labels: Labels
+    facts: VersionFacts,
+    rows: WindowRows,
+    spec: Spec,
+    labels: Labels,
+    *,
+    channel: str = "batch",
+    season: Season | None = None,
 ) -> VersionJudged:
     """Hold one version's rows against its reference."""
     settings, reference = spec.monitoring, facts.reference
+    enough = rows.labelled >= settings.min_coverage * rows.rows
     if reference is None:
         lacks = f"version {rows.version} has no reference to compare with"
         drift = Drift("insufficient_data", rows.rows, 0.0, (), (), lacks)
@@ -92,6 +113,8 @@ def judge_version(
             threshold=settings.drift_threshold,
             drift_share=settings.drift_share,
             min_rows=settings.min_rows,
+            season=season,
+            truths=rows.truths if labels.mature and enough else None,
         )
         quality = judge_quality(
             reference,
@@ -112,6 +135,8 @@ def judge_version(
         ),
         predictions=rows.rows,
         labelled=rows.labelled,
+        # Rows of a file may be in any order.
+        in_time=channel == "online",
     )
     if not labels.mature:
         performance = _immature(performance, labels)
@@ -119,7 +144,8 @@ def judge_version(
         performance = _unjudged(performance)
     if spec.labels.biased and performance.labelled:
         performance = _biased(performance)
-    return VersionJudged(facts, rows, drift, quality, performance)
+    known = season is not None and season.known
+    return VersionJudged(facts, rows, drift, quality, performance, known)
 
 
 def settle_kinds(
@@ -136,10 +162,24 @@ def settle_kinds(
             past[kind],
             incident_id=f"{window.model}-{window.channel}-{kind}-{window.folder}",
             window_start=timestamp(window.start),
-            persistence=persistence,
+            persistence=_patience(versions, window, persistence)
+            if kind == "drift"
+            else persistence,
+            causes=sorted({cause for item in versions for cause in item.causes(kind)}),
         )
         for kind in KINDS
     }
+
+
+def _patience(
+    versions: Sequence[VersionJudged], window: Window, persistence: tuple[int, int]
+) -> tuple[int, int]:
+    """(m, n) of drift: longer while none of the versions that drift has seen a weekend."""
+    needed, among = persistence
+    unknown = not any(item.season_known for item in versions if item.breach("drift"))
+    if needed > 1 and unknown and window.end - window.start == WEEKEND:
+        return max(needed, LONGER_THAN_A_WEEKEND), max(among, LONGER_THAN_A_WEEKEND)
+    return persistence
 
 
 def window_breach(versions: Sequence[VersionJudged], kind: Kind) -> bool | None:

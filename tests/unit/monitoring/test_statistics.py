@@ -11,13 +11,8 @@ from sklearn.metrics import roc_auc_score
 from shared.serving.columns import Columns
 from shared.serving.features import Bounds, Feature
 from shared.tabular.alarms import Alarm, news, settle
-from shared.tabular.drift import (
-    Drift,
-    benjamini_hochberg,
-    chi_square_p,
-    corrected_psi,
-    judge_drift,
-)
+from shared.tabular.distances import benjamini_hochberg, chi_square_p, corrected_psi
+from shared.tabular.drift import Drift, judge_drift
 from shared.tabular.drift_page import draw, harmless
 from shared.tabular.performance import (
     Evidence,
@@ -275,7 +270,7 @@ def test_false_discoveries_are_controlled() -> None:
     """Benjamini-Hochberg's own example: only what survives the growing limits is rejected."""
     p = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240]
     p += [0.4262, 0.5719, 0.6528, 0.7590, 1.0]
-    assert benjamini_hochberg(p) == [True] * 4 + [False] * 11
+    assert benjamini_hochberg(p, 0.05) == [True] * 4 + [False] * 11
     assert benjamini_hochberg([]) == []
 
 
