@@ -1,7 +1,8 @@
 """Data quality of a window: missing, unseen, unexpected and refused values beyond the reference.
 
 A finding breaks when the share grew by at least its minimum effect *and* the growth survives
-false-discovery control over all findings. Refused rows are held against the spec's own limit.
+false-discovery control over all findings. Refused rows are held against the spec's own limit;
+jumps of units are `shared.tabular.units`, rows that do not come `shared.tabular.traffic`.
 Pure, numpy only.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -20,17 +21,30 @@ from shared.serving.columns import Columns
 from shared.serving.features import Bounds, Feature
 from shared.tabular.distances import benjamini_hochberg
 from shared.tabular.profile import LEVELS, outside_share
+from shared.tabular.units import FAR, unit_jump
 
-Check = Literal["missing", "new_category", "outside_expect", "refused_rows"]
+Check = Literal[
+    "missing",
+    "new_category",
+    "outside_expect",
+    "refused_rows",
+    "unit_jump",
+    "volume",
+    "no_labels",
+]
 # How much a share must grow before anybody should be woken.
 MISSING_GROWTH = 0.05
 OUTSIDE_GROWTH = 0.05
 NEW_CATEGORY_SHARE = 0.01
+# Of fewer values no unit can be told.
+MIN_JUMPED = 100
+SHARES = ("missing", "new_category", "outside_expect", "refused_rows")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One share of rows, in the reference and now. `detail` names what was seen."""
+    """One share of rows (`unit_jump`: PSI, `volume`: rows, `no_labels`: days without), in the
+    reference and now. `detail` names what was seen."""
 
     column: str
     check: Check
@@ -76,16 +90,45 @@ def judge_quality(
     ]
     share = refused / rows
     bad = Finding("", "refused_rows", 0.0, share, max_bad_rows, 0.0, share > max_bad_rows)
-    broken = [item for item in [bad, *findings] if item.broken]
-    broken.sort(key=lambda item: item.limit - item.current)
+    return summed_up([bad, *_jumps(reference, columns), *findings])
+
+
+def summed_up(findings: Sequence[Finding]) -> Quality:
+    """All findings of a window; broken when one of them is."""
+    broken = [item for item in findings if item.broken]
+    # Shares by how far beyond; what is no share first.
+    broken.sort(key=lambda item: item.limit - item.current if item.check in SHARES else -math.inf)
     sentence = "; ".join(describe(item) for item in broken[:3]) or "nothing out of the ordinary"
     if len(broken) > 3:
         sentence += f"; and {len(broken) - 3} more"
-    return Quality(bool(broken), (bad, *findings), sentence)
+    return Quality(bool(broken), tuple(findings), sentence)
+
+
+def _jumps(reference: Mapping[str, Any], columns: Columns) -> Iterator[Finding]:
+    for name, profile in reference["columns"].items():
+        if profile["kind"] != "number" or name not in columns:
+            continue
+        present = columns[name][~np.isnan(columns[name])]
+        jump = unit_jump(profile, present) if len(present) >= MIN_JUMPED else None
+        if jump is not None:
+            middle = float(np.median(present))
+            detail = f"{jump.what} (mean {profile['mean']:.4g} -> {present.mean():.4g}, "
+            detail += f"median {middle:.4g})"
+            yield Finding(name, "unit_jump", 0.0, jump.psi, FAR, 0.0, broken=True, detail=detail)
 
 
 def describe(finding: Finding) -> str:
     """A finding as a short line with value and limit."""
+    if finding.check == "unit_jump":
+        return f"{finding.column}: another unit? It is as if it were {finding.detail}"
+    if finding.check == "volume":
+        now = f"{finding.current:.0f} predictions" if finding.current else "no predictions"
+        return f"{now}, {finding.reference:.0f} are usual here (limit {finding.limit:.0f})"
+    if finding.check == "no_labels":
+        return (
+            f"no labels for {finding.current:.1f} days, the longest pause was "
+            f"{finding.reference:.0f} (limit {finding.limit:.0f})"
+        )
     if finding.check == "refused_rows":
         return f"{finding.current:.1%} of the rows were refused (limit {finding.limit:.1%})"
     what = {

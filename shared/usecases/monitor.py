@@ -22,7 +22,7 @@ from shared.errors import InProgress, MalformedMessage, PreconditionFailed, Unkn
 from shared.events import WindowDue, publish
 from shared.paths import is_model_name
 from shared.ports import Bucket, Clock, Publisher
-from shared.spec.model import RegisteredSpec
+from shared.spec.model import RegisteredSpec, Spec
 from shared.spec.registry import find_spec
 from shared.tabular import drift_page
 from shared.tabular.alarms import KINDS, Alarm
@@ -38,13 +38,14 @@ from shared.usecases.monitor_rows import (
     Labels,
     Window,
     labels_of,
+    no_rows,
     parse_window_folder,
     read_window,
     runs_of,
     window_folder,
 )
-from shared.usecases.monitor_season import Earlier
-from shared.usecases.monitor_verdict import judge_version, settle_kinds
+from shared.usecases.monitor_season import Earlier, judge_traffic
+from shared.usecases.monitor_verdict import VersionJudged, judge_version, settle_kinds
 
 # A window that ends later than this is a mistake, not a window to wait for.
 FARTHEST_END = timedelta(days=1)
@@ -119,18 +120,7 @@ def _judge(
 ) -> dict[str, Any]:
     """Everything up to the report that decides this revision; that report comes back."""
     lake, settings = ports.lake, registered.spec.monitoring
-    earlier = Earlier(window, lake=lake)
-    versions = [
-        judge_version(
-            facts,
-            rows,
-            registered.spec,
-            labels,
-            channel=window.channel,
-            season=earlier.season(rows.version),
-        )
-        for facts, rows in read_window(window, runs_of(window, lake=lake), labels, lake=lake)
-    ]
+    versions = _versions(window, registered.spec, labels, lake)
     before = {kind: Alarm.from_json(latest.body["alarms"][kind]) for kind in KINDS if latest.exists}
     alarms = settle_kinds(versions, past_alarms(window, lake=lake), window, settings.persistence)
     judged = Judged(
@@ -139,7 +129,7 @@ def _judge(
         judged_at=timestamp(ports.clock.now()),
         registered=registered,
         labels=labels,
-        versions=tuple(versions),
+        versions=versions,
         alarms=alarms,
     )
     body = report_body(judged, alert_events(judged, before))
@@ -148,6 +138,31 @@ def _judge(
     if not documents.create(lake, _name(window, f"report-r{judged.revision}.json"), body):
         raise InProgress(f"revision {judged.revision} of {window.folder} was decided meanwhile")
     return body
+
+
+def _versions(
+    window: Window, spec: Spec, labels: Labels, lake: Bucket
+) -> tuple[VersionJudged, ...]:
+    """What is said of each version; of the champion where no rows came though they always did.
+    What is wrong with the rows as such is said of the version with most of them."""
+    earlier = Earlier(window, lake=lake)
+    found: list[VersionJudged] = []
+    read = read_window(window, runs_of(window, lake=lake), labels, lake=lake)
+    traffic = judge_traffic(window, sum(rows.rows for _, rows in read), lake=lake)
+    for facts, rows in read or (no_rows(window.model, lake=lake) if traffic else []):
+        season = earlier.season(rows.version)
+        found.append(
+            judge_version(
+                facts,
+                rows,
+                spec,
+                labels,
+                channel=window.channel,
+                season=season,
+                traffic=traffic if not found else (),
+            )
+        )
+    return tuple(found)
 
 
 def _finish(

@@ -3,7 +3,8 @@ labels changed since.
 
 Windows are as long as the spec says and start at multiples of that since 1970 (UTC midnight for a
 day). Reads listings and small documents; the inference log is read for windows not looked at yet
-only, and a window without online answers gets a mark. Publishing a window twice does no harm.
+only, and a window without predictions gets a mark, unless they always came at that time. Publishing
+a window twice does no harm.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from shared.ports import Bucket, ObjectInfo
 from shared.predicted import log_days, read_log_day
 from shared.spec.model import Monitoring
 from shared.spec.registry import find_spec
+from shared.tabular.traffic import expects_rows
 from shared.usecases.monitor import Monitor
 from shared.usecases.monitor_rows import Window, labels_of, parse_window_folder, runs_of
+from shared.usecases.monitor_season import EMPTY, rows_at_same_time
 
 CATCH_UP_WINDOWS = 7
 # Short windows close more often than the schedule ticks: look at least this far back.
@@ -30,7 +33,6 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # A judgement reads labels at most this long before it writes its latest.json (its timeout is less).
 LONGEST_JUDGEMENT = timedelta(hours=1)
 CHANNELS = ("batch", "online")
-EMPTY = "empty.json"
 
 
 def find_due(published: datetime, ports: Monitor) -> list[WindowDue]:
@@ -88,6 +90,13 @@ class _Stream:
     settings: Monitoring
     looked: dict[tuple[datetime, datetime], _Looked]
 
+    def expects(self, window: Window, lake: Bucket) -> bool:
+        """True when predictions used to come at this time of the week; reads nothing of a channel
+        that has no judged windows."""
+        if not any(found.judged_at for found in self.looked.values()):
+            return False
+        return expects_rows(rows_at_same_time(window, lake=lake))
+
 
 def _looked_at(model: str, channel: str, lake: Bucket) -> dict[tuple[datetime, datetime], _Looked]:
     prefix = paths.reports(model, channel)
@@ -108,11 +117,11 @@ def _new(stream: _Stream, published: datetime, log: _OnlineLog, ports: Monitor) 
         if (start, end) in stream.looked:
             continue
         window = Window(stream.model, stream.channel, start, end)
-        if stream.channel == "batch":
-            if runs_of(window, lake=ports.lake):
-                yield window
-        elif log.has(window):
+        batch = stream.channel == "batch"
+        if runs_of(window, lake=ports.lake) if batch else log.has(window):
             yield window
+        elif stream.expects(window, ports.lake):
+            yield window  # nothing came where something always did: that is judged
         else:
             mark = paths.reports(window.model, window.channel, window.folder, EMPTY)
             documents.create(ports.lake, mark, {"rows": 0})

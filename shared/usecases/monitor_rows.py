@@ -21,6 +21,7 @@ from shared.labelled import (
     last_words,
     open_summary,
 )
+from shared.manifests import read_manifest
 from shared.ports import Bucket, ObjectInfo
 from shared.predicted import BatchRun, batch_runs, online_lines
 from shared.serving.columns import Schema
@@ -145,6 +146,16 @@ def read_window(
             values = [line.instance.get(name) for name in facts.schema.names]
             score = None if line.error else line.score
             rows.add(line.prediction_id, values, score, line.label, redacted=line.redacted)
+    return gathering.done()
+
+
+def no_rows(model: str, *, lake: Bucket) -> list[tuple[VersionFacts, WindowRows]]:
+    """The champion with no rows at all; nothing while there is none."""
+    manifest = read_manifest(model, lake=lake)
+    if manifest is None:
+        return []
+    gathering = _Gatherings(model, {}, lake)
+    gathering.of(manifest.version)
     return gathering.done()
 
 

@@ -12,7 +12,7 @@ from shared.spec.model import Spec
 from shared.tabular.alarms import KINDS, Alarm, Kind, settle
 from shared.tabular.drift import ColumnDrift, Drift, judge_drift
 from shared.tabular.performance import Evidence, Performance, judge_performance
-from shared.tabular.quality import Finding, Quality, describe, judge_quality
+from shared.tabular.quality import Finding, Quality, describe, judge_quality, summed_up
 from shared.tabular.season import Season
 from shared.tabular.window import WindowRows
 from shared.usecases.monitor_rows import Labels, VersionFacts, Window
@@ -96,8 +96,10 @@ def judge_version(
     *,
     channel: str = "batch",
     season: Season | None = None,
+    traffic: Sequence[Finding] = (),
 ) -> VersionJudged:
-    """Hold one version's rows against its reference."""
+    """Hold one version's rows against its reference. `traffic` is what was found about rows and
+    labels that come or not."""
     settings, reference = spec.monitoring, facts.reference
     enough = rows.labelled >= settings.min_coverage * rows.rows
     if reference is None:
@@ -124,6 +126,8 @@ def judge_version(
             max_bad_rows=spec.max_bad_rows,
             min_rows=settings.min_rows,
         )
+    if traffic:
+        quality = _with_traffic(quality, traffic)
     performance = judge_performance(
         rows.measured,
         reference["performance"] if reference else None,
@@ -244,6 +248,14 @@ def _finding(
         **{name: float(f"{number:.6g}") for name, number in numbers.items()},
         "change": change,
     }
+
+
+def _with_traffic(quality: Quality, traffic: Sequence[Finding]) -> Quality:
+    """Too few rows to tell anything else are no reason to be silent about there being so few."""
+    found = summed_up((*traffic, *quality.findings))
+    if quality.broken is None and not found.broken:
+        return replace(found, sentence=quality.sentence)
+    return found
 
 
 def _unjudged(found: Performance) -> Performance:
