@@ -137,10 +137,10 @@ def test_copies_of_a_column_are_one_witness() -> None:
     not say what is derived are read as before."""
     rng = np.random.default_rng(4)
     derived = {f"n{number}": ["n0"] for number in range(1, 6)}
-    reference = reference_of(draw_rows(rng, 20_000), rng, made_of=derived)
+    reference = reference_of(draw_rows(rng, 60_000), rng, made_of=derived)
 
     def moved(*numbers: int) -> Drift:
-        columns = draw_rows(rng, 20_000)
+        columns = draw_rows(rng, 60_000)
         for number in numbers:
             columns[f"n{number}"] = columns[f"n{number}"] + 0.335
         return judged(reference, columns, rng)
