@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +14,7 @@ from shared.errors import ObjectNotFound, PreconditionFailed
 from shared.ports import Blob, ObjectInfo
 
 _FACTS = ".facts"
-_COPIED = 1 << 22
+_COPIED = 1 << 30
 
 
 class FolderLake:
@@ -84,7 +83,9 @@ class FolderLake:
             for source in sources:
                 self.stat(source)
                 with self._path(source).open("rb") as file:
-                    shutil.copyfileobj(file, out, _COPIED)
+                    # By the kernel: in Cloud Storage this is no work of the task's, either.
+                    while os.copy_file_range(file.fileno(), out.fileno(), _COPIED):
+                        pass
         return self._put(part, name, if_generation)
 
     def delete(self, name: str) -> None:
