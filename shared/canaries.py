@@ -21,7 +21,9 @@ from shared.errors import PreconditionFailed
 from shared.ports import Bucket
 from shared.rule import Outcome, Rule
 
-_RECENT = 5  # a version is decided when its canary ends, or soon after
+# A version is decided when its canary ends, or soon after. And of so many that have ended one after
+# the other, none before them is open: those of one second, or of clocks that differ, have no order.
+RECENT = 5
 _OUTCOMES: dict[str, Outcome] = {"go_on": "ok", "wait": "unsure", "back": "broken"}
 
 
@@ -81,7 +83,8 @@ def find(model: str, canary_id: str, *, lake: Bucket) -> Record | None:
 
 
 def latest(model: str, *, lake: Bucket) -> Iterator[Record]:
-    """All canaries of a model, newest first: ids begin with their time."""
+    """All canaries of a model, newest first, as far as the clocks of those who began them tell: ids
+    begin with the second."""
     names = [info.name for info in lake.list(paths.canary(model))]
     for name in sorted(names, reverse=True):
         yield _parse(documents.read(lake, name))
@@ -90,7 +93,7 @@ def latest(model: str, *, lake: Bucket) -> Iterator[Record]:
 def rule_of(model: str, version: str, *, lake: Bucket) -> Rule | None:
     """What its last judged step says about a version, as a rule of its decision; None for one that
     was no canary, or was not judged yet."""
-    for record in islice(latest(model, lake=lake), _RECENT):
+    for record in islice(latest(model, lake=lake), RECENT):
         if record.canary.version == version and record.judged:
             judged = record.judged
             return Rule("canary", _OUTCOMES[judged["verdict"]], judged["sentence"])

@@ -83,8 +83,9 @@ def chosen(context: Context, model: str, manifest: Manifest | None, canary_id: s
     records = list(canaries.latest(model, lake=context.lake))
     if running and running.kind == "canary" and running.id not in [r.canary.id for r in records]:
         records.insert(0, Record(model, running))  # its begin died before the record
+    wanted = canary_id or (running.id if running and running.kind == "canary" else "")
     for record in records:
-        if canary_id in ("", record.canary.id):
+        if wanted in ("", record.canary.id):
             return record
     known = ", ".join(record.canary.id for record in records) or "none"
     what = f"canary {canary_id!r}" if canary_id else "canary"

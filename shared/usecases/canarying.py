@@ -124,12 +124,16 @@ def stop(model: str, canary_id: str, *, by: str, reason: str, ports: Promote) ->
 def close_open(model: str, manifest: Manifest | None, ports: Promote) -> int:
     """Decide, tell and close every canary that no longer runs; how many."""
     count, running = 0, manifest.beside if manifest else None
+    ended = 0
     for record in canaries.latest(model, lake=ports.lake):
         if running is not None and running.id == record.canary.id:
             continue
-        if record.ended is not None:
-            break  # none before it is open: a begin closes what it finds
-        count += _close(record, manifest, ports)
+        if record.ended is None:
+            count += _close(record, manifest, ports)
+            continue
+        ended += 1
+        if ended == canaries.RECENT:
+            break  # none before is open: a begin closes what it finds
     return count
 
 

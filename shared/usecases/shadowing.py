@@ -79,7 +79,9 @@ def stop(model: str, shadow_id: str, *, by: str, reason: str, ports: Promote) ->
     running = manifest.beside
     if running is not None and running.kind == "shadow" and running.id == shadow_id:
         take_out(manifest, ports, by=by, reason=reason or "no reason given", how="stopped")
-    elif not any(move.beside == shadow_id for move in manifest.policies):
+    elif not any(
+        move.beside == shadow_id and move.action.startswith("shadow-") for move in manifest.policies
+    ):
         raise NotAllowed(f"{model} has no shadow {shadow_id!r}")
     return f"Shadow {shadow_id} of {model} is over."
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared import approvals, documents, paths
+from shared import approvals, canaries, documents, paths
 from shared.manifests import KEPT_MOVES, parse_manifest
 from tests.support.canarying import (
     ASK,
@@ -322,6 +322,24 @@ def test_a_newer_version_that_wins_takes_the_place(system: System) -> None:
     assert (present(system).version, present(system).step) == (version, 0)
     assert decision(system, before.version)["action"] == "superseded"
     assert said(system) == ["started", "step-2", "ended", "started"]
+    check_promises(system)
+
+
+def test_canaries_of_one_second_end_each(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their ids are in no order then (nor are those of clocks that differ): none is forgotten, and
+    the one that runs is the one that a person stops."""
+    monkeypatch.setattr(system.clock, "advance", lambda _: None)
+    for _ in range(20):
+        train(system)
+        if record(system).canary.id != present(system).id:
+            break
+    assert record(system).ended is not None
+    reply, status = system.decide(model="m", action="canary-stop", version=present(system).id)
+    assert status == 200, reply
+    assert running(system) is None
+    for ended in canaries.latest("m", lake=system.lake):
+        assert ended.ended is not None
+        assert decision(system, ended.canary.version)["action"] == ended.ended["how"]
     check_promises(system)
 
 

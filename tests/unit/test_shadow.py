@@ -101,6 +101,14 @@ def test_one_second_version_at_a_time() -> None:
     assert ask(system, "shadow-stop", "nope")[1] == 409
 
 
+def test_a_canary_is_no_shadow() -> None:
+    """Nobody is told that it is over while it answers."""
+    system, version = waiting(BOTH)
+    ask(system, "approve", version)
+    assert ask(system, "shadow-stop", present(system).id)[1] == 409
+    assert present(system).kind == "canary"
+
+
 @pytest.mark.parametrize("share", [0, 1.5, "much", True, None])
 def test_a_share_that_is_none_is_refused(share: object) -> None:
     """Before anything is written."""
