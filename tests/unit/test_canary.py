@@ -340,6 +340,7 @@ def test_canaries_of_one_second_end_each(system: System, monkeypatch: pytest.Mon
     for ended in canaries.latest("m", lake=system.lake):
         assert ended.ended is not None
         assert decision(system, ended.canary.version)["action"] == ended.ended["how"]
+    system.drain()
     check_promises(system)
 
 
