@@ -23,7 +23,8 @@ from shared.ports import Bucket
 # A summary is written when its run has finished; clocks of two machines may differ by this.
 CLOCK_SKEW = timedelta(minutes=5)
 DAY = timedelta(days=1)
-BATCH_ID = re.compile(r"(\d{8}T\d{6}-[0-9a-f]{8})-([1-9]\d*)")  # scoring run, record number
+# Scoring run, record number: of so many digits that it is one.
+BATCH_ID = re.compile(r"([0-9]{8}T[0-9]{6}-[0-9a-f]{8})-([1-9][0-9]{0,17})")
 _LOG_DAY = re.compile(r"inference-log/dt=(\d{4}-\d\d-\d\d)/")
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
@@ -106,8 +107,11 @@ def days_told(prediction_id: str) -> list[date]:
     if not _UUID7.fullmatch(prediction_id):
         return []
     milliseconds = int(prediction_id.replace("-", "")[:12], 16)
-    made = datetime.fromtimestamp(milliseconds / 1000, tz=UTC).date()
-    return [made - DAY, made, made + DAY]
+    try:
+        made = datetime.fromtimestamp(milliseconds / 1000, tz=UTC).date()
+        return [made - DAY, made, made + DAY]
+    except (ValueError, OverflowError):  # beyond the year 9999
+        return []
 
 
 def logged_days(*, lake: Bucket) -> set[date]:
@@ -132,7 +136,10 @@ def read_log_day(day: date, *, lake: Bucket, about: str = "") -> Iterator[dict[s
     is no JSON object with a model and a time is left out: the log holds lines of ours only, save
     for a torn one."""
     # As JSON may spell it, so that most lines need not be parsed to know that they do not matter.
-    spelled = [json.dumps(about, ensure_ascii=way)[1:-1].encode() for way in (True, False)]
+    spelled = [
+        json.dumps(about, ensure_ascii=way)[1:-1].encode(errors="surrogatepass")
+        for way in (True, False)
+    ]
     for info in lake.list(paths.inference_log(day)):
         with lake.open_reader(info.name, generation=info.generation) as stream:
             for raw in stream:

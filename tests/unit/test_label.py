@@ -107,6 +107,24 @@ def test_online_answers_are_found_in_the_log() -> None:
     assert summary["online_hours"] == ["2026-01-05T00"]
 
 
+@pytest.mark.parametrize(
+    "made_up",
+    [
+        "ffffffff-ffff-7fff-8fff-ffffffffffff",
+        "e677d21f-0000-7000-8000-000000000000",
+        "20260105T090000-aaaaaaaa-" + "9" * 5000,
+    ],
+    ids=["year 10889", "last day of 9999", "a number of 5,000 digits"],
+)
+def test_an_id_that_somebody_made_up_is_unknown(made_up: str) -> None:
+    """However much it looks like one of ours; the other rows of its file are recorded."""
+    world = World()
+    run_id, _ = world.score(30)
+    task = world.request_labels(f"prediction_id,label\n{run_id}-1,yes\n{made_up},no\n")
+    assert world.run_labels(task) == "done"
+    assert [row["matched"] for row in stored(world, task)] == [True, False]
+
+
 def test_numbers_are_labels_of_a_regression() -> None:
     """A regression's label has to be a number."""
     world = World(spec_of("regression"))
