@@ -3,8 +3,8 @@
 `moves` remembers the recent moves of the champion with their revisions, so that a repeat of a
 promotion recognises itself even after the champion has moved on; `policies` what people said about
 automation in between (pin, unpin) and what became of second versions. Together they are the
-journal, which `shared.moves` keeps for good. `beside` is a second version (`shared.beside`); it
-ends with every move of the champion.
+journal, which `shared.moves` keeps for good. `beside` is a second version
+(`shared.beside.second_version`); it ends with every move of the champion.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared import documents, paths
-from shared.beside import SecondVersion, second_of
+from shared.beside.second_version import SecondVersion, second_of
 from shared.documents import timestamp
 from shared.errors import AliasMoved, NotAllowed, PreconditionFailed
 from shared.moves import ROLLBACK, Move, keep

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from shared import documents, paths
-from shared.beside import KINDS
+from shared.beside.second_version import KINDS
 from shared.ports import Bucket
 
 ROLLBACK = "rollback:"

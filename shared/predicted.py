@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from shared import documents, paths
-from shared.beside import Kind, mark_in
+from shared.beside.second_version import Kind, mark_in
 from shared.events import parse_time
 from shared.ports import Bucket
 

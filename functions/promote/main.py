@@ -6,7 +6,7 @@ from shared import boundary, events
 from shared.boundary import Reply
 from shared.usecases.decisions import parse_decision, take_decision
 from shared.usecases.promote import decide_version, request_promotion, take_failure
-from shared.usecases.settling import Promote
+from shared.usecases.promoting import Promote
 from shared.wiring import Wiring
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from shared import boundary, events
 from shared.envelope import Delivery
 from shared.events import SweepDue
-from shared.usecases.settling import Promote
+from shared.usecases.promoting import Promote
 from shared.usecases.starting import Intake
 from shared.usecases.sweep import Swept, sweep
 from shared.wiring import Wiring

@@ -8,9 +8,8 @@ from typing import Any
 
 import click
 
-from shared import canaries
-from shared.beside import SecondVersion
-from shared.canaries import Record
+from shared.beside.canaries import Record
+from shared.beside.second_version import SecondVersion, canaries
 from shared.cli import contexts
 from shared.cli.console import (
     dry_run_option,
@@ -28,7 +27,7 @@ from shared.manifests import Manifest, read_manifest
 from shared.serving.times import format_duration
 from shared.spec.registry import read_spec
 from shared.spec.serving import Canary
-from shared.usecases.canarying import ended_sentence, is_held, running_sentence
+from shared.usecases.beside.canarying import ended_sentence, is_held, running_sentence
 
 
 @click.group()

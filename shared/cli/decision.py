@@ -19,7 +19,7 @@ from shared.moves import trail
 from shared.ports import Bucket
 from shared.reporting import letter
 from shared.spec.registry import find_spec
-from shared.usecases.canarying import running_sentence
+from shared.usecases.beside.canarying import running_sentence
 from shared.usecases.judging import judge_as_compared
 from shared.versions import version_ids
 

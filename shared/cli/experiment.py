@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shared import documents, experiments
-from shared.beside import PREDICTION_ID
+from shared import documents
+from shared.beside.experiments import Record
+from shared.beside.second_version import PREDICTION_ID, experiments
 from shared.cli import contexts
 from shared.cli.console import (
     dry_run_option,
@@ -25,13 +26,12 @@ from shared.cli.decide import decide, reason_option
 from shared.cli.experiment_told import declined_sentence, needed_sentence, show
 from shared.cli.named import resolve, shown
 from shared.errors import MillraceError
-from shared.experiments import Record
 from shared.manifests import read_manifest
 from shared.spec.registry import read_spec
-from shared.usecases.experimenting import ended_sentence, plan, started_sentence
+from shared.usecases.beside.experimenting import ended_sentence, plan, started_sentence
 
 if TYPE_CHECKING:
-    from shared.usecases.experiment_look import Seen
+    from shared.usecases.beside.experiment_look import Seen
 
 BETTER = "challenger_better"
 
@@ -164,7 +164,7 @@ def chosen(context: Context, model: str, experiment_id: str = "") -> Record:
 
 
 def look(context: Context, record: Record) -> Seen:
-    from shared.usecases.experiment_look import look_at
+    from shared.usecases.beside.experiment_look import look_at
 
     spec = read_spec(record.model, lake=context.lake).spec
     return look_at(record, spec, now=context.clock.now(), lake=context.lake)

@@ -8,13 +8,13 @@ from typing import Any
 import click
 
 from shared import documents, paths
-from shared.beside import SecondVersion
+from shared.beside.experiments import Record
+from shared.beside.second_version import SecondVersion
 from shared.budget import briefly
 from shared.cli.console import say, show_rows
 from shared.cli.contexts import Context
 from shared.cli.named import shown
 from shared.events import parse_time
-from shared.experiments import Record
 from shared.serving.times import format_duration
 from shared.spec.registry import read_spec
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from shared.beside import SecondVersion
+from shared.beside.second_version import SecondVersion
 from shared.cli import contexts
 from shared.cli.console import dry_run_option, json_option, nothing_done, say, show_json
 from shared.cli.contexts import Context
 from shared.cli.decide import decide, reason_option
 from shared.cli.named import resolve, shown
 from shared.manifests import read_manifest
-from shared.usecases.shadowing import plan, running_sentence
+from shared.usecases.beside.shadowing import plan, running_sentence
 
 
 @click.group()
@@ -51,7 +51,7 @@ def start_shadow(
 @contexts.pass_name
 def show_shadow(context_name: str, model: str, as_json: bool) -> None:
     """How differently MODEL's shadow would have answered, by the prediction log."""
-    from shared.usecases.shadow_look import look_at
+    from shared.usecases.beside.shadow_look import look_at
 
     context = contexts.load(context_name)
     running = _running(context, model)

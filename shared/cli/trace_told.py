@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from shared.beside import KINDS
+from shared.beside.second_version import KINDS
 from shared.cli.console import TIME, safe
 from shared.spec.numbering import Change
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from shared import approvals, claims, documents, paths, runs
-from shared.canaries import Record, latest
+from shared.beside.canaries import Record, latest
 from shared.cli import words
 from shared.errors import ObjectNotFound
 from shared.labelled import SUMMARY

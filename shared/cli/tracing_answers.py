@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from shared.beside import KINDS
+from shared.beside.second_version import KINDS
 from shared.cli.tracing import address, labels_facts, learned_by
 from shared.documents import timestamp
 from shared.errors import ObjectNotFound

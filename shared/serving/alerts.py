@@ -22,7 +22,7 @@ from shared.ports import Clock, Publisher
 from shared.serving.publishing import refusal_to_publish
 
 if TYPE_CHECKING:
-    from shared.beside import SecondVersion
+    from shared.beside.second_version import SecondVersion
     from shared.events import AutomationNoted
 
 SOURCE = "predict"

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from shared.beside import SecondVersion
+from shared.beside.second_version import SecondVersion
 from shared.errors import MillraceError, ObjectNotFound, PackageInvalid, Retryable
 from shared.manifests import Manifest, parse_manifest
 from shared.ports import Blob, Bucket

@@ -27,7 +27,7 @@ from typing import Any
 
 import orjson
 
-from shared.beside import mark_in
+from shared.beside.second_version import mark_in
 from shared.errors import FeaturesTooOld, InvalidInstances
 from shared.serving.answers import Dealt
 from shared.serving.served import Served

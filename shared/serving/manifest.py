@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
 from shared import paths
-from shared.beside import SecondVersion
+from shared.beside.second_version import SecondVersion
 from shared.errors import MillraceError, NotServed, ObjectNotFound, PackageInvalid
 from shared.manifests import Manifest, package_of
 from shared.ports import Blob, Bucket

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from shared.beside import SecondVersion
+from shared.beside.second_version import SecondVersion
 from shared.manifests import Manifest
 from shared.serving.package import LoadedModel
 from shared.serving.trust import Trust

@@ -14,11 +14,13 @@ from shared.approvals import Approval
 from shared.errors import InProgress, NotAllowed
 from shared.manifests import Manifest, read_manifest, set_pinned, turn_of
 from shared.moves import ROLLBACK, Move
-from shared.usecases import canarying, experimenting, muting, shadowing, spec_changes
+from shared.usecases import muting, spec_changes
+from shared.usecases.beside import canarying, experimenting, shadowing
 from shared.usecases.judging import other_question
 from shared.usecases.moving import move_to
 from shared.usecases.promote import carry_out
-from shared.usecases.settling import Promote, record_move
+from shared.usecases.promoting import Promote
+from shared.usecases.settling import record_move
 
 WITHOUT_VERSION = ("rollback", "pin", "unpin", "mute", "unmute")
 

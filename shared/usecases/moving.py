@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from shared import canaries, documents, experiments, paths
+from shared import documents, paths
+from shared.beside.second_version import canaries, experiments
 from shared.manifests import Manifest, move_champion
 from shared.moves import DECISION, Move
 from shared.spec.registry import read_spec
-from shared.usecases.settling import Promote
+from shared.usecases.promoting import Promote
 
 
 def move_to(

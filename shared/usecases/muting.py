@@ -8,7 +8,7 @@ from shared import mutes
 from shared.errors import NotAllowed
 from shared.serving.times import format_duration, parse_duration
 from shared.spec.registry import find_spec
-from shared.usecases.settling import Promote
+from shared.usecases.promoting import Promote
 
 
 def mute(model: str, facts: Mapping[str, object], by: str, reason: str, ports: Promote) -> str:

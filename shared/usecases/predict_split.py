@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shared.beside import SecondVersion
+from shared.beside.second_version import SecondVersion
 from shared.errors import FeaturesTooOld, InvalidInstances, PackageInvalid
 from shared.ports import Clock
 from shared.serving.answers import Dealt

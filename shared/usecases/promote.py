@@ -1,7 +1,7 @@
 """Who serves: policy, then compare-and-swap of the serving manifest, then the record of it.
 
     TrainingCompleted -> judge -+-> promote:  swap manifest -> decision.json -> publish -> note
-                                |   or, by steps, a canary first (`shared.usecases.canarying`)
+                                |   or, by steps, a canary first (`beside.canarying`)
                                 +-> decline:                   decision.json -> publish -> note
                                 +-> ask:      approvals/... ----------------> publish -> note
                                 `-> compare again: claim -> request.json ---> publish
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from shared import approvals, claims, documents, paths, runs
 from shared.approvals import Approval
-from shared.beside import SecondVersion
+from shared.beside.second_version import SecondVersion
 from shared.documents import timestamp
 from shared.errors import ObjectNotFound
 from shared.events import (
@@ -28,11 +28,12 @@ from shared.manifests import Manifest, read_manifest, turn_of
 from shared.policy import Verdict, worth_knowing
 from shared.runs import RunRequest
 from shared.spec.registry import read_spec
-from shared.usecases.canarying import begin, close_open, complete, plan, resume
+from shared.usecases.beside.canarying import begin, close_open, complete, plan, resume
+from shared.usecases.beside.shadowing import begin_waiting
 from shared.usecases.judging import judge_version
 from shared.usecases.moving import decided, move_to
-from shared.usecases.settling import Promote, finish, settle_promotion, settle_refusal, supersede
-from shared.usecases.shadowing import begin_waiting
+from shared.usecases.promoting import Promote
+from shared.usecases.settling import finish, settle_promotion, settle_refusal, supersede
 
 
 def decide_version(model: str, version: str, ports: Promote) -> str:

@@ -10,21 +10,22 @@ person), and only finishes the rest. The note comes last: who finds it knows tha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from shared import approvals, canaries, documents, paths, runs
+from shared import approvals, documents, paths
 from shared.approvals import Approval
+from shared.beside.second_version import canaries
 from shared.documents import timestamp
-from shared.events import AutomationNoted, Event, ModelNotPromoted, publish
+from shared.events import AutomationNoted, ModelNotPromoted
 from shared.manifests import Manifest, read_manifest
 from shared.moves import Move
 from shared.policy import Verdict
-from shared.ports import Bucket, Clock, Publisher
 from shared.reporting import letter
+from shared.usecases.beside.seconding import take_out
 from shared.usecases.judging import judge_as_compared
-from shared.usecases.seconding import take_out
+from shared.usecases.promoting import Promote
 from shared.usecases.telling import say_move
 
 # The last transition of a version's run, by what decision.json says.
@@ -34,22 +35,6 @@ NOTES = {
     "superseded": "superseded",
     "expired": "expired",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Promote:
-    """The ports of promotion, and how long its claims live."""
-
-    lake: Bucket
-    publisher: Publisher
-    clock: Clock
-    claim_seconds: int
-
-    def say(self, event: Event) -> None:
-        publish(event, publisher=self.publisher, clock=self.clock)
-
-    def note(self, model: str, run_id: str, name: str, /, **facts: object) -> None:
-        runs.note(model, run_id, name, lake=self.lake, clock=self.clock, **facts)
 
 
 def finish(model: str, version: str, manifest: Manifest | None, ports: Promote) -> str | None:

@@ -13,19 +13,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from shared import approvals, canaries
+from shared import approvals
 from shared.batch import OPEN
+from shared.beside.second_version import canaries
 from shared.boundary import apart
 from shared.lanes import advance
 from shared.manifests import read_manifest, served_models
 from shared.moves import keep
 from shared.ports import JobRunner
-from shared.usecases import batches, experimenting, refresh, spec_changes
-from shared.usecases.canary_log import LogReader
-from shared.usecases.canary_look import look_after
+from shared.usecases import batches, refresh, spec_changes
+from shared.usecases.beside import experimenting
+from shared.usecases.beside.canary_log import LogReader
+from shared.usecases.beside.canary_look import look_after
 from shared.usecases.promote import carry_out
+from shared.usecases.promoting import Promote
 from shared.usecases.retrain import RetrainPorts
-from shared.usecases.settling import Promote, carried_out, finish, told
+from shared.usecases.settling import carried_out, finish, told
 from shared.usecases.starting import Intake
 from shared.usecases.telling import say_untold
 from shared.usecases.waiting import settle

@@ -16,10 +16,10 @@ from shared.documents import timestamp
 from shared.events import ModelPromoted, parse_time
 from shared.manifests import Manifest, read_manifest
 from shared.moves import Move
-from shared.usecases.experimenting import end_moved
+from shared.usecases.beside.experimenting import end_moved
 
 if TYPE_CHECKING:
-    from shared.usecases.settling import Promote
+    from shared.usecases.promoting import Promote
 
 # What is older was said, or is no news: moves of before there were marks have none.
 LOOK_BACK = timedelta(days=7)

@@ -20,8 +20,8 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402 - a script finds the repository first
 
-from shared.canary_tally import Tally, Trials  # noqa: E402
-from shared.canary_verdict import Terms, Verdict, judge  # noqa: E402
+from shared.beside.tally import Tally, Trials  # noqa: E402
+from shared.beside.verdict import Terms, Verdict, judge  # noqa: E402
 from shared.tabular.rates import rate_upper  # noqa: E402
 
 SHARES = (0.05, 0.25)

@@ -36,7 +36,7 @@ sys.path.insert(0, str(ROOT))
 
 from shared.adapters.memory.messages import Messages  # noqa: E402
 from shared.adapters.system_clock import SystemClock  # noqa: E402
-from shared.beside import SecondVersion  # noqa: E402
+from shared.beside.second_version import SecondVersion  # noqa: E402
 from shared.config import Config  # noqa: E402
 from shared.manifests import move_champion, package_of, read_manifest, set_beside  # noqa: E402
 from shared.ports import Bucket  # noqa: E402

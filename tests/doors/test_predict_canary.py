@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.beside import KINDS, Kind, SecondVersion
+from shared.beside.second_version import KINDS, Kind, SecondVersion
 from shared.serving.assigning import key_text, takes, unit_of
 from shared.serving.features import Bounds
 from shared.serving.shortcut import Shortcut

@@ -10,7 +10,7 @@ import pytest
 
 from shared import documents, paths
 from shared.adapters.memory import FixedClock
-from shared.beside import SecondVersion
+from shared.beside.second_version import SecondVersion
 from shared.serving.assigning import key_text, takes, unit_of
 from shared.serving.encoder import Encoder
 from shared.serving.features import Bounds

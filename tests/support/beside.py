@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from shared import documents, paths
-from shared.beside import Kind, SecondVersion
+from shared.beside.second_version import Kind, SecondVersion
 from shared.serving.package import Package
 from tests.support.predictor import World
 from tests.unit.serving.models import store

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from shared import canaries, paths
-from shared.beside import SecondVersion
-from shared.canaries import Record
+from shared import paths
+from shared.beside.canaries import Record
+from shared.beside.second_version import SecondVersion, canaries
 from shared.manifests import Manifest, read_manifest
 from tests.support.experimenting import store_package
 from tests.support.system import CSV, SPEC, System

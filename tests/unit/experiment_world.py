@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from shared import documents, experiments, paths
-from shared.experiments import Record
+from shared import documents, paths
+from shared.beside.experiments import Record
+from shared.beside.second_version import experiments
 from shared.serving.app import create_app
 from shared.serving.encoder import Encoder
 from shared.serving.package import Package, linear_engine, package_sha256, write
 from shared.spec.model import Spec
-from shared.usecases import experimenting
-from shared.usecases.experiment_look import Seen, look_at
-from shared.usecases.settling import Promote
+from shared.usecases.beside import experimenting
+from shared.usecases.beside.experiment_look import Seen, look_at
+from shared.usecases.promoting import Promote
 from tests.unit.monitoring.world import MODEL, VERSION, World, answer, draw_rows, spec_of
 
 CHALLENGER = "20260102T000000-bbbbbbbb"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared import documents, paths
 from shared.adapters.memory import BucketConfig, MemoryCloud
-from shared.beside import KINDS, Kind, SecondVersion, mark_in, second_of
+from shared.beside.second_version import KINDS, Kind, SecondVersion, mark_in, second_of
 from shared.errors import AliasMoved, NotAllowed
 from shared.manifests import Manifest, move_champion, parse_manifest, read_manifest, set_beside
 from shared.moves import Move, trail

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from shared import canaries, documents, paths
+from shared import documents, paths
+from shared.beside.second_version import canaries
 from shared.errors import AliasMoved
-from shared.usecases import canary_look
-from shared.usecases.canary_log import LogReader
+from shared.usecases.beside import canary_look
+from shared.usecases.beside.canary_log import LogReader
 from tests.support.canarying import (
     ASK,
     BACK,

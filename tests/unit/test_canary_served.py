@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from shared import canaries, documents, paths
-from shared.beside import PREDICTION_ID
+from shared import documents, paths
+from shared.beside.second_version import PREDICTION_ID, canaries
 from shared.manifests import read_manifest
-from shared.usecases import canarying
-from shared.usecases.canary_log import LogReader
-from shared.usecases.canary_look import look_after
-from shared.usecases.seconding import planned
+from shared.usecases.beside import canarying
+from shared.usecases.beside.canary_log import LogReader
+from shared.usecases.beside.canary_look import look_after
+from shared.usecases.beside.seconding import planned
 from tests.support.canarying import GATE
 from tests.support.system import comparison_of
 from tests.unit.experiment_world import CHALLENGER, COLUMNS, MIXED, Trial

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.anytime import at_least, evidence
-from shared.canary_tally import MOST_ROWS, Tally, add
-from shared.canary_verdict import Judged, Terms, judge
+from shared.beside.anytime import at_least, evidence
+from shared.beside.tally import MOST_ROWS, Tally, add
+from shared.beside.verdict import Judged, Terms, judge
 from tests.bench.simulate_canary import World, play
 
 GATE = {

@@ -10,7 +10,7 @@ import pytest
 from shared import approvals, documents, paths
 from shared.events import TrainingCompleted
 from shared.usecases.promote import carry_out
-from shared.usecases.settling import Promote
+from shared.usecases.promoting import Promote
 from tests.support.promises import check_promises
 from tests.support.system import CSV, SPEC, store_version
 from tests.support.working import ASKING, DAY, everything, post_sweep, repeat, state_of, trained

@@ -11,7 +11,7 @@ import pytest
 from shared.documents import timestamp
 from shared.events import PerformanceDropped
 from shared.manifests import read_manifest
-from shared.usecases.experiment_look import Seen
+from shared.usecases.beside.experiment_look import Seen
 from shared.usecases.monitor import judge_window
 from tests.unit.experiment_world import CHALLENGER, MIXED, Trial, trial_spec
 from tests.unit.monitoring.world import HOUR, MODEL, VERSION, window

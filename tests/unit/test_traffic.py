@@ -8,7 +8,7 @@ import pytest
 
 from shared import paths
 from shared.adapters.memory import FixedClock, MemoryCloud
-from shared.usecases.traffic import OBJECTS, expected_rows
+from shared.usecases.beside.traffic import OBJECTS, expected_rows
 from tests.support.system import memory_cloud
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

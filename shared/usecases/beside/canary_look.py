@@ -9,21 +9,21 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass, replace
 
-from shared import approvals, canaries, documents, paths
-from shared.beside import SecondVersion
-from shared.canaries import Record
-from shared.canary_tally import Tally, add
-from shared.canary_verdict import Judged, Terms, judge
+from shared import approvals, documents, paths
+from shared.beside.canaries import Record
+from shared.beside.second_version import SecondVersion, canaries
+from shared.beside.tally import Tally, add
+from shared.beside.verdict import Judged, Terms, judge
 from shared.documents import timestamp
 from shared.events import parse_time
 from shared.manifests import Manifest, read_manifest, set_beside
 from shared.serving.times import format_duration
 from shared.spec.registry import read_spec
 from shared.spec.serving import Canary
-from shared.usecases.canary_log import LogReader
-from shared.usecases.canarying import BACK, close_open, complete, is_held, tell
-from shared.usecases.seconding import gate_of, take_out
-from shared.usecases.settling import Promote
+from shared.usecases.beside.canary_log import LogReader
+from shared.usecases.beside.canarying import BACK, close_open, complete, is_held, tell
+from shared.usecases.beside.seconding import gate_of, take_out
+from shared.usecases.promoting import Promote
 
 
 def look_after(model: str, ports: Promote, log: LogReader, recorded: Container[str]) -> int:

@@ -15,20 +15,19 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from shared import experiments
-from shared.beside import PREDICTION_ID, SecondVersion
+from shared.beside.experiments import Ended, Record
+from shared.beside.second_version import PREDICTION_ID, SecondVersion, experiments
 from shared.documents import timestamp
 from shared.errors import NotAllowed
 from shared.events import AutomationNoted, parse_time
-from shared.experiments import Ended, Record
 from shared.manifests import Manifest, read_manifest, set_beside
 from shared.moves import Move
 from shared.ports import Bucket
 from shared.spec.registry import read_spec
-from shared.usecases.seconding import planned, served
+from shared.usecases.beside.seconding import planned, served
 
 if TYPE_CHECKING:
-    from shared.usecases.settling import Promote
+    from shared.usecases.promoting import Promote
 
 HOW = ("kept", "promote")
 

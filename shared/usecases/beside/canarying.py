@@ -14,19 +14,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from shared import canaries, documents, paths
-from shared.beside import PREDICTION_ID, SecondVersion
-from shared.canaries import Record
+from shared import documents, paths
+from shared.beside.canaries import Record
+from shared.beside.second_version import PREDICTION_ID, SecondVersion, canaries
 from shared.documents import timestamp
 from shared.errors import NotAllowed
 from shared.events import AutomationNoted, parse_time
 from shared.manifests import Manifest, read_manifest, set_beside
 from shared.serving.times import format_duration
 from shared.spec.registry import read_spec
+from shared.usecases.beside.seconding import planned, served, take_out
+from shared.usecases.beside.traffic import expected_rows
 from shared.usecases.moving import decided, move_to
-from shared.usecases.seconding import planned, served, take_out
-from shared.usecases.settling import Promote, finish, settle_promotion, settle_refusal, told
-from shared.usecases.traffic import expected_rows
+from shared.usecases.promoting import Promote
+from shared.usecases.settling import finish, settle_promotion, settle_refusal, told
 
 BACK = "Its canary is taken back. "
 

@@ -14,8 +14,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from shared import paths
-from shared.beside import SecondVersion
-from shared.canaries import Read
+from shared.beside.canaries import Read
+from shared.beside.second_version import SecondVersion
 from shared.documents import timestamp
 from shared.events import parse_time
 from shared.ports import Bucket, ObjectInfo

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from shared.beside.experiments import Record
 from shared.documents import timestamp
 from shared.events import parse_time
-from shared.experiments import Record
 from shared.ports import Bucket
 from shared.predicted import OnlineLine, online_lines
 from shared.serving.cells import BadCell

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from shared.beside import SecondVersion
+from shared.beside.second_version import SecondVersion
 from shared.errors import NotAllowed
 from shared.manifests import read_manifest, set_beside
 from shared.ports import Bucket
 from shared.spec.registry import read_spec
-from shared.usecases.seconding import planned, served, take_out
-from shared.usecases.settling import Promote
+from shared.usecases.beside.seconding import planned, served, take_out
+from shared.usecases.promoting import Promote
 
 
 def plan(

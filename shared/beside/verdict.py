@@ -7,10 +7,10 @@
              (the gate's own share)
     wait     anything else: too few rows, or a share above its limit that may be chance
 
-Each certainty holds at all looks together (`shared.anytime`), so it does not matter that sweep
-looks every five minutes. A challenger that differs by no more than is tolerated is sent back in at
-most BUDGET of all canaries: a fifth of it each for failures, labels, scores and the two bounds of
-the gate, the first three in equal parts for all steps.
+Each certainty holds at all looks together (`shared.beside.anytime`), so it does not matter that
+sweep looks every five minutes. A challenger that differs by no more than is tolerated is sent back
+in at most BUDGET of all canaries: a fifth of it each for failures, labels, scores and the two
+bounds of the gate, the first three in equal parts for all steps.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from shared.anytime import at_least, evidence
-from shared.canary_tally import NO_KEY, Tally, Trials
+from shared.beside.anytime import at_least, evidence
+from shared.beside.tally import NO_KEY, Tally, Trials
 
 BUDGET = 0.05
 FAILURES = 0.02

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from shared import canaries, documents, paths
-from shared.beside import PREDICTION_ID, Kind, SecondVersion
+from shared import documents, paths
+from shared.beside.second_version import PREDICTION_ID, Kind, SecondVersion, canaries
 from shared.documents import timestamp
 from shared.errors import NotAllowed, ObjectNotFound
 from shared.manifests import Manifest, package_of, read_manifest, set_beside
@@ -14,7 +14,7 @@ from shared.ports import Bucket
 from shared.spec.registry import read_spec
 
 if TYPE_CHECKING:
-    from shared.usecases.settling import Promote
+    from shared.usecases.promoting import Promote
 
 
 def planned(

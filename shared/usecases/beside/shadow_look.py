@@ -6,15 +6,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from shared.beside import SecondVersion
-from shared.canary_tally import Tally, add
-from shared.canary_verdict import Terms, sofar
+from shared.beside.second_version import SecondVersion
+from shared.beside.tally import Tally, add
+from shared.beside.verdict import Terms, sofar
 from shared.events import parse_time
 from shared.ports import Bucket
 from shared.predicted import log_days, read_log_day
 from shared.spec.registry import read_spec
 from shared.spec.serving import Canary
-from shared.usecases.seconding import gate_of
+from shared.usecases.beside.seconding import gate_of
 
 
 def look_at(

@@ -15,8 +15,8 @@ from itertools import islice
 from typing import Any
 
 from shared import documents, paths
-from shared.beside import SecondVersion
-from shared.canary_tally import Tally
+from shared.beside.second_version import SecondVersion
+from shared.beside.tally import Tally
 from shared.errors import PreconditionFailed
 from shared.ports import Bucket
 from shared.rule import Outcome, Rule

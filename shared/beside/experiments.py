@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from shared import documents, paths
-from shared.beside import SecondVersion
+from shared.beside.second_version import SecondVersion
 from shared.errors import PreconditionFailed
 from shared.ports import Bucket
 

@@ -1,0 +1,1 @@
+"""Second versions beside a champion: experiments, canaries, shadows, and what judges them."""

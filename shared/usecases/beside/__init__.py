@@ -1,0 +1,1 @@
+"""Second versions from their start to their end: experiments, canaries and shadows."""
