@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
+from shared.beside import canaries
 from shared.beside.canaries import Record
-from shared.beside.second_version import SecondVersion, canaries
+from shared.beside.second_version import SecondVersion
 from shared.cli import contexts
 from shared.cli.console import (
     dry_run_option,

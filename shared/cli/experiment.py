@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shared import documents
+from shared.beside import experiments
 from shared.beside.experiments import Record
-from shared.beside.second_version import PREDICTION_ID, experiments
+from shared.beside.second_version import PREDICTION_ID
 from shared.cli import contexts
 from shared.cli.console import (
     dry_run_option,

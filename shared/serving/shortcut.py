@@ -12,17 +12,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import Flask
 from werkzeug.exceptions import ClientDisconnected
 from werkzeug.wsgi import ClosingIterator
 
+from shared.serving.predictor import Predictor
 from shared.serving.protocols.asked import JSON, Protocol
 from shared.serving.protocols.refusing import MAX_BODY_BYTES, REFUSALS
-
-if TYPE_CHECKING:
-    from shared.serving.app import Predictor
 
 _PARAMETER = re.compile(r"<(\w+)>")
 _LENGTH = re.compile(r"[1-9][0-9]{0,8}")

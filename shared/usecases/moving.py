@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared import documents, paths
-from shared.beside.second_version import canaries, experiments
+from shared.beside import canaries, experiments
 from shared.manifests import Manifest, move_champion
 from shared.moves import DECISION, Move
 from shared.spec.registry import read_spec

@@ -16,7 +16,7 @@ from typing import Any
 
 from shared import approvals, documents, paths
 from shared.approvals import Approval
-from shared.beside.second_version import canaries
+from shared.beside import canaries
 from shared.documents import timestamp
 from shared.events import AutomationNoted, ModelNotPromoted
 from shared.manifests import Manifest, read_manifest

@@ -15,7 +15,7 @@ from functools import partial
 
 from shared import approvals
 from shared.batch import OPEN
-from shared.beside.second_version import canaries
+from shared.beside import canaries
 from shared.boundary import apart
 from shared.lanes import advance
 from shared.manifests import read_manifest, served_models

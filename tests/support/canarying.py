@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from shared import paths
+from shared.beside import canaries
 from shared.beside.canaries import Record
-from shared.beside.second_version import SecondVersion, canaries
+from shared.beside.second_version import SecondVersion
 from shared.manifests import Manifest, read_manifest
 from tests.support.experimenting import store_package
 from tests.support.system import CSV, SPEC, System

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from shared import documents, paths
+from shared.beside import experiments
 from shared.beside.experiments import Record
-from shared.beside.second_version import SecondVersion, experiments
+from shared.beside.second_version import SecondVersion
 from shared.manifests import read_manifest
 from tests.support.system import System, store_version
 from tests.support.working import trained

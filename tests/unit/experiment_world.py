@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from shared import documents, paths
+from shared.beside import experiments
 from shared.beside.experiments import Record
-from shared.beside.second_version import experiments
 from shared.serving.app import create_app
 from shared.serving.encoder import Encoder
 from shared.serving.package import Package, linear_engine, package_sha256, write

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shared import documents, paths
-from shared.beside.second_version import canaries
+from shared.beside import canaries
 from shared.errors import AliasMoved
 from shared.usecases.beside import canary_look
 from shared.usecases.beside.canary_log import LogReader

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from shared import documents, paths
-from shared.beside.second_version import PREDICTION_ID, canaries
+from shared.beside import canaries
+from shared.beside.second_version import PREDICTION_ID
 from shared.manifests import read_manifest
 from shared.usecases.beside import canarying
 from shared.usecases.beside.canary_log import LogReader

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shared import documents, paths
-from shared.beside.second_version import experiments
+from shared.beside import experiments
 from shared.manifests import parse_manifest, read_manifest, set_beside
 from tests.support.crashing import Story, crash_everywhere
 from tests.support.experimenting import (

@@ -10,8 +10,9 @@ from collections.abc import Container
 from dataclasses import dataclass, replace
 
 from shared import approvals, documents, paths
+from shared.beside import canaries
 from shared.beside.canaries import Record
-from shared.beside.second_version import SecondVersion, canaries
+from shared.beside.second_version import SecondVersion
 from shared.beside.tally import Tally, add
 from shared.beside.verdict import Judged, Terms, judge
 from shared.documents import timestamp

@@ -15,8 +15,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from shared import documents, paths
+from shared.beside import canaries
 from shared.beside.canaries import Record
-from shared.beside.second_version import PREDICTION_ID, SecondVersion, canaries
+from shared.beside.second_version import PREDICTION_ID, SecondVersion
 from shared.documents import timestamp
 from shared.errors import NotAllowed
 from shared.events import AutomationNoted, parse_time

@@ -15,8 +15,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from shared.beside import experiments
 from shared.beside.experiments import Ended, Record
-from shared.beside.second_version import PREDICTION_ID, SecondVersion, experiments
+from shared.beside.second_version import PREDICTION_ID, SecondVersion
 from shared.documents import timestamp
 from shared.errors import NotAllowed
 from shared.events import AutomationNoted, parse_time

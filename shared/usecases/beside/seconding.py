@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from shared import documents, paths
-from shared.beside.second_version import PREDICTION_ID, Kind, SecondVersion, canaries
+from shared.beside import canaries
+from shared.beside.second_version import PREDICTION_ID, Kind, SecondVersion
 from shared.documents import timestamp
 from shared.errors import NotAllowed, ObjectNotFound
 from shared.manifests import Manifest, package_of, read_manifest, set_beside
