@@ -102,7 +102,7 @@ def test_an_unexpected_error_is_answered_in_shape(monkeypatch: pytest.MonkeyPatc
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr("shared.serving.app.predict", broken)
+    monkeypatch.setattr("shared.serving.predictor.predict", broken)
     told = []
     for client in clients():
         found = client.post("/predict", data=ONE, headers=IN_JSON)

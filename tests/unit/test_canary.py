@@ -450,7 +450,7 @@ def test_a_large_log_is_sampled_and_that_is_said(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More bytes than a look reads: objects are left out evenly, for good."""
-    monkeypatch.setattr("shared.usecases.canary_log.MOST_BYTES", 20_000)
+    monkeypatch.setattr("shared.usecases.beside.canary_log.MOST_BYTES", 20_000)
     for _ in range(8):
         answer(system, rows=20)
     system.tick()
@@ -465,7 +465,7 @@ def test_objects_beyond_a_looks_number_wait_for_the_next(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are small, so none is left out; the first is one of before the canary."""
-    monkeypatch.setattr("shared.usecases.canary_log.MOST_OBJECTS", 3)
+    monkeypatch.setattr("shared.usecases.beside.canary_log.MOST_OBJECTS", 3)
     for _ in range(3):
         answer(system, rows=5)
     system.tick()
@@ -479,7 +479,7 @@ def test_a_look_that_is_far_behind_leaves_objects_out_evenly(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Many small objects: a look that read the oldest of them only would never catch up."""
-    monkeypatch.setattr("shared.usecases.canary_log.MOST_OBJECTS", 2)
+    monkeypatch.setattr("shared.usecases.beside.canary_log.MOST_OBJECTS", 2)
     for _ in range(12):
         answer(system, rows=2)
     system.tick()
