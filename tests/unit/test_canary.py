@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from shared import approvals, canaries, documents, paths
+from shared import approvals, documents, paths
+from shared.beside import canaries
 from shared.manifests import KEPT_MOVES, parse_manifest
 from tests.support.canarying import (
     ASK,
