@@ -47,7 +47,7 @@ class Config:
     mail_to: tuple[str, ...] = ()
     docs_url: str = ""  # of infra/docs, for links to the runbook
     score_task_mib: int = 128  # of a file that one task scores
-    score_max_tasks: int = 1
+    score_max_tasks: int = 8
     pubsub_grpc: str = ""  # host:port where gRPC is not on `pubsub_endpoint`'s
 
     @classmethod
@@ -94,7 +94,7 @@ class Config:
             mail_to=tuple(env.get("MILLRACE_MAIL_TO", "").replace(",", " ").split()),
             docs_url=env.get("MILLRACE_DOCS_URL", "").rstrip("/"),
             score_task_mib=int(env.get("MILLRACE_SCORE_TASK_MIB", "128")),
-            score_max_tasks=int(env.get("MILLRACE_SCORE_MAX_TASKS", "1")),
+            score_max_tasks=int(env.get("MILLRACE_SCORE_MAX_TASKS", "8")),
             pubsub_grpc=env.get("PUBSUB_EMULATOR_HOST", ""),
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -126,3 +126,18 @@ def test_lost_answer_starts_nothing_twice(tmp_path: Path) -> None:
             runner.run("nothing-s", env={})
     server.close()
     engine.close()
+
+
+def test_only_files_to_be_scored_are_shared(machine: Machine) -> None:
+    """By one task at least, by more where the file is larger; a training is one task's work."""
+    tasks_for = machine.runner.tasks_for
+    assert tasks_for("train-l", 1 << 40) == tasks_for("score-s", 0) == tasks_for("score-s", 1) == 1
+    assert tasks_for("score-s", 1 << 40) >= tasks_for("score-s", 1 << 30) >= 1
+
+
+def test_as_many_tasks_share_a_file_as_the_topology_allows() -> None:
+    """One for so many MiB, and never more than are allowed."""
+    settings = replace(config("http://127.0.0.1:1"), score_task_mib=1, score_max_tasks=3)
+    runner = RestJobRunner(settings)
+    sizes = (1 << 20, (1 << 20) + 1, 9 << 20)
+    assert [runner.tasks_for("score-m", size) for size in sizes] == [1, 2, 3]
