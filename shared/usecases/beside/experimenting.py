@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.beside import experiments
 from shared.beside.experiments import Ended, Record
@@ -42,12 +42,13 @@ def plan(
     reason: str,
     now: datetime,
     lake: Bucket,
+    manifest: Manifest | None = None,
 ) -> SecondVersion:
     """The experiment that a start would begin. Raises NotAllowed with what stands in its way."""
     share, key, until = _facts(facts, now)
     return planned(
         "experiment",
-        served(model, lake),
+        manifest or served(model, lake),
         challenger,
         share=share,
         key=key,
@@ -72,19 +73,13 @@ def start(
     AliasMoved."""
     now = ports.clock.now()
     manifest = served(model, ports.lake)
+    about: dict[str, Any] = {"by": by, "reason": reason, "manifest": manifest}
+    planned = plan(model, challenger, facts, now=now, lake=ports.lake, **about)
     running = manifest.beside
-    planned = plan(model, challenger, facts, by=by, reason=reason, now=now, lake=ports.lake)
     if running is None:
         end_moved(model, manifest, ports)
         _swap(manifest, planned, by, reason, ports)
         running = planned
-    elif not running.is_same_question(planned):
-        keep = " --keep" if running.kind == "experiment" else ""
-        raise NotAllowed(
-            f"{running.kind} {running.id} of {model} runs already ({running.version} gets "
-            f"{running.share:.0%} by {running.key}); stop it first: "
-            f"millrace {running.kind} stop {model}{keep}"
-        )
     experiments.keep(model, running, lake=ports.lake)
     sentence = started_sentence(model, running)
     _say(model, running, "started", sentence, ports)

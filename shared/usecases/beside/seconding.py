@@ -55,7 +55,7 @@ def planned(
     started = timestamp(now)
     # The champion's turn and the moment: another one deals the keys anew.
     digest = paths.digest(f"{model}|{challenger}|{manifest.revision}|{started}", 8)
-    return SecondVersion(
+    found = SecondVersion(
         id=f"{now:%Y%m%dT%H%M%S}-{digest}",
         **package_of(version.body),
         against=manifest.version,
@@ -70,6 +70,9 @@ def planned(
         steps=steps,
         step_started_at=started if steps else None,
     )
+    if kind != "canary":  # it takes the place of what runs
+        _check_place(model, manifest.beside, found)
+    return found
 
 
 def take_out(manifest: Manifest, ports: Promote, *, by: str, reason: str, how: str) -> None:
@@ -94,6 +97,18 @@ def served(model: str, lake: Bucket) -> Manifest:
     if manifest is None:
         raise NotAllowed(f"{model} has no champion to hold a challenger against")
     return manifest
+
+
+def _check_place(model: str, running: SecondVersion | None, wanted: SecondVersion) -> None:
+    """Nothing else runs. The same may: whoever starts it again gets that."""
+    if running is None or running.is_same_question(wanted):
+        return
+    keep = " --keep" if running.kind == "experiment" else ""
+    raise NotAllowed(
+        f"{running.kind} {running.id} of {model} runs already ({running.version} gets "
+        f"{running.share:.0%} by {running.key}); one at a time, so stop it first: "
+        f"millrace {running.kind} stop {model}{keep}"
+    )
 
 
 def _check_packages(model: str, champion: str, challenger: str, key: str, lake: Bucket) -> None:

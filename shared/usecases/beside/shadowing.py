@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from shared.beside.second_version import SecondVersion
 from shared.errors import NotAllowed
-from shared.manifests import read_manifest, set_beside
+from shared.manifests import Manifest, read_manifest, set_beside
 from shared.ports import Bucket
 from shared.spec.registry import read_spec
 from shared.usecases.beside.seconding import planned, served, take_out
@@ -29,6 +30,7 @@ def plan(
     reason: str,
     now: datetime,
     lake: Bucket,
+    manifest: Manifest | None = None,
 ) -> SecondVersion:
     """The shadow that a start would begin. Raises NotAllowed."""
     share = facts.get("share")
@@ -36,7 +38,7 @@ def plan(
         raise NotAllowed(f"share is {share!r}; give a number above 0 and up to 1, such as 0.1")
     return planned(
         "shadow",
-        served(model, lake),
+        manifest or served(model, lake),
         version,
         share=float(share),
         by=by,
@@ -58,14 +60,9 @@ def start(
     """Begin a shadow; the one that runs already, when it is the same. Raises NotAllowed,
     AliasMoved."""
     manifest = served(model, ports.lake)
-    now = ports.clock.now()
-    second = plan(model, version, facts, by=by, reason=reason, now=now, lake=ports.lake)
+    about: dict[str, Any] = {"by": by, "reason": reason, "manifest": manifest}
+    second = plan(model, version, facts, now=ports.clock.now(), lake=ports.lake, **about)
     running = manifest.beside
-    if running is not None and not running.is_same_question(second):
-        raise NotAllowed(
-            f"{running.kind} {running.id} of {model} runs already, with {running.version}; one at "
-            f"a time: millrace {running.kind} stop {model}"
-        )
     if running is None:
         set_beside(
             manifest, second, by=by, reason=second.reason, lake=ports.lake, clock=ports.clock

@@ -150,6 +150,9 @@ def test_a_shadow_is_started_looked_at_and_stopped(desk: Desk) -> None:
     assert "nobody gets its answers" in desk.says("shadow", "start", "m", CHALLENGER, "--dry-run")
     assert running(system) is None
     desk.says("shadow", "start", "m", CHALLENGER, "--share", "0.5", "--reason", "to see")
+    for command in (["shadow", "start"], ["experiment", "start"]):
+        refused = desk.refuses(*command, "m", CHALLENGER, "--share", "0.3", "--dry-run")
+        assert "one at a time, so stop it first: millrace shadow stop m" in refused
     assert "no row of it yet" in desk.says("shadow", "status", "m")
     shadow = present(system)
     assert (shadow.kind, shadow.share, shadow.by) == ("shadow", 0.5, "ada")
