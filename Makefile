@@ -12,7 +12,7 @@ export PYTHON
 run := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test lint types format lock schema docs bench fuzz quality simulate-gate simulate-canary simulate-alarms bundles clean
+.PHONY: help setup demo up down test lint types format lock schema docs bench fuzz quality simulate-gate simulate-canary simulate-alarms simulate-loop bundles clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' $(MAKEFILE_LIST) | expand -t 15
@@ -63,6 +63,9 @@ simulate-canary: setup ## how canaries end with equal and with broken challenger
 
 simulate-alarms: setup ## how often monitoring cries wolf, how soon it sees what is wrong (minutes; ARGS="--years 5")
 	@$(run) tests/bench/simulate_alarms.py $(ARGS)
+
+simulate-loop: setup ## what the retrain loop does when data drifts, or not (about 3 minutes; MILLRACE_DATA=folder)
+	@$(run) tests/bench/drift_loop.py $(ARGS)
 
 bundles: setup ## import functions, build and start images: each in a .venv of its own lock
 	@$(run) -m infra.bundle_check $(ARGS)
