@@ -13,6 +13,7 @@ it does not matter.
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -104,12 +105,15 @@ def read_rows(file: LabelFile, *, lake: Bucket) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def last_words(files: Iterable[LabelFile], *, lake: Bucket) -> dict[str, dict[str, Any]]:
+def last_words(
+    files: Iterable[LabelFile], *, lake: Bucket, one_in: int = 1
+) -> dict[str, dict[str, Any]]:
     """The last word on each prediction of these files, which are in order of arrival: by label
-    time, of equal times the later one."""
+    time, of equal times the later one. With `one_in` on a sample of the predictions: by their ids,
+    so that a correction is in it with what it corrects."""
     found: dict[str, tuple[datetime, dict[str, Any]]] = {}
     for row in (row for file in files for row in read_rows(file, lake=lake)):
-        if row["matched"]:
+        if row["matched"] and zlib.crc32(row["prediction_id"].encode()) % one_in == 0:
             time, known = parse_time(row["label_time"]), found.get(row["prediction_id"])
             if known is None or time >= known[0]:
                 found[row["prediction_id"]] = (time, row)

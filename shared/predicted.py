@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -131,10 +132,13 @@ def find_line(
     return None
 
 
-def read_log_day(day: date, *, lake: Bucket, about: str = "") -> Iterator[dict[str, Any]]:
-    """All lines of one day, of all models; with `about` at least those that hold this text. What
-    is no JSON object with a model and a time is left out: the log holds lines of ours only, save
-    for a torn one."""
+def read_log_day(
+    day: date, *, lake: Bucket, about: str = "", one_in: int = 1
+) -> Iterator[dict[str, Any]]:
+    """All lines of one day, of all models; with `about` at least those that hold this text, with
+    `one_in` about so few, and a line that is there twice both times or never. What is no JSON
+    object with a model and a time is left out: the log holds lines of ours only, save for a torn
+    one."""
     # As JSON may spell it, so that most lines need not be parsed to know that they do not matter.
     spelled = [
         json.dumps(about, ensure_ascii=way)[1:-1].encode(errors="surrogatepass")
@@ -143,6 +147,8 @@ def read_log_day(day: date, *, lake: Bucket, about: str = "") -> Iterator[dict[s
     for info in lake.list(paths.inference_log(day)):
         with lake.open_reader(info.name, generation=info.generation) as stream:
             for raw in stream:
+                if one_in > 1 and zlib.crc32(raw.rstrip()) % one_in:
+                    continue
                 line = _object(raw) if any(text in raw for text in spelled) else None
                 if (
                     line is not None
@@ -152,12 +158,13 @@ def read_log_day(day: date, *, lake: Bucket, about: str = "") -> Iterator[dict[s
 
 
 def online_lines(
-    model: str, start: datetime, end: datetime, *, lake: Bucket
+    model: str, start: datetime, end: datetime, *, lake: Bucket, one_in: int = 1
 ) -> Iterator[OnlineLine]:
-    """The model's answers and refused rows of [start, end), each prediction id once."""
+    """The model's answers and refused rows of [start, end), each prediction id once; with `one_in`
+    a sample of them."""
     seen: set[str] = set()
     for day in log_days(start, end):
-        for line in read_log_day(day, lake=lake):
+        for line in read_log_day(day, lake=lake, one_in=one_in):
             if line["model"] != model or line["prediction_id"] in seen:
                 continue
             time = parse_time(line["time"])

@@ -1,8 +1,9 @@
-"""The rows of one version in one window, gathered one by one in bounded memory.
+"""The rows of one version in one window, gathered row by row or in blocks, in bounded memory.
 
-Cells are kept as codes into the distinct values of their column. Beyond MAX_ROWS every second row
-is dropped, again and again (`stride`), so that the profile stays one of the whole window; counts,
-refused rows and labelled rows are always of all rows.
+Beyond MAX_ROWS every second row is dropped, again and again (`stride`), so that the profile stays
+one of the whole window; counts, refused rows and labelled rows are of all rows that were given. Of
+a very long window only one row in `one_in` is given, and one label in `labels_one_in` known: counts
+are then what these stand for.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import math
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,12 @@ from shared.serving.cells import BadCell
 from shared.serving.columns import Columns, Schema
 from shared.tabular.performance import Measured, worth_measuring
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 MAX_ROWS = 500_000
+# Values of a column that are converted together.
+PENDING = 8192
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +47,8 @@ class WindowRows:
     labelled: int
     measured: Measured | None
     truths: NDArray[Any] | None = None
+    one_in: int = 1
+    labels_one_in: int = 1
 
 
 class Gathering:
@@ -50,6 +58,7 @@ class Gathering:
         schema: The version's features and how their cells are written.
         truths: Known labels by prediction id, as texts.
         positive: Binary: the label whose probability the score is.
+        expected: How many rows will be given, where that is known.
     """
 
     def __init__(
@@ -60,13 +69,19 @@ class Gathering:
         *,
         truths: Mapping[str, str],
         positive: str | None,
+        one_in: int = 1,
+        labels_one_in: int = 1,
+        expected: int = 0,
     ) -> None:
         self._version, self._schema, self._task = version, schema, task
         self._truths, self._positive = truths, positive
-        self._values = [_Coded() for _ in schema.names]
+        self._values = [_Cells(schema, feature.kind) for feature in schema.inputs]
         self._scores = array("d")
-        self._labels = _Coded()
+        self._labels = _Cells(schema, "category")
+        self._one_in, self._labels_one_in = one_in, labels_one_in
         self._stride = 1
+        while expected / self._stride > MAX_ROWS:
+            self._stride *= 2
         self._redacted: set[str] = set()
         self._rows = self._refused = self._labelled = 0
         self._measured: list[tuple[float, str, str]] = []
@@ -98,23 +113,49 @@ class Gathering:
                 self._thin()
         self._rows += 1
 
+    def add_block(
+        self,
+        prediction_ids: Sequence[str],
+        cells: Sequence[pa.Array],
+        scores: NDArray[np.float64],
+        labels: Sequence[str] | None,
+    ) -> None:
+        """Rows of a scored file at once: texts in the schema's order, NaN for refused rows."""
+        count = len(scores)
+        self._refused += int(np.isnan(scores).sum())
+        known = self._truths.get
+        for place, truth in enumerate(map(known, prediction_ids) if self._truths else ()):
+            if truth is not None:
+                self._labelled += 1
+                label = labels[place] if labels else ""
+                self._measured.append((float(scores[place]), label, truth))
+        kept = np.arange(-self._rows % self._stride, count, self._stride)
+        for column, values in zip(self._values, cells, strict=True):
+            column.extend(values.take(kept))
+        self._scores.extend(scores[kept].tolist())
+        for place in kept.tolist():
+            self._labels.add(labels[place] if labels else "")
+        self._rows += count
+        while len(self._scores) >= MAX_ROWS:
+            self._thin()
+
     def done(self) -> WindowRows:
         schema = self._schema
         columns: Columns = {}
         for feature, column in zip(schema.inputs, self._values, strict=True):
-            columns[feature.name] = column.converted(schema, feature.kind)
+            columns[feature.name] = column.converted()
         return WindowRows(
             version=self._version,
-            rows=self._rows,
-            refused=self._refused,
+            rows=self._rows * self._one_in,
+            refused=self._refused * self._one_in,
             profiled=len(self._scores),
             columns=self._told(schema.with_derived(columns)),
             scores=np.array(self._scores, np.float64),
-            labels=None
-            if self._task == "regression"
-            else self._labels.converted(schema, "category"),
-            labelled=self._labelled,
+            labels=None if self._task == "regression" else self._labels.converted(),
+            labelled=min(self._labelled * self._labels_one_in, self._rows) * self._one_in,
             **self._measure(),
+            one_in=self._one_in,
+            labels_one_in=self._labels_one_in,
         )
 
     def _told(self, columns: Columns) -> Columns:
@@ -148,39 +189,64 @@ class Gathering:
             column.thin()
 
 
-class _Coded:
-    """A column as codes into its distinct raw values."""
+class _Cells:
+    """A column as a schema understands its values; one that breaks its rules is missing. Numbers
+    are kept as such, categories as codes into the distinct ones."""
 
-    def __init__(self) -> None:
-        self._codes = array("i")
-        self._index: dict[object, int] = {}
-        self._distinct: list[object] = []
+    def __init__(self, schema: Schema, kind: str) -> None:
+        self._convert = {
+            "number": schema.number_of,
+            "category": schema.category_of,
+        }.get(kind, schema.moment_of)
+        self._category = kind == "category"
+        self._pending: list[object] = []
+        self._parts: list[NDArray[Any]] = []
+        self._codes: dict[str, int] = {}
 
     def add(self, value: object) -> None:
-        # 1, 1.0 and True are one key to a dict, but not one value to a schema.
-        key = value if type(value) is str else (type(value), _hashable(value))
-        code = self._index.get(key)
-        if code is None:
-            code = self._index[key] = len(self._distinct)
-            self._distinct.append(value)
-        self._codes.append(code)
+        self._pending.append(value)
+        if len(self._pending) >= PENDING:
+            self._flush()
+
+    def extend(self, values: pa.Array) -> None:
+        """Texts, in few distinct ones or many."""
+        self._flush()
+        coded = values.dictionary_encode()
+        distinct = self._converted(coded.dictionary.to_pylist())
+        self._parts.append(distinct[coded.indices.to_numpy(zero_copy_only=False)])
 
     def thin(self) -> None:
-        self._codes = self._codes[::2]
+        self._flush()
+        self._parts = [np.concatenate(self._parts)[::2].copy()] if self._parts else []
 
-    def converted(self, schema: Schema, kind: str) -> NDArray[Any]:
-        """As a schema understands the values; one that breaks its rules is missing."""
-        codes = np.array(self._codes, np.int64)
-        if kind != "category":
-            read = schema.number_of if kind == "number" else schema.moment_of
-            numbers = [_or_missing(read, value) for value in self._distinct]
-            found: NDArray[Any] = np.array(
-                [math.nan if number is None else number for number in numbers], np.float64
-            )
-        else:
-            texts = [_or_missing(schema.category_of, value) for value in self._distinct]
-            found = _objects(["" if text is None else text for text in texts])
-        return found[codes] if len(codes) else found[:0]
+    def converted(self) -> NDArray[Any]:
+        self._flush()
+        if not self._category:
+            return np.concatenate(self._parts) if self._parts else np.empty(0)
+        texts = _objects(list(self._codes))
+        return texts[np.concatenate(self._parts)] if self._parts else texts[:0]
+
+    def _flush(self) -> None:
+        # 1, 1.0 and True are one key to a dict, but not one value to a schema.
+        distinct: dict[object, tuple[int, object]] = {}
+        codes = [
+            distinct.setdefault(
+                value if type(value) is str else (type(value), _hashable(value)),
+                (len(distinct), value),
+            )[0]
+            for value in self._pending
+        ]
+        if codes:
+            self._parts.append(self._converted([value for _, value in distinct.values()])[codes])
+        self._pending = []
+
+    def _converted(self, values: Sequence[object]) -> NDArray[Any]:
+        found = [_or_missing(self._convert, value) for value in values]
+        if not self._category:
+            return np.array([math.nan if one is None else one for one in found], np.float64)
+        texts = ["" if text is None else text for text in found]
+        codes = [self._codes.setdefault(text, len(self._codes)) for text in texts]
+        return np.array(codes, np.int64)
 
 
 def _or_missing(convert: Any, value: object) -> Any:

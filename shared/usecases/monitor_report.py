@@ -162,6 +162,8 @@ def _version_body(item: VersionJudged) -> dict[str, Any]:
         "rows": item.rows.rows,
         "refused": item.rows.refused,
         "profiled": item.rows.profiled,
+        "rows_one_in": item.rows.one_in,
+        "labels_one_in": item.rows.labels_one_in,
         "drift": asdict(item.drift),
         "quality": asdict(item.quality),
         "performance": asdict(item.performance),
@@ -257,5 +259,19 @@ def _version_table(item: VersionJudged) -> str:
         )
     return (
         f"<h2>Version {escape(item.version)}: {item.rows.rows} rows, {item.rows.refused} refused"
-        f"</h2><table>{''.join(rows)}</table>"
+        f"</h2><table>{''.join(rows)}</table>{_sampled(item)}"
     )
+
+
+def _sampled(item: VersionJudged) -> str:
+    """What was left out of very long windows."""
+    found, rows = [], item.rows
+    if rows.one_in > 1:
+        found.append(
+            f"one row in {rows.one_in} of the log was read, counts are what these stand for"
+        )
+    if rows.labels_one_in > 1:
+        found.append(f"one label in {rows.labels_one_in} was")
+    if rows.profiled * rows.one_in < rows.rows:
+        found.append(f"columns and scores are judged on {rows.profiled} rows, evenly spread")
+    return f"<p>Of so many rows {'; '.join(found)}.</p>" if found else ""

@@ -6,10 +6,14 @@ online: lines of the inference log whose time is in the window
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from shared import documents, paths
 from shared.errors import ObjectNotFound
@@ -23,10 +27,14 @@ from shared.labelled import (
 )
 from shared.manifests import read_manifest
 from shared.ports import Bucket, ObjectInfo
-from shared.predicted import BatchRun, batch_runs, online_lines
+from shared.predicted import BatchRun, batch_runs, log_days, online_lines
 from shared.serving.columns import Schema
 from shared.tabular.window import Gathering, WindowRows
 from shared.usecases.scored_rows import scored_rows
+
+# Of more labels, or lines in the log of the days in question, only so many are read.
+MOST_LABELS = 250_000
+MOST_LINES, LINE_BYTES = 2_000_000, 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +62,11 @@ class Labels:
     @property
     def fingerprint(self) -> str:
         return fingerprint(self.files)
+
+    @property
+    def count(self) -> int:
+        """Labelled predictions at most; corrections count again."""
+        return sum(file.summary.matched for file in self.files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +125,12 @@ def labels_of(
     return Labels(tuple(found), mature=True, count_from=count_from)
 
 
-def truths_of(labels: Labels, runs: list[BatchRun], *, lake: Bucket) -> dict[str, str]:
-    """The label of each prediction, as its last word is."""
+def truths_of(
+    labels: Labels, runs: list[BatchRun], *, lake: Bucket, one_in: int = 1
+) -> dict[str, str]:
+    """The label of each prediction, or of one in so many, as its last word is."""
     score_runs: set[str | None] = {run.run_id for run in runs} or {None}
-    words = last_words(labels.files, lake=lake)
+    words = last_words(labels.files, lake=lake, one_in=one_in)
     return {name: row["label"] for name, row in words.items() if row["run_id"] in score_runs}
 
 
@@ -129,16 +144,36 @@ def runs_of(window: Window, *, lake: Bucket) -> list[BatchRun]:
     return batch_runs(window.model, window.start, window.end, lake=lake)
 
 
+def one_of(count: float, most: int) -> int:
+    """Of how many (a power of two) one is taken, so that no more than `most` are left."""
+    return 1 << math.ceil(math.log2(count / most)) if count > most else 1
+
+
+def _log_one_in(window: Window, lake: Bucket) -> int:
+    days = log_days(window.start, window.end)
+    size = sum(info.size_bytes for day in days for info in lake.list(paths.inference_log(day)))
+    return one_of(size / LINE_BYTES, MOST_LINES)
+
+
 def read_window(
     window: Window, runs: list[BatchRun], labels: Labels, *, lake: Bucket
 ) -> list[tuple[VersionFacts, WindowRows]]:
     """The window's rows per version, the version with most rows first. Raises ObjectNotFound for
     a version that was never stored."""
-    gathering = _Gatherings(window.model, truths_of(labels, runs, lake=lake), lake)
+    rows_one_in = 1 if window.channel == "batch" else _log_one_in(window, lake)
+    labels_one_in = one_of(labels.count, MOST_LABELS)
+    gathering = _Gatherings(
+        window.model,
+        truths_of(labels, runs, lake=lake, one_in=labels_one_in),
+        lake,
+        one_in=rows_one_in,
+        labels_one_in=labels_one_in,
+        expected=sum(run.rows for run in runs),
+    )
     for run in runs:
         _read_run(window.model, run, gathering, lake)
     if window.channel == "online":
-        lines = online_lines(window.model, window.start, window.end, lake=lake)
+        lines = online_lines(window.model, window.start, window.end, lake=lake, one_in=rows_one_in)
         for line in lines:
             facts, rows = gathering.of(line.version)
             if line.by_challenger:
@@ -162,8 +197,9 @@ def no_rows(model: str, *, lake: Bucket) -> list[tuple[VersionFacts, WindowRows]
 class _Gatherings:
     """One gathering per version, made when its first row comes."""
 
-    def __init__(self, model: str, truths: Mapping[str, str], lake: Bucket) -> None:
-        self._model, self._truths, self._lake = model, truths, lake
+    def __init__(self, model: str, truths: Mapping[str, str], lake: Bucket, **sampled: int) -> None:
+        self._model, self.truths, self._lake = model, truths, lake
+        self._sampled = sampled
         self._found: dict[str, tuple[VersionFacts, Gathering]] = {}
         self.challengers: set[str] = set()
 
@@ -171,7 +207,12 @@ class _Gatherings:
         if version not in self._found:
             facts = version_facts(self._model, version, lake=self._lake)
             rows = Gathering(
-                version, facts.schema, facts.task, truths=self._truths, positive=facts.positive
+                version,
+                facts.schema,
+                facts.task,
+                truths=self.truths,
+                positive=facts.positive,
+                **self._sampled,
             )
             self._found[version] = facts, rows
         return self._found[version]
@@ -201,15 +242,12 @@ def version_facts(model: str, version: str, *, lake: Bucket) -> VersionFacts:
 def _read_run(model: str, run: BatchRun, gathering: _Gatherings, lake: Bucket) -> None:
     facts, rows = gathering.of(run.version)
     for block in scored_rows(model, run, facts.schema.names, lake=lake):
-        answers = {name: column.to_pylist() for name, column in block.answers.items()}
-        count = len(answers["prediction_id"])
-        cells = zip(*(column.to_pylist() for column in block.cells), strict=True)
-        for prediction_id, values, score, label, error in zip(
-            answers["prediction_id"],
-            cells,
-            answers["score"],
-            answers.get("label", [None] * count),
-            answers["error"],
-            strict=True,
-        ):
-            rows.add(prediction_id, values, None if error else float(score), label)
+        fine = pc.equal(block.answers["error"], "")
+        scores = pc.if_else(fine, block.answers["score"], None).cast(pa.float64())
+        labels = block.answers.get("label")
+        rows.add_block(
+            block.answers["prediction_id"].to_pylist() if gathering.truths else (),
+            block.cells,
+            scores.to_numpy(zero_copy_only=False),
+            None if labels is None else labels.to_pylist(),
+        )

@@ -106,8 +106,11 @@ class Model:
         return [self.windows[-back] for back in days if back <= len(self.windows)]
 
 
-def trained(days: Sequence[Day], random: np.random.Generator) -> dict[str, Any]:
-    """The reference of a model that learned from these days but for the holdout."""
+def trained(
+    days: Sequence[Day], random: np.random.Generator, *, sample: bool = False
+) -> dict[str, Any]:
+    """The reference of a model that learned from these days but for the holdout. `sample` is for
+    drawings, and for Kolmogorov and Smirnov, who have no say in a verdict."""
     columns = {name: np.concatenate([day.columns[name] for day in days]) for name in NAMES}
     scores = np.concatenate([day.scores for day in days])
     truths = np.concatenate([day.truths for day in days])
@@ -122,8 +125,7 @@ def trained(days: Sequence[Day], random: np.random.Generator) -> dict[str, Any]:
         positive="yes",
         metrics={},
     )
-    # For drawings, and for Kolmogorov and Smirnov, who have no say in a verdict.
-    return made | {"sample": {"columns": {}, "score": []}}
+    return made if sample else made | {"sample": {"columns": {}, "score": []}}
 
 
 def gathered(day: Day) -> WindowRows:

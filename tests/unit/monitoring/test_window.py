@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from shared.serving.columns import Schema
@@ -67,6 +69,48 @@ def test_a_long_window_is_thinned_evenly(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(found.scores) == found.profiled == len(kept)
     assert found.measured is not None
     assert found.measured.rows == 900
+
+
+def test_blocks_are_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts given in blocks make the window that the same rows make one by one, also beyond the
+    limit; a number of rows that is known beforehand spares the room that they would take."""
+    monkeypatch.setattr(window, "MAX_ROWS", 100)
+    truths = {str(number): "yes" if number % 2 else "no" for number in range(0, 1000, 3)}
+    ids = [str(number) for number in range(1000)]
+    numbers = ["" if number % 7 == 0 else str(number) for number in range(1000)]
+    kinds = ["x" if number % 3 else "lots" for number in range(1000)]
+    scores = [None if number % 10 == 0 else number / 1000 for number in range(1000)]
+    one_by_one, unknowing = gather(**truths), gather(**truths)
+    for row in zip(ids, zip(numbers, kinds, strict=True), scores, strict=True):
+        one_by_one.add(*row, "yes")
+    blocks = Gathering("v", SCHEMA, "binary", truths=truths, positive="yes", expected=1000)
+    for gathering in (blocks, unknowing):
+        for start in range(0, 1000, 130):
+            part = slice(start, start + 130)
+            cells = [pa.array(numbers[part]), pa.array(kinds[part])]
+            given = np.array([math.nan if s is None else s for s in scores[part]])
+            gathering.add_block(ids[part], cells, given, ["yes"] * len(given))
+    expected = one_by_one.done()
+    for found in (blocks.done(), unknowing.done()):
+        assert (found.rows, found.refused, found.labelled) == (1000, 100, 334)
+        assert found.profiled == expected.profiled
+        for name, column in expected.columns.items():
+            np.testing.assert_array_equal(found.columns[name], column)
+        np.testing.assert_array_equal(found.scores, expected.scores)
+        assert found.measured is not None
+        assert expected.measured is not None
+        np.testing.assert_array_equal(found.measured.hit, expected.measured.hit)
+
+
+def test_a_sample_counts_for_what_it_stands_for() -> None:
+    """One row of four, one label of two: counts are of all, and never more labels than rows."""
+    rows = Gathering(
+        "v", SCHEMA, "binary", truths={"1": "yes"}, positive="yes", one_in=4, labels_one_in=2
+    )
+    rows.add("1", (1, "x"), 0.5, "yes")
+    rows.add("2", (1, "x"), None, None)
+    found = rows.done()
+    assert (found.rows, found.refused, found.labelled, found.profiled) == (8, 4, 8, 2)
 
 
 def test_no_rows_are_no_rows() -> None:
