@@ -10,7 +10,7 @@ from shared.beside.second_version import SecondVersion
 from shared.errors import MillraceError, ObjectNotFound, PackageInvalid, Retryable
 from shared.manifests import Manifest, parse_manifest
 from shared.ports import Blob, Bucket
-from shared.serving.package import UNREADABLE, LoadedModel, load
+from shared.serving.package import UNREADABLE, LoadedModel, checked, loaded
 from shared.serving.room import weight_of
 from shared.serving.served import Served
 
@@ -34,19 +34,20 @@ def load_version(
 ) -> Served:
     """The version that a manifest names, `make_room` told how many bytes it will take before it
     does. Raises PackageInvalid, ObjectNotFound, Retryable."""
-    files = {name: lake.read(named.package + name).data for name in named.files}
+    # Before others make room: what is not as promised will never be loaded.
+    files = checked(lambda name: lake.read(named.package + name).data, named.files)
     make_room(weight_of(files))
-    loaded = load(files.__getitem__, named.files)
-    if (loaded.model, loaded.version) != (manifest.model, named.version):
+    found = loaded(files)
+    if (found.model, found.version) != (manifest.model, named.version):
         raise PackageInvalid(
             f"the manifest names {manifest.model} {named.version}, "
-            f"its package is {loaded.model} {loaded.version}"
+            f"its package is {found.model} {found.version}"
         )
-    sources = loaded.package.sources
+    sources = found.package.sources
     weight = weight_of(files, (one.snapshot.size_bytes for one in sources if one.snapshot))
     if sources:
         make_room(weight)  # snapshots lie on a disk that is memory
-    return Served(loaded, manifest, _resolver(loaded, lake), weight=weight)
+    return Served(found, manifest, _resolver(found, lake), weight=weight)
 
 
 def in_memory(before: Served | None) -> Iterator[tuple[Manifest | SecondVersion, Served]]:

@@ -338,6 +338,11 @@ def load(
 
     Raises PackageInvalid.
     """
+    return loaded(checked(read, files), threads=threads)
+
+
+def checked(read: Callable[[str], bytes], files: Mapping[str, str]) -> dict[str, bytes]:
+    """The files of a package as they were promised, by name. Raises PackageInvalid."""
     found = {}
     for name, expected in files.items():
         found[name] = read(name)
@@ -346,8 +351,13 @@ def load(
             raise PackageInvalid(f"{name} has SHA-256 {actual}, its manifest promises {expected}")
     if PACKAGE_FILE not in found:
         raise PackageInvalid(f"the manifest names no {PACKAGE_FILE}")
+    return found
+
+
+def loaded(files: Mapping[str, bytes], *, threads: int = 1) -> LoadedModel:
+    """The model of checked files. Raises PackageInvalid."""
     try:
-        body = json.loads(found[PACKAGE_FILE])
-        return LoadedModel(Package.from_json(body, found, threads=threads))
+        body = json.loads(files[PACKAGE_FILE])
+        return LoadedModel(Package.from_json(body, files, threads=threads))
     except UNREADABLE as error:
         raise PackageInvalid(f"{PACKAGE_FILE} does not read: {error!r}") from error

@@ -62,6 +62,18 @@ def test_a_model_that_went_comes_back(world: World) -> None:
     assert len(loaded(world)) == 2
 
 
+def test_nobody_makes_room_for_a_package_that_is_not_as_promised(world: World) -> None:
+    """It is asked for again and again, and would send the others out of memory each time."""
+    for name in ("m0", "m1"):
+        ask(world, name)
+    serve(binary_package(model="m2"), world.lake.bucket, hashes={"package.json": "0" * 64})
+    for _ in range(3):
+        world.seconds.now += 2
+        assert world.ask(RECORD, "/models/m2/predict")[0] == 503
+    assert loaded(world) == {"m0", "m1"}
+    assert let_go(world) == []
+
+
 def test_one_that_is_too_large_alone_answers_alone() -> None:
     """What is asked for is loaded whatever it takes; everything else makes room."""
     world = World(room=lambda: 1)
