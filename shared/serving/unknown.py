@@ -16,6 +16,7 @@ from shared.serving.problems import Problem, problem_of
 _SHOWN = 10
 _PROBLEMS = 1000
 _LENGTH = 100
+_HEADER = 2000
 # difflib's ratio: "hours_per_wek" and "hours_per_week" have 0.96, "gian" and "gain" 0.75.
 _CLOSE = 0.75
 
@@ -40,12 +41,16 @@ class UnknownFields:
         ]
 
     def header(self) -> str:
-        """All names in one line of plain ASCII."""
-        names = [
-            _quoted(name) + (f" (is it {_quoted(self.meant[name])}?)" if name in self.meant else "")
-            for name in self.names
-        ]
-        return ", ".join(names)
+        """The names in one line of plain ASCII, as many as a header is no trouble with: proxies
+        end an answer whose headers are longer than a few thousand bytes."""
+        line = ""
+        for name in self.names:
+            meant = f" (is it {_quoted(self.meant[name])}?)" if name in self.meant else ""
+            more = (", " if line else "") + _quoted(name) + meant
+            if line and len(line) + len(more) > _HEADER:
+                return line + ", ..."
+            line += more
+        return line
 
 
 def unknown_fields(

@@ -101,3 +101,14 @@ def test_what_a_few_unknown_names_may_mean_is_found_out() -> None:
     hinted = [number for number, one in enumerate(problems) if "is it" in str(one["rule"])]
     assert hinted == list(range(10))
     assert len(problems) == 40
+
+
+def test_unknown_names_fit_into_a_header() -> None:
+    """However long and foreign: an answer with kilobytes of headers would not pass every proxy."""
+    record = {f"{number}{'名' * 90}": 1 for number in range(10)}
+    found = unknown_fields([record], frozenset(), [])
+    assert found is not None
+    assert len(found.names) == 10
+    assert len(found.header()) <= 2010
+    assert found.header().endswith(", ...")
+    assert found.header().startswith("0%E5%90%8D")
