@@ -118,8 +118,10 @@ class _Look:
         if record.asked:
             return 1
         spec = read_spec(manifest.model, lake=ports.lake).spec
-        # Many pins later the journal of the manifest has none of them.
         moves = [move.revision for move in manifest.policies if move.beside == running.id]
+        # Later than the question that began it, also where the journal of the manifest has none of
+        # its moves any more, many pins later.
+        last = max(moves, default=manifest.revision)
         approval = approvals.ask(
             manifest.model,
             running.version,
@@ -127,7 +129,7 @@ class _Look:
             f"Its canary does not end by itself. {sentence} {running.version} goes on with "
             f"{running.share:.3g} of the predictions until somebody decides.",
             spec.promotion.approval_expires,
-            turn=max([*moves, manifest.turn]),
+            turn=max(last, manifest.turn),
             canary=running.id,
             lake=ports.lake,
             clock=ports.clock,
