@@ -19,6 +19,9 @@ FAILED = frozenset(
 NO_KEY = "no_key"  # it could not be dealt, and is the champion's
 # Of a step. Whoever has not passed it by then will not by more rows.
 MOST_ROWS = 20_000
+# With a key, a step is passed on no fewer values of it, however many rows they have: one busy
+# caller, or one who wants a version to pass, is one of them.
+FEWEST_UNITS = 20
 
 
 @dataclass(slots=True)
@@ -83,14 +86,23 @@ def add(
     counted."""
     seen, units = set(tally.seen), set(tally.units)
     requests: dict[str, list[Mapping[str, Any]]] = {}
-    undealt = 0
+    undealt, late = 0, set[str]()
     for line in lines:
-        undealt += line["canary"]["left_out"] == NO_KEY
+        mark = line["canary"]
+        undealt += mark["left_out"] == NO_KEY
         name = _short(str(line["prediction_id"]))
-        if line["canary"]["arm"] != "champion" and name not in seen and not tally.full:
-            seen.add(name)
-            tally.dealt += 1
-            requests.setdefault(str(line["time"]), []).append(line["canary"])
+        if mark["arm"] == "champion" or name in seen:
+            continue
+        if tally.full:
+            # One busy key value may have filled it: a row of each of the few others that it takes.
+            unit = str(mark["unit"])
+            enough = not sticky or len(units) + len(late) >= FEWEST_UNITS
+            if enough or unit in units or unit in late:
+                continue
+            late.add(unit)
+        seen.add(name)
+        tally.dealt += 1
+        requests.setdefault(str(line["time"]), []).append(mark)
     left_out = Counter(tally.left_out)
     left_out[NO_KEY] += undealt
     for _, marks in sorted(requests.items()):  # a request has one time

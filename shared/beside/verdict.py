@@ -20,14 +20,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from shared.beside.anytime import at_least, evidence
-from shared.beside.tally import NO_KEY, Tally, Trials
+from shared.beside.tally import FEWEST_UNITS, NO_KEY, Tally, Trials
 
 BUDGET = 0.05
 FAILURES = 0.02
 # A handful of requests may all have met the same cold start.
 FEWEST_REQUESTS = 20
-# However many rows: one busy caller, or one who wants a version to pass, is one value of the key.
-FEWEST_UNITS = 20
 
 Verdict = Literal["go_on", "wait", "back"]
 _REASONS = {

@@ -208,6 +208,17 @@ def test_a_step_has_an_end() -> None:
     assert len(json.dumps(tally.to_json())) < 500_000
 
 
+def test_one_busy_key_value_does_not_hide_the_others() -> None:
+    """It fills a step with its rows; of those that come later, as many count as it takes."""
+    terms = replace(TERMS, sticky=True)
+    busy = tally_of(lines(MOST_ROWS, unit="busy"), sticky=True)
+    assert judge(busy, terms).verdict == "wait"
+    for number in range(30):
+        add(busy, lines(3, MOST_ROWS + 3 * number, unit=f"u{number}"), sticky=True, far=0.1)
+    assert judge(busy, terms).verdict == "go_on"
+    assert (busy.dealt, busy.labels.count) == (MOST_ROWS + 19, 20)
+
+
 # --- certainty -----------------------------------------------------------------------------------
 
 
