@@ -103,7 +103,9 @@ def _ask(beside: Beside, challenger: Served, asked: _Asked, *, clock: Clock, tim
         answers = rows_of(challenger, scored, ids)
     except Exception as error:  # noqa: BLE001 - no request fails because of a second version
         asked.leave_out(asked.dealt() or range(len(marks)), FAILED)
-        problem = f"raised {type(error).__name__}: {error}"
+        # People read it, and an error's text may have cells in it.
+        says = "" if challenger.manifest.redact else f": {error}"
+        problem = f"raised {type(error).__name__}{says}"
         return Dealt(beside, marks, problem=problem, stops=beside.trust.strike())
     took = timer().since(started)
     asked.compare(rows, answers)

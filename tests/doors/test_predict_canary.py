@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -342,6 +343,23 @@ def test_an_instance_gives_up_a_challenger_that_keeps_failing(
     other = World()
     other.lake = world.lake
     assert versions(other, RECORD) == ["v2"]
+
+
+def test_what_is_redacted_is_in_no_message() -> None:
+    """The text of an error may quote a cell."""
+    world = World()
+    serve(binary_package(), world.lake.bucket, log="sync", redact=["city"])
+    put(world, V2, share=1.0, key="prediction_id")
+
+    def quotes(_: Any) -> Any:
+        raise ValueError(f"could not use {RECORD['city']!r}")
+
+    fall_ill(world, quotes)
+    for _ in range(IN_A_ROW):
+        assert versions(world, RECORD) == ["v1"]
+    (note,) = world.alerts()
+    assert "raised ValueError." in note["sentence"]
+    assert str(RECORD["city"]) not in json.dumps(note, ensure_ascii=False)
 
 
 def test_another_canary_of_the_same_version_begins_anew(world: World) -> None:
