@@ -1,8 +1,9 @@
 """Judge one window of one channel of one model, and say what is new about it.
 
-    latest.json -> revision -> claim -> rows + labels -> verdicts -> report.html, drift_summary.csv
+    latest.json -> revision -> claim -> rows + labels -> verdicts -> report.html,
+        drift_summary.csv, input_stats_<date>.json
         -> report-r<revision>.json (create-only: from here on this revision is decided)
-        -> publish what it says -> latest.json (swap) -> complete
+        -> publish what it says -> latest.json (swap) -> trend.html of the channel -> complete
 
 Whatever crashes after report-r<revision>.json is finished from it by the next delivery; before it,
 the next delivery starts again. A window is judged again only when its labels changed.
@@ -10,7 +11,7 @@ the next delivery starts again. A window is judged again only when its labels ch
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,10 +23,12 @@ from shared.errors import InProgress, MalformedMessage, PreconditionFailed, Unkn
 from shared.events import WindowDue, publish
 from shared.paths import is_model_name
 from shared.ports import Bucket, Clock, Publisher
+from shared.reporting.trend import WINDOWS, facts_of, trend_page
 from shared.spec.model import RegisteredSpec, Spec
 from shared.spec.registry import find_spec
 from shared.tabular import drift_page
 from shared.tabular.alarms import KINDS, Alarm
+from shared.tabular.input_stats import input_stats
 from shared.usecases.monitor_report import (
     Draw,
     Judged,
@@ -135,6 +138,9 @@ def _judge(
     body = report_body(judged, alert_events(judged, before))
     _write(lake, _name(window, "report.html"), report_page(judged, body, ports.draw), "text/html")
     _write(lake, _name(window, "drift_summary.csv"), summary_csv(judged), "text/csv")
+    stats = f"input_stats_{window.start:%Y-%m-%d}.json"
+    numbers = documents.dumps(input_stats(item.rows for item in versions))
+    lake.write(_name(window, stats), numbers, content_type="application/json")
     if not documents.create(lake, _name(window, f"report-r{judged.revision}.json"), body):
         raise InProgress(f"revision {judged.revision} of {window.folder} was decided meanwhile")
     return body
@@ -180,14 +186,31 @@ def _finish(
         "verdict": body["verdict"],
         "rows": body["rows"],
         "alarms": body["alarms"],
+        "drift_threshold": body["thresholds"]["drift_threshold"],
+        "trend": facts_of(body),
     }
     name = _name(window, "latest.json")
     try:
         documents.swap(ports.lake, name, summary, generation=latest.generation)
     except PreconditionFailed as error:
         raise InProgress(f"{name} was moved on by another delivery") from error
+    _write_trend(window, ports.lake)
     result = {"verdict": body["verdict"], "revision": body["revision"]}
     claims.complete(claim, result, lake=ports.lake, clock=ports.clock)
+
+
+def _write_trend(window: Window, lake: Bucket) -> None:
+    """The page of the channel, from the newest windows that were judged. Two deliveries may write
+    it at once and either may be the last: the next judgement writes it anew."""
+    known = sorted(judged_windows(window.model, window.channel, lake=lake))[-WINDOWS:]
+    read = [
+        documents.read(lake, _name(replace(window, start=start, end=end), "latest.json"))
+        for start, end in known
+    ]
+    bodies = [found.body for found in read if found.exists]
+    if bodies:
+        name = paths.reports(window.model, window.channel, "", "trend.html")
+        _write(lake, name, trend_page(window.model, window.channel, bodies), "text/html")
 
 
 def past_alarms(window: Window, *, lake: Bucket) -> dict[str, list[Alarm]]:

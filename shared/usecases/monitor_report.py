@@ -167,6 +167,7 @@ def _version_body(item: VersionJudged) -> dict[str, Any]:
         "drift": asdict(item.drift),
         "quality": asdict(item.quality),
         "performance": asdict(item.performance),
+        "estimate": item.estimate,
     }
 
 

@@ -14,6 +14,7 @@ from shared.tabular.drift import ColumnDrift, Drift, judge_drift
 from shared.tabular.performance import Evidence, Performance, judge_performance
 from shared.tabular.quality import Finding, Quality, describe, judge_quality, summed_up
 from shared.tabular.season import Season
+from shared.tabular.unlabelled import estimate_sentence
 from shared.tabular.window import WindowRows
 from shared.usecases.monitor_rows import Labels, VersionFacts, Window
 
@@ -35,6 +36,7 @@ class VersionJudged:
     quality: Quality
     performance: Performance
     season_known: bool = False
+    estimate: str = ""
 
     @property
     def version(self) -> str:
@@ -70,7 +72,7 @@ class VersionJudged:
             broken = [item for item in self.quality.findings if item.broken]
             return [describe(item) for item in broken[:FACTS]]
         if kind == "performance":
-            return _performance_lines(self.performance)
+            return [*_performance_lines(self.performance), *filter(None, [self.estimate])]
         return [describe_drift(item) for item in self._moved()][: FACTS + 1]
 
     def findings(self, kind: Kind) -> list[dict[str, Any]]:
@@ -149,7 +151,8 @@ def judge_version(
     if spec.labels.biased and performance.labelled:
         performance = _biased(performance)
     known = season is not None and season.known
-    return VersionJudged(facts, rows, drift, quality, performance, known)
+    estimate = estimate_sentence(reference, rows.scores) if reference else ""
+    return VersionJudged(facts, rows, drift, quality, performance, known, estimate)
 
 
 def settle_kinds(

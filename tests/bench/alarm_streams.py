@@ -44,7 +44,7 @@ LIKE_THE_ROW_BEFORE = {"autocorrelated": 0.5, "strongly autocorrelated": 0.8}
 LIKE_THE_DAY_BEFORE, DAYS_DIFFER = 0.9, 0.05
 WEEKEND_ROWS, WEEKEND_MOVES, WEEKEND_COLUMNS = 0.4, 0.5, ("age", "hours", "work", "job", "family")
 USUALLY_MISSING = {"work": 0.06, "job": 0.06, "country": 0.02}
-PRIOR, PRIOR_SHIFTED = 0.24, 0.42
+ODDS = 2.3  # of the base rate, times so many: 24 % becomes 42 %
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +74,7 @@ class Stream:
         latent = self._latent(rows)
         if weekend:
             latent[:, [NAMES.index(name) for name in WEEKEND_COLUMNS]] += WEEKEND_MOVES
-        day = answered(latent, self.random, PRIOR_SHIFTED if shift == "prior" else PRIOR)
+        day = answered(latent, self.random, ODDS if shift == "prior" else 1.0)
         if shift not in (None, "prior"):
             spoil(day, latent, shift, self.moved, self.random)
         return day
@@ -95,14 +95,14 @@ class Stream:
         return latent
 
 
-def answered(latent: Floats, random: np.random.Generator, prior: float = PRIOR) -> Day:
-    """Rows with classes of this base rate, and what the model says. Another base rate is other
-    rows: those of the class that grew come more often."""
+def answered(latent: Floats, random: np.random.Generator, odds: float = 1.0) -> Day:
+    """Rows with classes, and what the model says. With other odds of the base rate the rows are
+    others: those of the class that grew come more often."""
     weights = np.linspace(1.0, 0.2, len(NAMES)) / 2
     logit = -1.9 + latent @ weights
     truths = random.random(len(latent)) < 1 / (1 + np.exp(-logit))
-    if prior != PRIOR:
-        share = np.where(truths, prior / truths.mean(), (1 - prior) / (1 - truths.mean()))
+    if odds != 1:
+        share = np.where(truths, odds, 1.0)
         picked = random.choice(len(latent), len(latent), p=share / share.sum())
         latent, logit, truths = latent[picked], logit[picked], truths[picked]
     columns: Columns = {name: columned(name, latent[:, place]) for place, name in enumerate(NAMES)}
