@@ -98,6 +98,13 @@ class Drift:
         target = () if self.target is None else (self.target,)
         return (*self.predictions, *target, *self.columns)
 
+    @property
+    def in_season(self) -> bool:
+        """Stable only because it was so at this time of earlier weeks: no proof that a drift which
+        was there before is over."""
+        quieted = any(item.season is not None and not item.drifted for item in self.judged)
+        return self.verdict == "stable" and quieted
+
 
 def judge_drift(
     reference: Mapping[str, Any],
@@ -152,7 +159,13 @@ def judge_drift(
         drift_share=drift_share,
         made_of=reference.get("made_of", {}),
     )
-    return _with_target(found, judged[second]) if known else found
+    found = _with_target(found, judged[second]) if known else found
+    if found.in_season:
+        names = [item.column for item in found.judged if item.season is not None]
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        as_before = f"{', '.join(names[:3])}{more} as at this time of earlier weeks"
+        found = replace(found, sentence=f"{found.sentence}; {as_before}")
+    return found
 
 
 def compare(

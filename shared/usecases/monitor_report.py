@@ -33,7 +33,7 @@ from shared.serving.columns import Columns
 from shared.spec.model import RegisteredSpec
 from shared.tabular.alarms import KINDS, Alarm, Kind, news
 from shared.usecases.monitor_rows import Labels, Window
-from shared.usecases.monitor_verdict import VersionJudged, spokesman, window_breach, worst
+from shared.usecases.monitor_verdict import VersionJudged, spokesman, worst
 
 FORMAT = 1
 OPENED: dict[Kind, tuple[type[MonitorAlert], str, str]] = {
@@ -80,8 +80,11 @@ class Judged:
 
     @property
     def verdict(self) -> str:
-        breach = window_breach(self.versions, "drift")
-        return "insufficient_data" if breach is None else "drifted" if breach else "stable"
+        said = {item.drift.verdict for item in self.versions}
+        for verdict in ("drifted", "stable"):
+            if verdict in said:
+                return verdict
+        return "insufficient_data"
 
 
 def alert_events(judged: Judged, before: Mapping[Kind, Alarm]) -> list[MonitorAlert]:

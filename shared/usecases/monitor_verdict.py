@@ -48,6 +48,8 @@ class VersionJudged:
             return self.quality.broken
         if kind == "performance":
             return self.performance.breach
+        if self.drift.in_season:
+            return None
         return (
             None if self.drift.verdict == "insufficient_data" else self.drift.verdict == "drifted"
         )

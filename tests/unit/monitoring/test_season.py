@@ -58,6 +58,8 @@ def test_a_column_that_comes_and_goes_with_the_week_is_in_its_season() -> None:
     assert n0.moved
     assert n0.season is not None
     assert n0.season < 0.1
+    assert again.in_season
+    assert "n0 as at this time of earlier weeks" in again.sentence
     assert judged(reference, rng, 1.6, season).causes == ("n0",)
 
 
@@ -124,3 +126,17 @@ def test_weekends_alarm_nobody_not_even_the_first(days: Any, alarms: int) -> Non
         judge_window(window(MONDAY + DAY * day, timedelta(days=1)), made.ports)
     opened = [alert for alert in made.alerts() if isinstance(alert, DriftDetected)]
     assert len({alert.opened_by for alert in opened}) == alarms
+
+
+def test_a_weekend_in_season_ends_no_drift_that_was_there() -> None:
+    """Drift begins on a Thursday and alarms on Friday; the weekend looks as weekends do, which is
+    no judgement: nobody is told that it is over."""
+    made = World(spec_of(monitoring={"persistence": [2, 3]}))
+    made.ports = replace(made.ports, draw=lambda *_, **__: None)
+    for day in range(14):
+        shift = 1.0 if day % 7 in WEEKENDS else 0.8 if day >= 10 else 0.0
+        made.score(400, shift=shift, seed=day)
+        made.clock.advance_to(MONDAY + DAY * (day + 1))
+        verdict = judge_window(window(MONDAY + DAY * day, timedelta(days=1)), made.ports)
+    assert verdict == "stable"
+    assert {type(alert) for alert in made.alerts()} == {DriftDetected}
