@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from shared.reporting.page import Figures, Grid, Page, Section, Words, as_html
-from shared.reporting.svg import ACCENT, FAINT, SECOND, Axis, Frame, short
+from shared.reporting.svg import ACCENT, SECOND, Axis, Frame, short
 
 WINDOWS = 60
 # Columns that are drawn, and that a window tells about: those that moved most.
@@ -118,7 +118,7 @@ def _line(
         marks.append(frame.line(ends, (limit, limit), SECOND, dash="4 3", width=1))
     xs, ys = [x for x, _ in known], [y for _, y in known]
     if len(known) > 1:
-        marks.append(frame.line(xs, ys, FAINT if len(known) > WINDOWS else ACCENT, width=1))
+        marks.append(frame.line(xs, ys, ACCENT, width=1))
     marks.append(frame.dots(xs, ys, radius=2))
     return frame.draw(*marks)
 
