@@ -102,6 +102,8 @@ def rule(situation: Situation, settings: Retrain) -> Ruling:
         return Ruling(False, held.guard, policy, held.advice, asks)
     needed = labels_needed(settings, situation.champion_rows)
     counted = f"{situation.new_labels} new labelled rows ({needed} needed)"
+    if situation.broken:
+        counted += ", though the data of that window is out of bounds, too"
     if situation.new_labels < needed:
         advice = f"Nothing to retrain on yet: drop labels into {_folder(situation, 'labels')}."
         return Ruling(False, counted, policy, advice, "know")
@@ -153,7 +155,9 @@ def _moot(situation: Situation) -> _Held | None:
             f"the alert is about {situation.about_version}, {situation.champion} serves by now",
             "Nothing to do.",
         )
-    if situation.broken:
+    # What labels prove is another matter: an upstream change that stays has to be learned, and the
+    # gate decides on newer labelled rows than those that are fitted.
+    if situation.broken and situation.alert != "performance":
         return _Held(
             "the data of that window is broken, and broken data never retrains",
             "Mend the data first; the next window that is in order is looked at again.",

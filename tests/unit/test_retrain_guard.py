@@ -13,7 +13,15 @@ from shared.retraining import Situation, labels_needed, rule
 from shared.spec.model import Retrain
 from shared.usecases.retrain import consider
 from tests.unit.monitoring.world import MODEL, MONDAY, VERSION, World, spec_of
-from tests.unit.test_retrain import dropped, give_labels, notes, ports_of, requested, world_of
+from tests.unit.test_retrain import (
+    drifted,
+    dropped,
+    give_labels,
+    notes,
+    ports_of,
+    requested,
+    world_of,
+)
 
 SITUATION = Situation(
     model=MODEL,
@@ -67,21 +75,27 @@ def test_labels_that_came_twice_are_counted_once() -> None:
     assert notes(world)[0].sentence.startswith("200 new labelled rows (300 needed)")
 
 
-def test_a_window_of_broken_data_never_retrains() -> None:
-    """Performance dropped where the data is broken: what to learn from it would be the fault."""
-    world = world_of()
+@pytest.mark.parametrize("kind", ["drift", "performance"])
+def test_broken_data_retrains_only_where_labels_prove_a_drop(kind: str) -> None:
+    """Drift of a broken window is the fault itself. A drop that labels prove is learned from, since
+    an upstream change may be there to stay; the note says that the data is out of bounds."""
+    world = world_of(on_drift="train")
     give_labels(world)
     folder = paths.reports(MODEL, "batch", "a-window")
     report = {"alarms": {"data_quality": {"breach": True}}}
     documents.create(world.lake, f"{folder}report-r2.json".replace("//", "/"), report)
-    event = replace(dropped(), report=f"{folder}report.html", revision=2)
-    assert consider(event, ports_of(world)) == "note"
-    assert notes(world)[0].sentence.startswith(
-        "the data of that window is broken, and broken data never retrains; "
-    )
-    assert consider(replace(dropped(1), report=event.report, revision=1), ports_of(world)) == (
-        "training"
-    ), "another revision of it was in order"
+    event = drifted() if kind == "drift" else dropped()
+    event = replace(event, report=f"{folder}report.html", revision=2)
+    found = consider(event, ports_of(world))
+    said = notes(world)[0].sentence
+    if kind == "performance":
+        assert found == "training"
+        assert "though the data of that window is out of bounds, too" in said
+        return
+    assert found == "note"
+    assert said.startswith("the data of that window is broken, and broken data never retrains; ")
+    another = replace(drifted(1), report=event.report, revision=1)
+    assert consider(another, ports_of(world)) == "training", "another revision was in order"
 
 
 @pytest.mark.parametrize("policy", ["train", "ask"])
