@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from infra.docs.alert_examples import DRIFT, EXAMPLES, messages, name_of
 from infra.docs.alert_pictures import FOLDER, picture
 from infra.docs.alert_schema import FIELDS, alert_types, required
+from infra.docs.tables import table
 from shared.events import AutomationNoted, Event, MonitorAlert, encode
 from shared.telling.kinds import KINDS, LEADS, MUTABLE, WATCHED, asks_of, is_urgent, kind_of
 
@@ -24,8 +25,8 @@ TEXT = Path(__file__).with_name("alerts.template.md")
 def render() -> str:
     """The page."""
     return TEXT.read_text(encoding="utf-8").format(
-        kinds=_table(("kind", "means", "mute"), map(_kind_row, KINDS)),
-        asks=_table(("message", "kind", "asks", "told"), map(_ask_row, EXAMPLES)),
+        kinds=table(("kind", "means", "mute"), map(_kind_row, KINDS)),
+        asks=table(("message", "kind", "asks", "told"), map(_ask_row, EXAMPLES)),
         watched=", ".join(f"`{kind}`" for kind in WATCHED),
         fields=_fields(),
         example=json.dumps(
@@ -65,7 +66,7 @@ def _fields() -> str:
         names = ["type", "id", "time", *(item.name for item in dataclasses.fields(cls))]
         always = set(required(cls))
         rows = [(f"`{name}`", "yes" if name in always else "no", FIELDS[name]) for name in names]
-        tables.setdefault(_table(("field", "always there", "means"), rows), []).append(cls.__name__)
+        tables.setdefault(table(("field", "always there", "means"), rows), []).append(cls.__name__)
     return "\n".join(
         f"**{', '.join(f'`{name}`' for name in names)}**\n\n{table}"
         for table, names in tables.items()
@@ -76,15 +77,6 @@ def _words(name: str) -> str:
     """`DriftDetected` as people write it."""
     spaced = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name)
     return spaced.strip().capitalize()
-
-
-def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [heading, ["---"] * len(heading), *rows]
-    return "".join(f"| {' | '.join(map(_cell, line))} |\n" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 if __name__ == "__main__":

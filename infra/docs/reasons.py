@@ -8,9 +8,10 @@ The texts live beside the code that says them; a test holds the page equal to th
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
+from infra.docs.tables import table
 from shared import errors
 from shared.errors import MalformedMessage, NotAllowed, Rejected, UnknownMessageType
 from shared.spec.parts import Checks
@@ -51,16 +52,16 @@ def render() -> str:
         _OPENING,
         "## A file is refused",
         _FILES,
-        _table(
+        table(
             ("reason", "when", "what to do"),
             ((f"`{cls.__name__}`", _sentence(cls), cls.advice) for cls in file_errors()),
         ),
         "## A row goes to quarantine",
         _ROWS,
-        _table(("code", "when"), ((f"`{code}`", text) for code, text in ROW_REASONS.items())),
+        table(("code", "when"), ((f"`{code}`", text) for code, text in ROW_REASONS.items())),
         "## A check finds something",
         _CHECKS.format(least=defaults.min_class_rows),
-        _table(
+        table(
             ("check", "key under `checks`", "default", "finds", "what to do"),
             (
                 (
@@ -92,15 +93,6 @@ def _below(cls: type[Rejected]) -> Iterator[type[Rejected]]:
 
 def _sentence(cls: type[Rejected]) -> str:
     return " ".join((cls.__doc__ or "").split())
-
-
-def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [heading, ["---"] * len(heading), *rows]
-    return "".join(f"| {' | '.join(map(_cell, line))} |\n" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 if __name__ == "__main__":
