@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Protocol
+from typing import Any, BinaryIO, Literal, NamedTuple, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,21 +256,22 @@ class Tracker(Protocol):
 SpanTrouble = Callable[[int, str], None]
 
 
+class Answered(NamedTuple):
+    """What became of a prediction request. `version` is empty where none was asked."""
+
+    model: str
+    version: str
+    protocol: str
+    rows: int
+    status: int
+    seconds: float
+
+
 class Spans(Protocol):
     """Traces of prediction requests. Adding one and closing raise nothing: no answer depends on
     who looks at traces."""
 
-    def add(
-        self,
-        environ: Mapping[str, Any],
-        *,
-        model: str,
-        version: str,
-        protocol: str,
-        rows: int,
-        status: int,
-        seconds: float,
-    ) -> None:
+    def add(self, environ: Mapping[str, Any], answered: Answered) -> None:
         """A request (its WSGI environment) that has just been answered."""
 
     def close(self) -> None:

@@ -37,7 +37,7 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from shared.ports import SpanTrouble
+from shared.ports import Answered, SpanTrouble
 
 MOST, ENOUGH = 2_048, 512
 SECONDS = 5.0
@@ -73,34 +73,24 @@ class OtlpSpans:
         self._pause = 0.0  # after the collector's last failure
         self._lost = 0  # and not told yet
 
-    def add(
-        self,
-        environ: Mapping[str, Any],
-        *,
-        model: str,
-        version: str,
-        protocol: str,
-        rows: int,
-        status: int,
-        seconds: float,
-    ) -> None:
+    def add(self, environ: Mapping[str, Any], answered: Answered) -> None:
         """A request that has just been answered; sends what is kept when it is time to."""
         ended = time.time_ns()
         span = self._tracer.start_span(
             "predict",
             context=self._parent(environ),
             kind=SpanKind.SERVER,
-            start_time=ended - int(seconds * 1e9),
+            start_time=ended - int(answered.seconds * 1e9),
             attributes={
                 "http.request.method": str(environ.get("REQUEST_METHOD", "")),
-                "http.response.status_code": status,
-                "millrace.model": model[:_NAME_LETTERS],
-                "millrace.version": version,
-                "millrace.protocol": protocol,
-                "millrace.rows": rows,
+                "http.response.status_code": answered.status,
+                "millrace.model": answered.model[:_NAME_LETTERS],
+                "millrace.version": answered.version,
+                "millrace.protocol": answered.protocol,
+                "millrace.rows": answered.rows,
             },
         )
-        if status >= 500:
+        if answered.status >= 500:
             span.set_status(Status(StatusCode.ERROR))
         span.end(ended)
         if self._is_due() and self._sending.acquire(blocking=False):

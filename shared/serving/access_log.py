@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-from shared.ports import Spans
+from shared.ports import Answered, Spans
 
 _CLOUD = re.compile(r"([0-9a-fA-F]{32})(?:/\d{1,20})?(?:;o=\d)?")
 _W3C = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
@@ -44,37 +44,21 @@ class AccessLog:
     ) -> None:
         self._project_of, self._write, self._spans_of = project, write, spans
 
-    def add(
-        self,
-        environ: Mapping[str, Any],
-        *,
-        model: str,
-        version: str,
-        protocol: str,
-        rows: int,
-        status: int,
-        seconds: float,
-    ) -> None:
+    def add(self, environ: Mapping[str, Any], answered: Answered) -> None:
+        """Write the line of a request, and its span where tracing is on."""
+        status, protocol = answered.status, answered.protocol
         # What is behind a 503 was told when it happened, or is no fault of ours.
         severity = "ERROR" if status == 500 else "WARNING" if status >= 400 else "INFO"
         # The name comes from the address where no such model is served.
-        name = _quoted(model)
+        name = _quoted(answered.model)
         trace = self._trace(environ)
         self._write(
             f'{{"severity":"{severity}","message":"{protocol} {status}","model":{name},'
-            f'"version":"{version}","protocol":"{protocol}","rows":{rows},"status":{status},'
-            f'"milliseconds":{seconds * 1000:.3f}{trace}}}\n'
+            f'"version":"{answered.version}","protocol":"{protocol}","rows":{answered.rows},'
+            f'"status":{status},"milliseconds":{answered.seconds * 1000:.3f}{trace}}}\n'
         )
         if self.spans is not None:
-            self.spans.add(
-                environ,
-                model=model,
-                version=version,
-                protocol=protocol,
-                rows=rows,
-                status=status,
-                seconds=seconds,
-            )
+            self.spans.add(environ, answered)
 
     @cached_property
     def spans(self) -> Spans | None:

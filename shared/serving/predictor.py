@@ -18,7 +18,7 @@ from flask import Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from shared.errors import InvalidInstances, MillraceError
-from shared.ports import Clock, Publisher
+from shared.ports import Answered, Clock, Publisher
 from shared.serving import fast_json
 from shared.serving.access_log import AccessLog
 from shared.serving.alerts import Alerts
@@ -127,15 +127,9 @@ class Predictor:
             if served is not None:  # names from an address are no reason to grow memory
                 answering = given.version if given else served.model.version
                 self._count(protocol, name, answering, status, seconds)
-            self.access.add(
-                environ,
-                model=name,
-                version=answering,
-                protocol=protocol.NAME,
-                rows=len(given.predictions) if given else 0,
-                status=status,
-                seconds=seconds,
-            )
+            rows = len(given.predictions) if given else 0
+            answered = Answered(name, answering, protocol.NAME, rows, status, seconds)
+            self.access.add(environ, answered)
         return body, headers
 
     def _count(

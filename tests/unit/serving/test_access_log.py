@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from shared.ports import Answered
 from shared.serving.access_log import AccessLog, to_stdout
 
 TRACE = "105445aa7843bc8bf206b12000100000"
@@ -14,10 +15,15 @@ TRACE = "105445aa7843bc8bf206b12000100000"
 
 def line(headers: dict[str, str], project: str = "p", **more: Any) -> dict[str, Any]:
     written: list[str] = []
-    facts = {"model": "adult", "version": "v1", "protocol": "native", "rows": 2, "status": 200}
-    AccessLog(lambda: project, written.append, lambda: None).add(
-        headers, **{**facts, "seconds": 0.0123, **more}
-    )
+    facts: dict[str, Any] = {
+        "model": "adult",
+        "version": "v1",
+        "protocol": "native",
+        "rows": 2,
+        "status": 200,
+    }
+    answered = Answered(**{**facts, "seconds": 0.0123, **more})
+    AccessLog(lambda: project, written.append, lambda: None).add(headers, answered)
     (text,) = written
     assert text.endswith("}\n")
     assert text.count("\n") == 1
