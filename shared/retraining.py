@@ -70,7 +70,8 @@ class Ruling:
 
     @property
     def sentence(self) -> str:
-        return f"{self.guard}; {self.policy}. {self.advice}"
+        said = f"{self.guard}; {self.policy}. {self.advice}"
+        return said[0].upper() + said[1:]
 
 
 def labels_needed(settings: Retrain, champion_rows: int | None) -> int:
@@ -159,8 +160,8 @@ def _moot(situation: Situation) -> _Held | None:
     # gate decides on newer labelled rows than those that are fitted.
     if situation.broken and situation.alert != "performance":
         return _Held(
-            "the data of that window is broken, and broken data never retrains",
-            "Mend the data first; the next window that is in order is looked at again.",
+            "the data of that window is broken, and drift of broken data trains nothing",
+            "Mend the data; if the change is there to stay, labels show whether it does harm.",
         )
     return None
 

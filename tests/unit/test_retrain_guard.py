@@ -93,7 +93,9 @@ def test_broken_data_retrains_only_where_labels_prove_a_drop(kind: str) -> None:
         assert "though the data of that window is out of bounds, too" in said
         return
     assert found == "note"
-    assert said.startswith("the data of that window is broken, and broken data never retrains; ")
+    assert said.startswith(
+        "The data of that window is broken, and drift of broken data trains nothing; "
+    )
     another = replace(drifted(1), report=event.report, revision=1)
     assert consider(another, ports_of(world)) == "training", "another revision was in order"
 
