@@ -67,7 +67,7 @@ def _kinds(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> Ki
 
 @click.command()
 @click.argument("files", nargs=-1, type=existing_file, metavar="FILE...")
-@click.option("--model", required=True, help="The model's name.")
+@click.option("--model", default="", help="The model's name; of a spec, else the file's.")
 @click.option(
     "--as",
     "kinds",
@@ -98,11 +98,12 @@ def drop(
 ) -> None:
     """Upload FILE for a model and follow what becomes of it.
 
-    A .yaml file is a model spec. For a model of several sources name a batch and drop the file of
-    each source, named after it: drop customers.csv orders.json.gz --model m --batch 2026-11. Exit
-    code: 0 success, 2 rejected, failed, not promoted or expired, 3 awaiting a person, a turn or
-    other files, 4 timeout.
+    A .yaml file is a model spec: drop my.yaml. For a model of several sources name a batch and drop
+    the file of each source, named after it: drop customers.csv orders.json.gz --model m --batch
+    2026-11. Exit code: 0 success, 2 rejected, failed, not promoted or expired, 3 awaiting a person,
+    a turn or other files, 4 timeout.
     """
+    model = model or _model_of(files)
     if not paths.is_model_name(model):
         raise click.ClickException(f"{model!r} is no model name: use [a-z][a-z0-9_]*")
     context = contexts.load(context_name)
@@ -135,6 +136,17 @@ def drop(
     raise SystemExit(followed.exit_code)
 
 
+def _model_of(files: tuple[Path, ...]) -> str:
+    """A spec is named after its model, as in the inbox. Raises UsageError for other files."""
+    if len(files) == 1 and _is_spec(files[0]):
+        return files[0].stem
+    raise click.UsageError("name the model that the file is for: --model NAME")
+
+
+def _is_spec(file: Path) -> bool:
+    return file.suffix in (".yaml", ".yml")
+
+
 def _object_names(
     context: Context, model: str, files: tuple[Path, ...], kinds: Kinds, batch: str | None
 ) -> dict[str, Path]:
@@ -156,7 +168,7 @@ def _object_names(
 
 
 def _object_name(context: Context, file: Path, model: str, folder: str | None) -> str:
-    if file.suffix in (".yaml", ".yml") and folder is None:
+    if _is_spec(file) and folder is None:
         return paths.spec_upload(model)
     return f"{model}/{folder or guess_folder(context, file, model)}/{file.name}"
 

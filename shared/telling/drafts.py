@@ -29,8 +29,6 @@ def draft_of(event: Event, where: Where) -> Draft:
     for cls in type(event).__mro__:
         if cls in DRAFTS:
             draft = DRAFTS[cls](event, where)
-            if event.topic != "alerts" and draft.asks == "know":
-                return draft
             return replace(draft, links=[*draft.links, where.runbook(kind_of(event))])
     raise KeyError(event.type)
 

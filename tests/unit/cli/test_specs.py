@@ -150,3 +150,16 @@ def test_plan_asks_where_dropping_would(
 def plan(shell: Shell, file: str) -> dict[str, Any]:
     body: dict[str, Any] = json.loads(shell("spec", "plan", file, "--json").stdout)
     return body
+
+
+def test_a_spec_is_dropped_under_its_own_name(shell: Shell, tmp_path: Path) -> None:
+    """Without --model the file's name is the model's; a file of data names its model."""
+    file = write(tmp_path, SPEC, "churn.yaml")
+    assert shell("drop", file, "--no-wait").exit_code == 0
+    named = [info.name for info in shell.system.inbox.list("")]
+    assert named == ["_specs/churn.yaml"]
+    data = write(tmp_path, "a,y\n1,2\n", "churn.csv")
+    refused = shell("drop", data, "--no-wait")
+    assert refused.exit_code == 2
+    assert "--model NAME" in refused.stderr
+    assert [info.name for info in shell.system.inbox.list("")] == named
