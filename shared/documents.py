@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.errors import ObjectNotFound, PreconditionFailed
+from shared.errors import ObjectNotFound, PreconditionFailed, Retryable
 from shared.ports import Bucket
+
+_SWAPS = 20  # lost to others, one after the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,22 @@ def swap(bucket: Bucket, name: str, body: Mapping[str, Any], *, generation: int)
         name, dumps(body), if_generation=generation, content_type="application/json"
     )
     return info.generation
+
+
+def change(bucket: Bucket, name: str, step: Callable[[Document], Mapping[str, Any] | None]) -> None:
+    """Swap a document for what `step` makes of it (None: it stays), again from the start when
+    somebody else was faster. Raises Retryable."""
+    for _ in range(_SWAPS):
+        found = read(bucket, name)
+        body = step(found)
+        if body is None:
+            return
+        try:
+            swap(bucket, name, body, generation=found.generation)
+        except PreconditionFailed:
+            continue
+        return
+    raise Retryable(f"{name} changes faster than it can be written")
 
 
 def timestamp(time: datetime) -> str:

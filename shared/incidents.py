@@ -19,8 +19,7 @@ from typing import Any
 
 from shared import documents, paths
 from shared.decoding import decode
-from shared.documents import timestamp
-from shared.errors import PreconditionFailed, Retryable
+from shared.documents import Document, timestamp
 from shared.events import AutomationNoted, Event, MonitorAlert, encode, parse_time
 from shared.ports import Bucket
 from shared.telling.kinds import OPENING, asks_of, kind_of
@@ -31,7 +30,6 @@ REMIND_AFTER = timedelta(days=1)
 # Incidents that nothing was heard of for longer are not looked through for reminders.
 RECENT = timedelta(days=30)
 KEPT_EVENTS = 500
-SWAPS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +86,20 @@ def weigh(event: Event, *, muted: bool, now: datetime, lake: Bucket) -> Turn:
     """What to make of an event of an incident, the same for every delivery of it.
     Raises Retryable."""
     name = paths.alert(str(getattr(event, "model", "")), incident_of(event))
-    for _ in range(SWAPS):
-        document = documents.read(lake, name)
+    turn = Turn("first")
+
+    def weighed(document: Document) -> dict[str, Any] | None:
+        nonlocal turn
         before = Incident.from_json(document.body) if document.exists else None
         if before is not None and event.id in before.seen:
-            return Turn(*before.seen[event.id])
+            turn = Turn(*before.seen[event.id])
+            return None
         turn, after = judge(before, event, muted=muted, now=now)
         after.seen[event.id] = [turn.word, turn.why]
-        try:
-            documents.swap(lake, name, asdict(after), generation=document.generation)
-        except PreconditionFailed:
-            continue  # another alert of the incident was weighed: look again
-        return turn
-    raise Retryable(f"what was told about {incident_of(event)} is contended")
+        return asdict(after)
+
+    documents.change(lake, name, weighed)
+    return turn
 
 
 def judge(
@@ -186,15 +185,11 @@ def reminders_due(*, now: datetime, lake: Bucket) -> Iterator[tuple[str, Inciden
 
 def note_reminder(name: str, *, now: datetime, lake: Bucket) -> None:
     """From now on the incident is one that people were reminded of. Raises Retryable."""
-    for _ in range(SWAPS):
-        document = documents.read(lake, name)
+
+    def reminded(document: Document) -> dict[str, Any] | None:
         incident = Incident.from_json(document.body)
         if incident.reminded_at is not None:
-            return
-        body = asdict(replace(incident, reminded_at=timestamp(now)))
-        try:
-            documents.swap(lake, name, body, generation=document.generation)
-        except PreconditionFailed:
-            continue
-        return
-    raise Retryable(f"{name} is contended")
+            return None
+        return asdict(replace(incident, reminded_at=timestamp(now)))
+
+    documents.change(lake, name, reminded)

@@ -1,9 +1,9 @@
 """Mutes: kinds of alerts of a model that people do not want to hear at once for a while.
 
 One document per model, changed by compare-and-swap: `mutes` in force, and the latest that `ended`,
-by whom. A mute ends by itself; muted alerts are kept
-for the digest and counted there. A mute without a kind covers what the monitor watches; other
-kinds are muted only by name, and questions not at all.
+by whom. A mute ends by itself; muted alerts are kept for the digest and counted there. A mute
+without a kind covers what the monitor watches; other kinds are muted only by name, and questions
+not at all.
 """
 
 from __future__ import annotations
@@ -14,15 +14,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared import documents, paths
-from shared.documents import timestamp
-from shared.errors import NotAllowed, PreconditionFailed, Retryable
+from shared.documents import Document, timestamp
+from shared.errors import NotAllowed
 from shared.events import parse_time
 from shared.ports import Bucket, Clock
 from shared.telling.kinds import MUTABLE, WATCHED
 
 SHORTEST = timedelta(minutes=1)
 LONGEST = timedelta(days=90)
-SWAPS = 20
 KEPT = 100  # ended ones
 
 
@@ -136,13 +135,13 @@ def _change(
     lake: Bucket,
 ) -> None:
     """What is over or taken out goes among the ended ones. Raises Retryable."""
-    for _ in range(SWAPS):
-        document = documents.read(lake, paths.mutes(model))
+
+    def changed(document: Document) -> dict[str, Any] | None:
         before = [Mute.from_json(item) for item in document.body.get("mutes", [])]
         kept = [item for item in before if now < parse_time(item.until)]
         after = change(kept)
         if list(after) == before:
-            return
+            return None
         ended = [
             {
                 **asdict(item),
@@ -152,13 +151,9 @@ def _change(
             for item in before
             if item not in after
         ]
-        body = {
+        return {
             "mutes": [asdict(item) for item in after],
             "ended": [*document.body.get("ended", []), *ended][-KEPT:],
         }
-        try:
-            documents.swap(lake, paths.mutes(model), body, generation=document.generation)
-        except PreconditionFailed:
-            continue  # somebody else mutes or unmutes: look again
-        return
-    raise Retryable(f"the mutes of {model} are contended")
+
+    documents.change(lake, paths.mutes(model), changed)

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from typing import Any
 
 from shared import documents, paths, runs
-from shared.errors import AliasMoved, NotServed, PreconditionFailed, Rejected, Retryable
+from shared.documents import Document
+from shared.errors import NotServed, Rejected, Retryable
 from shared.events import ScoringCompleted, parse_time
 from shared.ports import Bucket, Clock, Publisher
 from shared.runs import RunRequest
@@ -29,7 +30,6 @@ __all__ = ["BLOCK_ROWS", "Task", "load_version", "score_file"]
 
 BLOCK_ROWS = 20_000
 _SUMMARY = "summary.json"
-_SWAPS = 5
 ALONE = Task()
 
 
@@ -138,16 +138,10 @@ def _summary(
 
 def _point_latest(model: str, summary: dict[str, Any], lake: Bucket) -> None:
     """Let latest.json name this run, unless a run that finished later is there already."""
-    name = paths.latest_predictions(model)
-    for _ in range(_SWAPS):
-        found = documents.read(lake, name)
-        if found.exists:
-            there = parse_time(found.body["finished"])
-            if there >= parse_time(summary["finished"]):
-                return
-        try:
-            documents.swap(lake, name, summary, generation=found.generation)
-        except PreconditionFailed:
-            continue
-        return
-    raise AliasMoved(f"{name} changes faster than it can be written")
+
+    def unless_later(there: Document) -> dict[str, Any] | None:
+        finished = there.body.get("finished")
+        later = finished and parse_time(finished) >= parse_time(summary["finished"])
+        return None if later else summary
+
+    documents.change(lake, paths.latest_predictions(model), unless_later)

@@ -14,7 +14,7 @@ from typing import Any
 
 from shared import documents, paths
 from shared.budget import Looks
-from shared.errors import PreconditionFailed
+from shared.documents import Document
 from shared.ports import Bucket
 
 
@@ -44,12 +44,9 @@ def tell(
         kept = ("version", "against", "gain", "gain_lower", "alpha", "evidence")
         documents.create(lake, name, {key: comparison[key] for key in kept})
     name, body = paths.version(model, version, "comparison.json"), {**comparison, "run_id": run_id}
-    while True:
-        there = documents.read(lake, name)
-        if there.body == body or there.body.get("run_id", "") > run_id:
-            return
-        try:
-            documents.swap(lake, name, body, generation=there.generation)
-        except PreconditionFailed:
-            continue
-        return
+
+    def unless_later(there: Document) -> dict[str, Any] | None:
+        later = there.body == body or there.body.get("run_id", "") > run_id
+        return None if later else body
+
+    documents.change(lake, name, unless_later)
