@@ -15,8 +15,8 @@ from shared.serving.protocols.asked import Refusal
 
 MAX_BYTES = 16 * 1024 * 1024
 _SMALL = 256 * 1024
-# Some 20 milliseconds of work.
-_TAKES_TURNS = 1024 * 1024
+# Some ten rows, and some 20 milliseconds of work: bodies of this size take turns.
+_LEAST_TURN, _MOST_TURN = 4 * 1024, 1024 * 1024
 # More than Cloud Run sends an instance at once (`concurrency` in topology.yaml): there it is the
 # platform that refuses.
 MAX_WAITING = 128
@@ -35,11 +35,11 @@ class Load:
         self._lock, self._turn = threading.Lock(), threading.Lock()
 
     def turn(self, body: bytes) -> AbstractContextManager[object]:
-        """One thread at a time between a request's bytes and its answer. There is one lock in
-        Python anyway, and numpy lets go of it a hundred times in a batch: with eight threads after
-        it each time, a batch took three times its CPU. A large one takes no turn, so that small
-        ones need not wait for it."""
-        return self._turn if len(body) <= _TAKES_TURNS else nullcontext()
+        """One thread at a time between a batch's bytes and its answer. There is one lock in Python
+        anyway, and numpy lets go of it a hundred times in a batch: with eight threads after it each
+        time, a batch took three times its CPU. A single row is done before waiting would pay; a
+        large batch takes no turn, so that small ones need not wait for it."""
+        return self._turn if _LEAST_TURN <= len(body) <= _MOST_TURN else nullcontext()
 
     def shed(self) -> None:
         """Refuse a request when too many wait behind it: that costs next to nothing, and so the
