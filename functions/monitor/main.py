@@ -4,7 +4,7 @@ from shared import boundary
 from shared.envelope import Delivery
 from shared.events import MonitorDue, WindowDue
 from shared.usecases.monitor import Monitor, judge_window
-from shared.usecases.monitor_due import find_due
+from shared.usecases.monitoring.due import find_due
 from shared.wiring import Wiring
 
 wiring = Wiring()

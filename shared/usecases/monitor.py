@@ -29,7 +29,7 @@ from shared.spec.registry import find_spec
 from shared.tabular import drift_page
 from shared.tabular.alarms import KINDS, Alarm
 from shared.tabular.input_stats import input_stats
-from shared.usecases.monitor_report import (
+from shared.usecases.monitoring.report import (
     Draw,
     Judged,
     alert_events,
@@ -37,7 +37,7 @@ from shared.usecases.monitor_report import (
     report_page,
     summary_csv,
 )
-from shared.usecases.monitor_rows import (
+from shared.usecases.monitoring.rows import (
     Labels,
     Window,
     labels_of,
@@ -47,8 +47,8 @@ from shared.usecases.monitor_rows import (
     runs_of,
     window_folder,
 )
-from shared.usecases.monitor_season import Earlier, judge_traffic
-from shared.usecases.monitor_verdict import VersionJudged, judge_version, settle_kinds
+from shared.usecases.monitoring.season import Earlier, judge_traffic
+from shared.usecases.monitoring.verdict import VersionJudged, judge_version, settle_kinds
 
 # A window that ends later than this is a mistake, not a window to wait for.
 FARTHEST_END = timedelta(days=1)

@@ -44,7 +44,7 @@ from shared.tabular.metrics import auroc  # noqa: E402
 from shared.usecases import score  # noqa: E402
 from shared.usecases.label import record_labels  # noqa: E402
 from shared.usecases.monitor import Monitor, judge_window  # noqa: E402
-from shared.usecases.monitor_due import find_due  # noqa: E402
+from shared.usecases.monitoring.due import find_due  # noqa: E402
 from shared.usecases.train import train_model  # noqa: E402
 from tests.bench.drift_streams import (  # noqa: E402
     TARGET,

@@ -31,8 +31,8 @@ from shared import paths  # noqa: E402
 from shared.ports import Bucket  # noqa: E402
 from shared.serving.columns import Schema  # noqa: E402
 from shared.tabular import drift_page  # noqa: E402
-from shared.usecases.monitor_rows import Labels, Window, read_window, runs_of  # noqa: E402
-from shared.usecases.monitor_verdict import judge_version  # noqa: E402
+from shared.usecases.monitoring.rows import Labels, Window, read_window, runs_of  # noqa: E402
+from shared.usecases.monitoring.verdict import judge_version  # noqa: E402
 from tests.bench.alarm_streams import NAMES, Stream  # noqa: E402
 from tests.bench.folder_lake import FolderLake  # noqa: E402
 from tests.bench.simulate_alarms import SPEC, trained  # noqa: E402

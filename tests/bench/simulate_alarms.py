@@ -37,8 +37,8 @@ from shared.tabular.rates import rate_interval  # noqa: E402
 from shared.tabular.season import Season, window_of  # noqa: E402
 from shared.tabular.season import Window as Judged  # noqa: E402
 from shared.tabular.window import WindowRows  # noqa: E402
-from shared.usecases.monitor_rows import Labels, VersionFacts, Window  # noqa: E402
-from shared.usecases.monitor_verdict import judge_version, settle_kinds  # noqa: E402
+from shared.usecases.monitoring.rows import Labels, VersionFacts, Window  # noqa: E402
+from shared.usecases.monitoring.verdict import judge_version, settle_kinds  # noqa: E402
 from tests.bench.alarm_streams import (  # noqa: E402
     FEATURES,
     NAMES,

@@ -23,7 +23,13 @@ from shared.predicted import OnlineLine, online_lines
 from shared.serving.cells import BadCell
 from shared.spec.model import Spec
 from shared.tabular.arms import Arm, Look, judge
-from shared.usecases.monitor_rows import VersionFacts, Window, labels_of, truths_of, version_facts
+from shared.usecases.monitoring.rows import (
+    VersionFacts,
+    Window,
+    labels_of,
+    truths_of,
+    version_facts,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import pytest
 
 from shared.events import WindowDue
 from shared.usecases.monitor import judge_window
-from shared.usecases.monitor_due import closed_windows, find_due
+from shared.usecases.monitoring.due import closed_windows, find_due
 from tests.support.crashing import Crash, Fuse
 from tests.unit.monitoring.world import DAY, HOUR, MONDAY, World, spec_of, window
 

@@ -13,7 +13,7 @@ from shared.tabular.profile import number_profile
 from shared.tabular.traffic import expects_rows, judge_arrivals, judge_volume
 from shared.tabular.units import unit_jump
 from shared.usecases.monitor import judge_window
-from shared.usecases.monitor_due import find_due
+from shared.usecases.monitoring.due import find_due
 from tests.unit.monitoring.world import DAY, HOUR, MONDAY, World, spec_of
 
 # --- volume --------------------------------------------------------------------------------------

@@ -32,8 +32,8 @@ from shared.events import (
 from shared.serving.columns import Columns
 from shared.spec.model import RegisteredSpec
 from shared.tabular.alarms import KINDS, Alarm, Kind, news
-from shared.usecases.monitor_rows import Labels, Window
-from shared.usecases.monitor_verdict import VersionJudged, spokesman, worst
+from shared.usecases.monitoring.rows import Labels, Window
+from shared.usecases.monitoring.verdict import VersionJudged, spokesman, worst
 
 FORMAT = 1
 OPENED: dict[Kind, tuple[type[MonitorAlert], str, str]] = {

@@ -16,7 +16,7 @@ from shared.tabular.quality import Finding, Quality, describe, judge_quality, su
 from shared.tabular.season import Season
 from shared.tabular.unlabelled import estimate_sentence
 from shared.tabular.window import WindowRows
-from shared.usecases.monitor_rows import Labels, VersionFacts, Window
+from shared.usecases.monitoring.rows import Labels, VersionFacts, Window
 
 FACTS = 5
 FINDINGS = 50

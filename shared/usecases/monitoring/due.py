@@ -23,8 +23,8 @@ from shared.spec.model import Monitoring
 from shared.spec.registry import find_spec
 from shared.tabular.traffic import expects_rows
 from shared.usecases.monitor import Monitor
-from shared.usecases.monitor_rows import Window, labels_of, parse_window_folder, runs_of
-from shared.usecases.monitor_season import EMPTY, rows_at_same_time
+from shared.usecases.monitoring.rows import Window, labels_of, parse_window_folder, runs_of
+from shared.usecases.monitoring.season import EMPTY, rows_at_same_time
 
 CATCH_UP_WINDOWS = 7
 # Short windows close more often than the schedule ticks: look at least this far back.

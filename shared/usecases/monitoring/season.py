@@ -17,7 +17,7 @@ from shared.tabular.quality import Finding
 from shared.tabular.season import WEEK, WEEKS, Season, window_of
 from shared.tabular.season import Window as Judged
 from shared.tabular.traffic import judge_arrivals, judge_volume
-from shared.usecases.monitor_rows import Window, window_folder
+from shared.usecases.monitoring.rows import Window, window_folder
 
 # A week of shorter windows is too many reports to read, one of longer ones has no weekends.
 EMPTY = "empty.json"  # the mark of a window that was looked at and had no predictions
