@@ -10,7 +10,7 @@ runs/<model>/<run_id>/request.json     what was asked (written before the reques
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from shared import documents, paths
@@ -144,6 +144,25 @@ def save_request(request: RunRequest, *, lake: Bucket) -> None:
 def read_request(model: str, run_id: str, *, lake: Bucket) -> RunRequest:
     """Raises ObjectNotFound."""
     return RunRequest.of(documents.require(lake, paths.run_request(model, run_id)))
+
+
+def read_work(model: str, run_id: str, *, lake: Bucket) -> RunRequest:
+    """The request with its inputs as they lie in this bucket: where a lake was put back from a
+    copy, the same bytes are another generation. Raises ObjectNotFound, also where the bytes are
+    others."""
+    request = read_request(model, run_id, lake=lake)
+    return replace(request, inputs=tuple(_at_hand(item, lake) for item in request.inputs))
+
+
+def _at_hand(item: InputRef, lake: Bucket) -> InputRef:
+    try:
+        lake.stat(item.object, generation=item.generation)
+    except ObjectNotFound:
+        found = lake.stat(item.object)
+        if (found.size_bytes, found.crc32c) != (item.size_bytes, item.crc32c):
+            raise
+        return replace(item, generation=found.generation)
+    return item
 
 
 def comparison_key(model: str, version: str, against: str | None, turn: int) -> str:

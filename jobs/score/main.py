@@ -13,7 +13,7 @@ wiring = Wiring(clients="google")
 
 def use_case(task: Task) -> None:
     score.score_file(
-        runs.read_request(task.model, task.run_id, lake=wiring.lake),
+        runs.read_work(task.model, task.run_id, lake=wiring.lake),
         lake=wiring.lake,
         publisher=wiring.publisher,
         clock=wiring.clock,

@@ -35,7 +35,7 @@ def record_labels(task: Task, *, lake: Bucket, publisher: Publisher, clock: Cloc
     """Store the labels of a run's input and end the run. Raises HeaderMismatch, EmptyFile,
     UnreadableText, TooManyBadRows."""
     model, run_id = task.model, task.run_id
-    request = runs.read_request(model, run_id, lake=lake)
+    request = runs.read_work(model, run_id, lake=lake)
     arrived = parse_time(request.requested_at)
     name = paths.labels(model, arrived.date(), run_id)
     if not _is_there(lake, name):

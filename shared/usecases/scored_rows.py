@@ -110,7 +110,7 @@ def _input_of(model: str, run: BatchRun, stack: ExitStack, lake: Bucket) -> _Inp
     """The input of a run whose scored file does not have all of it; None where it has, or where
     nobody has the input any more."""
     try:
-        request = runs.read_request(model, run.run_id, lake=lake)
+        request = runs.read_work(model, run.run_id, lake=lake)
         spec = read_generation(model, request.spec_generation, lake=lake)
         if spec.scoring.columns == "all":
             return None

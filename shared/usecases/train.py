@@ -50,7 +50,7 @@ def train_model(
 ) -> Event:
     """Do what the run's request asks: train, retrain or compare. `code_version` is recorded with
     what it fits. Raises Rejected for data that can never work."""
-    request = runs.read_request(task.model, task.run_id, lake=lake)
+    request = runs.read_work(task.model, task.run_id, lake=lake)
     spec = read_generation(task.model, request.spec_generation, lake=lake)
     run = Training(request, spec, lake, clock, workers, code_version)
     ended: RunEvent

@@ -111,7 +111,7 @@ def replayed(run: Training) -> Iterator[RunRequest]:
     before, seen = run.request.replays, {run.version}
     while before is not None and before not in seen:
         seen.add(before)
-        request = runs.read_request(run.model, before, lake=run.lake)
+        request = runs.read_work(run.model, before, lake=run.lake)
         yield request
         before = request.replays
 
