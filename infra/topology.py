@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,18 @@ class BadTopology(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """`notify_topic` is a topology key or None."""
+    """`notify_topic` is a topology key or None. `retention` gives days since an object was made by
+    prefix, `kept` the reason why a prefix has none. `noncurrent_days` (None: for ever) are those of
+    generations that are no longer live, `soft_delete_days` how long a deleted object can be brought
+    back."""
 
     name: str
     versioning: bool
     notify_topic: str | None
+    retention: Mapping[str, int] = field(default_factory=dict)
+    kept: Mapping[str, str] = field(default_factory=dict)
+    noncurrent_days: int | None = None
+    soft_delete_days: int = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +220,15 @@ def _entry(name: str, values: Mapping[str, Any], *, local: bool) -> dict[str, An
 
 
 def _bucket(item: Mapping[str, Any]) -> Bucket:
-    return Bucket(item["name"], item.get("versioning", False), item.get("notify_topic"))
+    return Bucket(
+        item["name"],
+        item.get("versioning", False),
+        item.get("notify_topic"),
+        item.get("retention", {}),
+        item.get("kept", {}),
+        item.get("noncurrent_days"),
+        item.get("soft_delete_days", 7),
+    )
 
 
 def _runtime(item: Mapping[str, Any]) -> dict[str, Any]:

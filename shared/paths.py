@@ -303,3 +303,8 @@ DIGEST_TURN = "digests-turn.json"
 
 def dead_letter(function: str, day: date, message_id: str) -> str:
     return f"dead-letters/{function}/dt={day.isoformat()}/{message_id}.json"
+
+
+def forgotten(forget_id: str = "") -> str:
+    """What was erased of somebody: a report without a personal value; without an id the folder."""
+    return f"forgotten/{forget_id}.json" if forget_id else "forgotten/"

@@ -26,6 +26,7 @@ from infra.local.dispatch import Dispatcher, push_to_url
 from infra.local.export import Exporter, Write
 from infra.local.gateway import Gateway
 from infra.local.hosting import Hosted, Keeper, usable_port
+from infra.local.lifecycle import Lifecycle
 from infra.local.processes import function_launch, mlflow_launch, service_launch
 from infra.local.schedule import Scheduler
 from infra.local.slack_sink import SlackSink
@@ -172,6 +173,7 @@ class Parts:
             return self._external.write
         server = storage_server.serve(self.engine, self.options.host, self._ports["storage"])
         self._cleanup.callback(server.close)
+        self._cleanup.callback(Lifecycle(self.engine, self.topology.buckets).close)
         storage = self.engine.storage
 
         def write(bucket: str, name: str, data: bytes) -> None:
