@@ -218,6 +218,16 @@ def approval(model: str, version_id: str) -> str:
     return f"approvals/{model}/{version_id}.json"
 
 
+def approval_settled(approval: str, generation: int) -> str:
+    """There once nothing is left to do for this generation of an approval's object."""
+    return (
+        f"{APPROVALS_SETTLED}{approval.removeprefix(APPROVALS).removesuffix('.json')}/{generation}"
+    )
+
+
+APPROVALS, APPROVALS_SETTLED = "approvals/", "approvals-settled/"
+
+
 def mirror(model: str, registry: str = "MLflow") -> str:
     """The champion that mirror last wrote to a registry."""
     if registry == "MLflow":  # it was the only one once

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from shared import approvals
+from shared import approvals, documents, paths
 from shared.batch import OPEN
 from shared.beside import canaries
 from shared.boundary import apart
@@ -67,8 +67,16 @@ def sweep(intake: Intake, promote: Promote, jobs: JobRunner) -> Swept:
         return apart((name, partial(_look_after_lane, name, promote, jobs)) for name in names)
 
     def look_after_approvals() -> int:
-        names = [info.name for info in lake.list("approvals/")]
-        return apart((name, partial(_look_after_approval, name, promote)) for name in names)
+        settled = {info.name for info in lake.list(paths.APPROVALS_SETTLED)}
+        marks = {
+            info.name: paths.approval_settled(info.name, info.generation)
+            for info in lake.list(paths.APPROVALS)
+        }
+        return apart(
+            (name, partial(_look_after_approval, name, mark, promote))
+            for name, mark in marks.items()
+            if mark not in settled
+        )
 
     def look_after_moves() -> int:
         models = served_models(lake=lake)
@@ -128,13 +136,16 @@ def _look_after_moves(model: str, ports: Promote) -> int:
     return count + say_untold(manifest, ports)
 
 
-def _look_after_approval(name: str, ports: Promote) -> int:
+def _look_after_approval(name: str, mark: str, ports: Promote) -> int:
+    """`mark` is written when there is nothing left to do: approvals are kept for good, and reading
+    all of them every time would be more work every month."""
     _, model, version = name.removesuffix(".json").split("/")
     approval = approvals.find(model, version, lake=ports.lake)
     if approval is None:
         return 0
     of_spec = approval.spec_generation is not None
     if (spec_changes.carried_out if of_spec else carried_out)(approval, ports):
+        documents.create(ports.lake, mark, {})
         return 0
     if approval.pending and approval.expires_at < ports.clock.now():
         approval = approvals.decide(
