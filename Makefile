@@ -12,7 +12,7 @@ export PYTHON
 run := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test lint types format lock schema docs bench fuzz quality simulate-gate simulate-canary simulate-alarms simulate-loop bundles clean
+.PHONY: help setup demo up down test lint types format lock schema docs bench fuzz quality simulate-gate simulate-canary simulate-alarms simulate-loop scan bundles clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' $(MAKEFILE_LIST) | expand -t 15
@@ -35,7 +35,6 @@ test: setup ## all tests on all cores with coverage (ARGS="-k spec -x" for some)
 lint: setup ## ruff: rules and formatting
 	@$(run) -m ruff check .
 	@$(run) -m ruff format --check .
-	@if command -v hadolint >/dev/null; then hadolint infra/images/Dockerfile; fi
 	@if command -v check-jsonschema >/dev/null; then \
 		check-jsonschema -q --builtin-schema vendor.compose-spec infra/images/compose.yaml; fi
 
@@ -66,6 +65,9 @@ simulate-alarms: setup ## how often monitoring cries wolf, how soon it sees what
 
 simulate-loop: setup ## what the retrain loop does when data drifts, or not (about 3 minutes; MILLRACE_DATA=folder)
 	@$(run) tests/bench/drift_loop.py $(ARGS)
+
+scan: setup ## security scanners, licences, weak packages against infra/scan/baseline.yaml (ARGS=checkov)
+	@$(run) -m infra.scan $(ARGS)
 
 bundles: setup ## import functions, build and start images: each in a .venv of its own lock
 	@$(run) -m infra.bundle_check $(ARGS)

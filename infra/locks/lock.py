@@ -17,6 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 DEV = ROOT / "infra" / "locks" / "dev.txt"
+SCAN = DEV.with_name("scan.txt")
 OLDEST_PYTHON = "3.11"
 UV = "uv==0.13.8"
 EXTRAS = re.compile(r"(?m)^([A-Za-z0-9._-]+)\[[^]]+\](==.*(?:\n    --hash=.*)+)")
@@ -27,6 +28,8 @@ def main() -> int:
     upgrade = "--upgrade" in sys.argv[1:]
     uv = find_uv()
     resolve(uv, DEV.with_suffix(".in"), DEV, constraint=None, upgrade=upgrade)
+    # Tools that never meet the code they look at: their versions are their own affair.
+    resolve(uv, SCAN.with_suffix(".in"), SCAN, constraint=None, upgrade=upgrade)
     for source in deployables():
         resolve(uv, source, source.with_suffix(".txt"), constraint=DEV, upgrade=True)
     return 0

@@ -1,6 +1,7 @@
 """Make `.venv` from `infra/locks/dev.txt`: one at a time, all or nothing, repaired when torn.
 
-Started by `ensure` next to it, with a plain Python and nothing installed.
+Started by `ensure` next to it, with a plain Python and nothing installed. The scans have a virtual
+environment of their own, made in the same way (`infra.scan`): `install.py LOCK FOLDER`.
 
     lock .millrace/venv.lock -> already there? -> remove lock.txt -> new .venv -> pip install
                                                   -> compile -> copy the lock to lock.txt (last)
@@ -21,28 +22,46 @@ import time
 import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 ROOT = Path(__file__).resolve().parents[2]
-VENV = ROOT / ".venv"
-LOCK = ROOT / "infra" / "locks" / "dev.txt"
-STAMP = VENV / "lock.txt"
 STATE = ROOT / ".millrace"
 LOG = STATE / "install.log"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A virtual environment and the lock that it holds."""
+
+    lock: Path
+    venv: Path
+
+    @property
+    def python(self) -> Path:
+        return self.venv / "bin" / "python"
+
+    @property
+    def stamp(self) -> Path:
+        return self.venv / "lock.txt"
+
+
+DEVELOPMENT = Target(ROOT / "infra" / "locks" / "dev.txt", ROOT / ".venv")
 
 
 class InstallFailed(Exception):
     """pip or venv gave up; the message is for people."""
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
+    target = Target(Path(arguments[0]), Path(arguments[1])) if arguments else DEVELOPMENT
     started = time.monotonic()
     STATE.mkdir(exist_ok=True)
     try:
         with alone():
-            if not up_to_date():
-                install()
+            if not up_to_date(target):
+                install(target)
                 print(f"Installed in {time.monotonic() - started:.0f} s.", file=sys.stderr)
     except InstallFailed as error:
         print(f"{error}\nThe whole log: {LOG}", file=sys.stderr)
@@ -65,43 +84,45 @@ def alone() -> Iterator[None]:
         yield
 
 
-def up_to_date() -> bool:
-    python = VENV / "bin" / "python"
-    return python.exists() and STAMP.is_file() and STAMP.read_bytes() == LOCK.read_bytes()
+def up_to_date(target: Target) -> bool:
+    if not (target.python.exists() and target.stamp.is_file()):
+        return False
+    return target.stamp.read_bytes() == target.lock.read_bytes()
 
 
-def install() -> None:
-    lock = LOCK.read_text(encoding="utf-8")
+def install(target: Target) -> None:
+    lock = target.lock.read_text(encoding="utf-8")
     count = len(re.findall(r"(?m)^[A-Za-z0-9].*==", lock))
     print(
-        f"Setting up .venv: {count} locked packages, once (a few minutes).",
+        f"Setting up {target.venv.name}: {count} locked packages, once (a few minutes).",
         file=sys.stderr,
     )
-    STAMP.unlink(missing_ok=True)
-    make_venv()
+    target.stamp.unlink(missing_ok=True)
+    make_venv(target)
     with LOG.open("w", encoding="utf-8") as log:
-        pip_install(count, log)
-        run([VENV / "bin" / "python", "-m", "compileall", "-q", "-j", "0", VENV / "lib"], log)
-    STAMP.write_text(lock, encoding="utf-8")
+        pip_install(target, count, log)
+        run([target.python, "-m", "compileall", "-q", "-j", "0", target.venv / "lib"], log)
+    target.stamp.write_text(lock, encoding="utf-8")
 
 
-def make_venv() -> None:
+def make_venv(target: Target) -> None:
     try:
-        venv.EnvBuilder(clear=True, with_pip=True, symlinks=True).create(VENV)
+        venv.EnvBuilder(clear=True, with_pip=True, symlinks=True).create(target.venv)
     except (subprocess.CalledProcessError, ModuleNotFoundError) as error:
-        shutil.rmtree(VENV, ignore_errors=True)
+        shutil.rmtree(target.venv, ignore_errors=True)
         raise InstallFailed(
             f"{sys.executable} cannot make virtual environments ({error}); on Debian and Ubuntu "
             "install python3-venv, elsewhere a complete Python 3.11 or newer."
         ) from error
 
 
-def pip_install(count: int, log: TextIO) -> None:
+def pip_install(target: Target, count: int, log: TextIO) -> None:
     """pip with hashes; compiling is left out here because pip does it on one core only."""
     command = [
-        *(str(VENV / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check"),
+        *(str(target.python), "-m", "pip", "install", "--disable-pip-version-check"),
         *("--no-input", "--no-compile", "--prefer-binary", "--progress-bar", "off"),
-        *("--no-deps", "--require-hashes", "-r", str(LOCK)),  # complete, so nothing to resolve
+        # Complete, so nothing to resolve.
+        *("--no-deps", "--require-hashes", "-r", str(target.lock)),
     ]
     seen = 0
     tail: list[str] = []
@@ -136,4 +157,4 @@ def run(command: list[str | Path], log: TextIO) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))

@@ -28,10 +28,10 @@ def pins(lock: Path) -> dict[str, set[str]]:
 
 
 def locks() -> list[Path]:
-    return [DEV, *(source.with_suffix(".txt") for source in DEPLOYED)]
+    return [DEV, DEV.with_name("scan.txt"), *(source.with_suffix(".txt") for source in DEPLOYED)]
 
 
-@pytest.mark.parametrize("lock", locks(), ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("lock", locks(), ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_every_line_is_a_pin_or_a_hash(lock: Path) -> None:
     """Nothing unpinned, no hash missing, and no index address that only one network knows."""
     lines = lock.read_text(encoding="utf-8").splitlines()
