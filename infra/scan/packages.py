@@ -18,7 +18,7 @@ from infra.scan.tools import Environment, ScanFailed
 # Weak since 2018 (CVE-2018-18074). A service that knows nothing of it audits nothing.
 _KNOWN_TO_BE_WEAK = "requests==2.19.0"
 _PIN = re.compile(r"(?m)^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==(\S+)")
-# Words of licences that may be shipped with ours, Apache-2.0. For copyleft or none a person decides.
+# Licences that may be shipped with ours, Apache-2.0. For copyleft or none a person decides.
 _FREE = re.compile(
     r"MIT|BSD|Apache|PSF|Python Software Foundation|MPL|Mozilla|ISC|Unlicense|Zlib|CC0",
     re.IGNORECASE,
