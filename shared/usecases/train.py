@@ -25,6 +25,7 @@ from shared.usecases.training import (
     compared,
     fitting,
     judged,
+    loaded,
     looks,
     numbered,
     prepared,
@@ -33,7 +34,7 @@ from shared.usecases.training import (
     tracked,
     tuned,
 )
-from shared.usecases.training.prepared import Prepared
+from shared.usecases.training.loaded import Prepared
 from shared.usecases.training.stages import Training
 
 
@@ -66,7 +67,7 @@ def train_model(
 def _train(run: Training, *, tracker: Tracker | None, registries: Sequence[Registry]) -> None:
     records: dict[str, dict[str, Any]] = {}
     records["prepared"] = run.stage(prepared.STAGE, lambda: _prepare(run))
-    data = prepared.load_prepared(
+    data = loaded.load_prepared(
         run.model, run.version, records["prepared"], lake=run.lake, size=run.request.size
     )
     recipes = judged.judge_best(run, data, tuned.tune(run, data))
@@ -109,9 +110,7 @@ def _compare_only(run: Training) -> str:
         name: documents.require(run.lake, paths.run_stage(run.model, version, f"{name}.json"))
         for name in (prepared.STAGE, "fitted")
     }
-    data: Prepared = prepared.load_prepared(
-        run.model, version, stages[prepared.STAGE], lake=run.lake
-    )
+    data: Prepared = loaded.load_prepared(run.model, version, stages[prepared.STAGE], lake=run.lake)
     model = fitting.load_version(run, stages["fitted"], version)
     _compared(run, "compared-again", version, data=data, model=model, fitted=stages["fitted"])
     return version

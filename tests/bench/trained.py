@@ -23,7 +23,7 @@ from shared.tabular.metrics import Floats
 from shared.usecases.train import train_model
 from shared.usecases.training import fitting, judged, tuned
 from shared.usecases.training.compared import answers_of
-from shared.usecases.training.prepared import Prepared, load_prepared
+from shared.usecases.training.loaded import Prepared, load_prepared
 from shared.usecases.training.stages import Training
 
 RUN = "20260105T090000-0a1b2c3d"

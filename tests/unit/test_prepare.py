@@ -27,7 +27,7 @@ from shared.errors import (
 from shared.runs import InputRef, RunRequest
 from shared.spec.registry import read_generation
 from shared.tabular.dataset import Dataset, unpack
-from shared.usecases.training import prepared, room, written
+from shared.usecases.training import loaded, prepared, room, written
 from shared.usecases.training.stages import Training
 from tests.support.crashing import Crash, Fuse
 from tests.unit.tabular.world import COLUMNS, MODEL, RUN, World, csv_bytes, rows, spec_of
@@ -486,9 +486,9 @@ def test_rows_of_one_time_cannot_be_split_by_time() -> None:
 def test_the_checks_see_a_sample_in_the_order_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """No more than the limit, evenly from beginning to end."""
     monkeypatch.setattr(written, "SAMPLE_ROWS", 100)
-    seen: list[prepared.Prepared] = []
+    seen: list[loaded.Prepared] = []
 
-    def look(run: Training, data: prepared.Prepared, facts: Any = None) -> list[Any]:
+    def look(run: Training, data: loaded.Prepared, facts: Any = None) -> list[Any]:
         seen.append(data)
         assert facts["rows"] == 1000
         assert sum(facts["class_rows"]) == 1000
@@ -512,7 +512,7 @@ def test_of_wide_rows_the_checks_see_fewer(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(written, "SAMPLE_CELLS", 4 * 100)
     seen: list[int] = []
 
-    def look(run: Training, data: prepared.Prepared, facts: Any = None) -> list[Any]:
+    def look(run: Training, data: loaded.Prepared, facts: Any = None) -> list[Any]:
         seen.append(len(data.dataset))
         return []
 

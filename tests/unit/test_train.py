@@ -23,7 +23,7 @@ from shared.events import TrainingCompleted
 from shared.ports import TrackedTraining
 from shared.serving.package import load
 from shared.tabular.dataset import unpack
-from shared.usecases.training import fitting, prepared, tuned
+from shared.usecases.training import fitting, loaded, prepared, tuned
 from shared.usecases.training.stages import Training
 from tests.support.crashing import Crash, Fuse
 from tests.unit.tabular.world import MODEL, RUN, World, csv_bytes, rows, spec_of
@@ -230,7 +230,7 @@ def test_what_does_not_compile_leaves_the_place_to_the_next_best() -> None:
     request = world.ask(DATA)
     run = Training(request, world.spec, world.lake, world.clock)
     record = run.stage("prepared", lambda: prepared.prepare_files(run))
-    data = prepared.load_prepared(MODEL, RUN, record, lake=world.lake)
+    data = loaded.load_prepared(MODEL, RUN, record, lake=world.lake)
     recipes = {record["candidate"]: record for record in tuned.tune(run, data)}
     broken = {**recipes["random_forest"], "params": {"max_depth": -1}}
     found = fitting.fit_best(run, data, [broken, recipes["linear"]])

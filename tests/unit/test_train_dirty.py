@@ -14,7 +14,7 @@ from shared.serving.package import LoadedModel, load
 from shared.spec.registry import register
 from shared.tabular.dataset import unpack
 from shared.usecases.training import prepared
-from shared.usecases.training.prepared import load_prepared
+from shared.usecases.training.loaded import load_prepared
 from tests.unit.tabular.world import COLUMNS, MODEL, RUN, World, csv_bytes, rows, spec_of
 
 AGAIN = "20260107T090000-00000002"

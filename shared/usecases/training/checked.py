@@ -23,7 +23,7 @@ from shared.tabular.dataset import Examples, side_mask
 from shared.usecases.training.stages import Training
 
 if TYPE_CHECKING:
-    from shared.usecases.training.prepared import Prepared
+    from shared.usecases.training.loaded import Prepared
 
 PROFILE = "profile.json"
 EVENT = "checked"

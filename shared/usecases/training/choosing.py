@@ -16,7 +16,7 @@ from shared.tabular.blending import Blend
 from shared.tabular.comparison import Alike
 from shared.tabular.inner import Folds
 from shared.tabular.metrics import Floats
-from shared.usecases.training.prepared import Prepared
+from shared.usecases.training.loaded import Prepared
 from shared.usecases.training.stages import Training
 from shared.usecases.training.tuned import read_answers
 

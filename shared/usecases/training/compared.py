@@ -28,8 +28,9 @@ from shared.tabular.metrics import Floats
 from shared.tabular.splitting import row_keys
 from shared.usecases.training import looks
 from shared.usecases.training.checked import warnings_of_leaks
+from shared.usecases.training.loaded import Prepared, load_prepared
 from shared.usecases.training.measured import measurements, time_rows
-from shared.usecases.training.prepared import STAGE, Prepared, load_prepared
+from shared.usecases.training.prepared import STAGE
 from shared.usecases.training.stages import Training
 
 _RECORD = f"{STAGE}.json"

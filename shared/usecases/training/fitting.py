@@ -36,7 +36,7 @@ from shared.tabular.metrics import Floats
 from shared.tabular.parity import Parity, Spread
 from shared.usecases.training.choosing import Choice, Choices, Decided, choices, decide
 from shared.usecases.training.judged import is_judged, judge_late
-from shared.usecases.training.prepared import Prepared
+from shared.usecases.training.loaded import Prepared
 from shared.usecases.training.sized import Parts, worth_their_size
 from shared.usecases.training.stages import Training
 from shared.usecases.training.tuned import folds_of

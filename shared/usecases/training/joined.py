@@ -36,7 +36,7 @@ from shared.tabular.joins.report import facts_of, report_of
 from shared.tabular.reading.blocks import Block, Ragged
 from shared.tabular.reading.sheets import open_input
 from shared.tabular.validating.row_reasons import BadRow
-from shared.usecases.training.rows import check_columns
+from shared.usecases.training.columns_needed import check_columns
 from shared.usecases.training.stages import Training
 
 if TYPE_CHECKING:

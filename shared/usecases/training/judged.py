@@ -14,7 +14,7 @@ import numpy as np
 
 from shared.tabular import blending, tuning
 from shared.tabular.inner import Folds
-from shared.usecases.training.prepared import Prepared
+from shared.usecases.training.loaded import Prepared
 from shared.usecases.training.stages import Training
 from shared.usecases.training.tuned import (
     best_first,

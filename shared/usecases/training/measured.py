@@ -14,7 +14,7 @@ from shared.tabular import latency, measuring
 from shared.tabular.dataset import Cells, Examples, columns_of
 from shared.tabular.disagreement import disagreement
 from shared.tabular.measuring import Answered
-from shared.usecases.training.prepared import Prepared
+from shared.usecases.training.loaded import Prepared
 from shared.usecases.training.stages import Training
 
 

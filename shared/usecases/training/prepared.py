@@ -28,12 +28,10 @@ from shared.tabular.targets import Outcome, check_enough, check_holdout, outcome
 from shared.tabular.validating.surveying import Survey
 from shared.usecases.training.checked import run_checks
 from shared.usecases.training.corrections import replayed
-from shared.usecases.training.loaded import Prepared, load_prepared
+from shared.usecases.training.loaded import Prepared
 from shared.usecases.training.rows import Rows, open_rows
 from shared.usecases.training.stages import Training
 from shared.usecases.training.written import DATA, SIDES, Totals, write_rows
-
-__all__ = ["STAGE", "Prepared", "load_prepared", "prepare_files", "schema_of", "store_dataset"]
 
 STAGE = "prepared"
 RECORD = f"{STAGE}.json"

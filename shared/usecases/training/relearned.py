@@ -35,13 +35,8 @@ from shared.tabular.targets import outcome_of
 from shared.tabular.validating.sifting import Sieve
 from shared.tabular.validating.summarising import Summary
 from shared.usecases.training.answered import Label, cells_of, read_labels
-from shared.usecases.training.prepared import (
-    STAGE,
-    Prepared,
-    load_prepared,
-    schema_of,
-    store_dataset,
-)
+from shared.usecases.training.loaded import Prepared, load_prepared
+from shared.usecases.training.prepared import STAGE, schema_of, store_dataset
 from shared.usecases.training.quarantined import Quarantine
 from shared.usecases.training.stages import Training
 

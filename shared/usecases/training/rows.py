@@ -9,16 +9,15 @@ those are read: same source, same record number, other cells.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
-from shared.errors import HeaderMismatch
 from shared.events import parse_time
 from shared.runs import InputRef
-from shared.spec.model import Require, Spec
 from shared.tabular.reading.sheets import Block, Sheet, open_input
 from shared.tabular.validating.row_reasons import BadRow
+from shared.usecases.training.columns_needed import check_columns
 from shared.usecases.training.corrections import CORRECTED, Corrections, corrections, replayed
 from shared.usecases.training.stages import Training
 
@@ -53,7 +52,7 @@ class Rows(Protocol):
 def open_rows(run: Training) -> AbstractContextManager[Rows]:
     """The rows of a training's inputs. Raises Rejected for files that cannot be read."""
     if run.spec.sources:
-        from shared.usecases.training.joined import open_joined
+        from shared.usecases.training.joined import open_joined  # DuckDB, for few trainings
 
         return open_joined(run, corrections(run))
     return nullcontext(_FileRows(run))
@@ -99,28 +98,3 @@ class _FileRows:
         names = spec.file_columns(with_target=True) if not spec.source.header else None
         expected = spec.file_columns(with_target=True)
         return open_input(self._run.lake, item, spec.source, names=names, expected=expected)
-
-
-def check_columns(names: Sequence[str], spec: Spec) -> None:
-    """Raises HeaderMismatch for a file without a column that the training needs."""
-    wanted = [*spec.feature_names(), *spec.carried_names(), spec.target.column, *_asked(spec)]
-    derived = spec.derived
-    missing = [name for name in dict.fromkeys(wanted) if name not in {*names, *derived}]
-    if missing:
-        raise HeaderMismatch(
-            f"the file lacks {', '.join(missing)}; its header is {', '.join(names)[:300]}"
-        )
-    twice = [name for name in spec.derive if name in names]
-    if twice:
-        raise HeaderMismatch(
-            f"the file has {', '.join(twice)} already, which the spec derives; give what is "
-            "derived another name"
-        )
-
-
-def _asked(spec: Spec) -> Iterator[str]:
-    """Columns that every row is asked for, whether a model sees them or not."""
-    asked = spec.training.time_column, spec.training.group_column
-    yield from (name for name in asked if name is not None)
-    nothing = Require()
-    yield from (name for name, column in spec.columns.items() if column.require != nothing)

@@ -24,7 +24,7 @@ from shared.tabular.blending import Blend, Blended, LeftOut
 from shared.tabular.candidates import Fitted
 from shared.tabular.compiling import compile_estimator
 from shared.usecases.training.choosing import BLEND, Choice, Choices
-from shared.usecases.training.prepared import Prepared
+from shared.usecases.training.loaded import Prepared
 from shared.usecases.training.stages import Training
 
 # Loading takes about 12 ms a MB: what is smaller is not felt.

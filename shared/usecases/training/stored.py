@@ -19,7 +19,7 @@ from shared.tabular import metrics
 from shared.tabular.importances import permutation_importances
 from shared.tabular.profile import build_reference
 from shared.usecases.training.compared import answers_of, answers_to
-from shared.usecases.training.prepared import Prepared
+from shared.usecases.training.loaded import Prepared
 from shared.usecases.training.stages import Training
 
 CARDS = {

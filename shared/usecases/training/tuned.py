@@ -27,7 +27,7 @@ from shared.tabular import inner, metrics, spaces, tuning
 from shared.tabular.inner import Folds
 from shared.tabular.metrics import Floats
 from shared.tabular.tuning import Budget, Recipe
-from shared.usecases.training.prepared import Prepared
+from shared.usecases.training.loaded import Prepared
 from shared.usecases.training.stages import Training
 
 # Longest first, so that the end of the search is not one slow candidate alone.
