@@ -153,6 +153,21 @@ class Wiring:
 
         return storage_client(self.config)
 
+    @staticmethod
+    def id_token(audience: str) -> tuple[str, str]:
+        """An ID token for a service, or an empty text and why there is none."""
+        from shared.adapters.credentials import id_token
+
+        return id_token(audience)
+
+    def missing_credentials(self) -> str:
+        """Why Google's clients have no credentials; empty when they have, or need none."""
+        if self.config.anonymous:
+            return ""
+        from shared.adapters.credentials import missing_credentials
+
+        return missing_credentials()
+
     def bucket(self, name: str) -> Bucket:
         """A bucket by its name."""
         if self._clients == "google":

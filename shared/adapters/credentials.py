@@ -76,3 +76,34 @@ class GoogleCredentials:
             credentials.refresh(self._request)
         except (RefreshError, TransportError) as error:
             raise ServiceUnavailable(f"no access token for Google APIs: {error}") from error
+
+
+def id_token(audience: str) -> tuple[str, str]:
+    """An ID token for a service, of a service account or of the machine this runs on; else an empty
+    text and why there is none. People's credentials cannot make one here."""
+    from google.auth.exceptions import GoogleAuthError
+    from google.auth.transport.requests import Request
+    from google.oauth2.id_token import fetch_id_token
+
+    fetch: Any = fetch_id_token  # google-auth types its functions only in part
+    make_request: Any = Request
+    try:
+        return str(fetch(make_request(), audience)), ""
+    except GoogleAuthError as error:
+        return "", str(error)
+
+
+def missing_credentials() -> str:
+    """Why Google's clients will get no token; empty when they will. Asks for one, because a login
+    that is over shows itself only then, and clients would insist for minutes."""
+    import google.auth
+    from google.auth.exceptions import GoogleAuthError
+    from google.auth.transport.requests import Request
+
+    make_request: Any = Request
+    try:
+        credentials: Any = google.auth.default(scopes=[_SCOPE])[0]
+        credentials.refresh(make_request())
+    except GoogleAuthError as error:
+        return str(error).split("\n", 1)[0]
+    return ""

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from shared.cli import installations
 from shared.reporting.markup import STEERING
 
 # Columns that may wrap, so that the others (ids above all) are shown whole.
@@ -106,7 +107,12 @@ def cell(value: object) -> str:
     return escape(safe(str(value)))
 
 
-def shown_command(*words: str, context: str = "local") -> str:
-    """A command as a person would type it from the checkout."""
-    chosen = () if context == "local" else ("--context", context)
+def shown_command(*words: str, context: str = "") -> str:
+    """A command as a person would type it from the checkout, for the context of this command unless
+    another is named."""
+    if not context:
+        here = click.get_current_context(silent=True)
+        context = str(here.find_root().obj or "") if here else ""
+    default = installations.current()
+    chosen = () if (context or default) == default else ("--context", context)
     return " ".join(["./millrace", *chosen, *words])

@@ -117,6 +117,7 @@ def drop(
     if dry_run:
         nothing_done()
         return
+    context.agree(model)
     uploads = [
         context.inbox.upload(
             name, file, content_type=type_of(name), metadata=FORCE if force else None

@@ -14,7 +14,7 @@ from shared.cli.console import dry_run_option, json_option, nothing_done, show_r
 from shared.cli.contexts import Context
 from shared.cli.known import unknown
 from shared.cli.named import resolve, shown
-from shared.cli.predict import request
+from shared.cli.predict import no_entry, request
 from shared.manifests import Manifest, read_manifest
 from shared.ports import Bucket
 from shared.spec.registry import find_spec
@@ -33,15 +33,17 @@ def decide(
     *,
     facts: dict[str, Any] | None = None,
 ) -> str:
-    """What promote answers. Raises ClickException with its reason when it refuses."""
+    """What promote answers. Raises ClickException with its reason when it refuses, or when nobody
+    agrees in production."""
+    context.agree(model)
     body: dict[str, Any] = {"model": model, "version": version, "action": action, "reason": reason}
     body |= {"facts": facts} if facts else {}
-    status, answer = request(
-        "POST", f"{context.config.promote_url}/decide", body, {"X-Millrace-User": context.user}
-    )
+    url = f"{context.config.promote_url}/decide"
+    status, answer = request("POST", url, body, context.authorization(url))
     sentence = answer.get("sentence") if isinstance(answer, dict) else None
-    if status != 200 or not answer.get("ok"):
-        raise click.ClickException(str(sentence or f"promote answered {status}: {answer!s:.300}"))
+    if status != 200 or sentence is None or not answer.get("ok"):
+        told = sentence or no_entry(context, "promote", status)
+        raise click.ClickException(str(told or f"promote answered {status}: {answer!s:.300}"))
     return str(sentence)
 
 

@@ -32,10 +32,11 @@ class StackStopped(click.ClickException):
     def __init__(self, context: str, model: str, run_id: str | None) -> None:
         look = ("why", run_id) if run_id else ("status", model)
         start = contexts.start_command(context)
-        super().__init__(
-            f"the stack stopped; the run goes on after `{start}`; "
-            f"{shown_command(*look, context=context)}"
-        )
+        here = context in contexts.LOCAL_CONTEXTS
+        what = f"the stack stopped; the run goes on after `{start}`"
+        if not here:
+            what = "Google Cloud does not answer; the run goes on without us"
+        super().__init__(f"{what}; {shown_command(*look, context=context)}")
 
 
 @dataclass(frozen=True, slots=True)

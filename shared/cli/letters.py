@@ -6,17 +6,28 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from shared import documents
 from shared.cli import contexts
-from shared.cli.console import dry_run_option, json_option, nothing_done, show_rows
-from shared.cli.predict import request
+from shared.cli.console import dry_run_option, json_option, nothing_done, say, show_rows
+from shared.cli.contexts import Context
+from shared.cli.predict import no_entry, request
 from shared.ports import Bucket
 
 PREFIX = "dead-letters/"
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A parked message as it was read."""
+
+    name: str
+    body: Mapping[str, Any]
+    generation: int
 
 
 @click.group()
@@ -65,26 +76,37 @@ def replay(context_name: str, names: tuple[str, ...], everything: bool, dry_run:
         names = tuple(row["name"] for row in letter_rows(lake) if not row["replayed"])
     if not names:
         raise click.UsageError("name what to replay (see `dead-letters list`), or say --all")
-    failed = 0
-    for name in names:
-        letter = documents.read(lake, name)
-        if not letter.exists:
-            raise click.ClickException(f"there is no {name}; see `dead-letters list`")
-        function = str(letter.body["function"])
-        context.announce(f"replay {name} to {function}")
-        if dry_run:
-            continue
-        status, _ = request("POST", context.function(function), envelope(letter.body))
-        if 200 <= status < 300:
-            body = {**letter.body, "replayed": documents.timestamp(context.clock.now())}
-            documents.swap(lake, name, body, generation=letter.generation)
-            click.echo(f"{name}: delivered")
-        else:
-            failed += 1
-            click.echo(f"{name}: {function} answered {status}; it stays parked", err=True)
+    letters = [_letter(lake, name) for name in names]
+    for letter in letters:
+        context.announce(f"replay {letter.name} to {letter.body['function']}")
     if dry_run:
         nothing_done()
-    raise SystemExit(1 if failed else 0)
+        return
+    context.agree("")
+    delivered = [_deliver(context, letter) for letter in letters]
+    raise SystemExit(0 if all(delivered) else 1)
+
+
+def _letter(lake: Bucket, name: str) -> Letter:
+    found = documents.read(lake, name)
+    if not found.exists:
+        raise click.ClickException(f"there is no {name}; see `dead-letters list`")
+    return Letter(name, found.body, found.generation)
+
+
+def _deliver(context: Context, letter: Letter) -> bool:
+    """True when its function took it, which is noted on it."""
+    function = str(letter.body["function"])
+    url = context.function(function)
+    status, _ = request("POST", url, envelope(letter.body), context.authorization(url))
+    if not 200 <= status < 300:
+        told = no_entry(context, function, status) or f"{function} answered {status}"
+        say(f"{letter.name}: {told}; it stays parked", err=True)
+        return False
+    body = {**letter.body, "replayed": documents.timestamp(context.clock.now())}
+    documents.swap(context.lake, letter.name, body, generation=letter.generation)
+    say(f"{letter.name}: delivered")
+    return True
 
 
 def envelope(letter: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,8 @@ import sys
 
 import click
 
+from shared.cli import installations
+
 # name: (module, one line for --help); the command is the module's attribute of that name.
 COMMANDS = {
     "demo": ("demo.command", "The main job, start to end, explained."),
@@ -38,6 +40,7 @@ COMMANDS = {
     "tick": ("tick", "Publish what Cloud Scheduler would: sweep, monitor or digest."),
     "dead-letters": ("letters", "Messages that could not be delivered."),
     "spec": ("specs", "Check a spec file, show the one in force, compare, plan."),
+    "context": ("naming", "Installations on Google Cloud that are known here."),
     "slack": ("stack", "What the local stack would have posted to Slack."),
     "logs": ("stack", "Logs of the local stack."),
     "ui": ("stack", "The address of MLflow."),
@@ -75,14 +78,20 @@ class Commands(click.Group):
 @click.option(
     "--context",
     "context_name",
-    default="local",
+    default=installations.current,
     envvar="MILLRACE_CLI_CONTEXT",
-    show_default=True,
-    help="Which installation: local (`make up`) or demo (what `make demo` left).",
+    metavar="NAME",
+    help="Which installation: local (`make up`), demo (what `make demo` left), or one of "
+    "`context list`. Default: what `context use` said, else local.",
+)
+@click.option(
+    "--confirm",
+    metavar="MODEL",
+    help="In scripts, for production: the name of the model that may be changed.",
 )
 @click.version_option(package_name=None, version="0.1.0", prog_name="millrace")
 @click.pass_context
-def cli(ctx: click.Context, context_name: str) -> None:
+def cli(ctx: click.Context, context_name: str, confirm: str | None) -> None:  # noqa: ARG001 - read by contexts
     """Drop a CSV in a bucket, get a validated, trained, promoted, served and watched model.
 
     Start with `make demo`, or with `make up` and then `./millrace try my.csv --target column`.
@@ -94,6 +103,19 @@ def _safe(text: str) -> str:
     from shared.cli.console import safe  # not above: `--help` needs no tables
 
     return safe(text, lines=True)
+
+
+def refused(error: Exception) -> str:
+    """What Google Cloud says to a caller who may not, or whose login is over; empty for other
+    errors. Told by their shape: Google's libraries are not imported for that."""
+    status = getattr(error, "code", None)
+    if not type(error).__module__.startswith("google."):
+        return ""
+    if type(error).__name__ in ("RefreshError", "DefaultCredentialsError") or status == 401:
+        login = "gcloud auth application-default login"
+        return f"Google Cloud does not know who asks: {error}. Run: {login}"
+    said = getattr(error, "message", None) or error
+    return f"Google Cloud refused: {said}" if status in (403, 404) else ""
 
 
 def main() -> None:
@@ -118,4 +140,9 @@ def main() -> None:
     except MillraceError as error:
         click.echo(_safe(f"Error: {error}"), err=True)
         code = 1
+    except Exception as error:
+        if told := refused(error):
+            click.echo(_safe(f"Error: {told}"), err=True)
+            sys.exit(1)
+        raise
     sys.exit(code if isinstance(code, int) else 0)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import urllib3
 
-from shared.cli import contexts
+from shared.cli import contexts, identity
 from shared.cli.console import json_option, show_json, show_rows
 from shared.cli.contexts import Context
 
@@ -39,11 +39,28 @@ def request(
 def ask(context: Context, model: str, records: list[Any]) -> dict[str, Any]:
     """The predictor's answer. Raises ClickException with its reason for a refusal."""
     url = f"{context.config.predict_url}/models/{model}/predict"
-    status, answer = request("POST", url, {"instances": records})
+    status, answer = request("POST", url, {"instances": records}, context.authorization(url))
     if status != 200:
-        raise click.ClickException(refusal(status, answer))
+        told = no_entry(context, "predict", status) or refusal(status, answer)
+        raise click.ClickException(told)
     found: dict[str, Any] = answer
     return found
+
+
+def no_entry(context: Context, service: str, status: int) -> str:
+    """What to do when Google Cloud itself does not let the caller to a service; else empty."""
+    there = context.installation
+    if there is None or status not in (401, 403):
+        return ""
+    if status == 401:
+        return f"{service} does not accept this ID token. {identity.HOW}."
+    who = context.user
+    kind = "serviceAccount" if who.endswith(".gserviceaccount.com") else "user"
+    return (
+        f"{who} may not call {service} ({status}). Who may grant it runs:\n"
+        f"  gcloud run services add-iam-policy-binding {service} --project={there.project} "
+        f"--region={there.region} --member={kind}:{who} --role=roles/run.invoker"
+    )
 
 
 def refusal(status: int, answer: Any) -> str:
@@ -61,9 +78,11 @@ def refusal(status: int, answer: Any) -> str:
 
 def describe(context: Context, model: str) -> dict[str, Any]:
     """What the predictor says about a model. Raises ClickException."""
-    status, answer = request("GET", f"{context.config.predict_url}/models/{model}")
+    url = f"{context.config.predict_url}/models/{model}"
+    status, answer = request("GET", url, headers=context.authorization(url))
     if status != 200:
-        raise click.ClickException(refusal(status, answer))
+        told = no_entry(context, "predict", status) or refusal(status, answer)
+        raise click.ClickException(told)
     found: dict[str, Any] = answer
     return found
 

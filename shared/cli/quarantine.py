@@ -210,6 +210,7 @@ def replay(
     if dry_run:
         nothing_done()
         return
+    context.agree(model)
     metadata = FORCE if force else None
     upload = context.inbox.upload(name, file, content_type="text/csv", metadata=metadata)
     source = source_of(upload)

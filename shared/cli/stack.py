@@ -15,7 +15,7 @@ import click
 from infra.local.addresses import Addresses
 from shared import paths
 from shared.cli import contexts
-from shared.cli.console import json_option, show_json, show_rows, shown_command
+from shared.cli.console import json_option, say, show_json, show_rows, shown_command
 from shared.cli.predict import request
 
 STOP_SECONDS = 30.0
@@ -94,9 +94,15 @@ def down(context_name: str, quiet: bool) -> None:
 @contexts.pass_name
 def ui(context_name: str, in_browser: bool) -> None:
     """The address of MLflow."""
-    address = contexts.load(context_name).addresses.mlflow
+    context = contexts.load(context_name)
+    there, address = context.installation, context.config.tracking_uri
     if not address:
-        raise click.ClickException("the stack runs without MLflow (--no-mlflow)")
+        why = "(mlflow = off)" if there else "(--no-mlflow)"
+        raise click.ClickException(f"{context_name} runs without MLflow {why}")
+    if there is not None:  # private: a browser brings no token
+        address = "http://localhost:8080"
+        proxy = f"--project={there.project} --region={there.region} --port=8080"
+        say(f"First, in another shell: gcloud run services proxy mlflow {proxy}", err=True)
     # MLflow opens on its page for prompts and traces otherwise.
     page = f"{address}/#/experiments?workflowType=machine_learning"
     click.echo(page)
@@ -113,7 +119,7 @@ def slack(context_name: str, count: int, as_json: bool) -> None:
     from shared.cli.slack_view import show_message
 
     context = contexts.load(context_name)
-    messages = slack_messages(context.addresses.slack)[-count:]
+    messages = slack_messages(context.local.slack)[-count:]
     if as_json:
         show_json(messages)
         return

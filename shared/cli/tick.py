@@ -115,6 +115,7 @@ def _publish(context: Context, event: Event, dry_run: bool) -> None:
     if dry_run:
         nothing_done()
         return
+    context.agree(str(getattr(event, "model", "")))
     events.publish(event, publisher=context.publisher, clock=context.clock)
 
 

@@ -75,6 +75,7 @@ def try_(
         return
     if not (yes or _agreed()):
         return
+    context.agree(name)
     if in_force is None:
         _drop_spec(context, name, text, timeout)
     followed = _train(context, name, file, timeout)
@@ -212,6 +213,12 @@ def _first_prediction(context: Context, model: str, spec: Spec, file: Path) -> N
     say("\nIts answer for the first row of the file:")
     say(json.dumps(ask(context, model, [record])["predictions"][0], indent=1))
     say(
-        f"\nAsk it yourself:\n  curl -s {shlex.quote(url)} -H 'Content-Type: application/json' "
-        f"-d {shlex.quote(body)}"
+        f"\nAsk it yourself:\n  curl -s {shlex.quote(url)} {_who(context)}"
+        f"-H 'Content-Type: application/json' -d {shlex.quote(body)}"
     )
+
+
+def _who(context: Context) -> str:
+    """On Google Cloud the predictor is private."""
+    header = '"Authorization: Bearer $(gcloud auth print-identity-token)"'
+    return f"-H {header} " if context.installation else ""

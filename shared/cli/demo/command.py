@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from rich.rule import Rule
 
-from shared.cli import contexts
+from shared.cli import contexts, installations
 from shared.cli.demo.data import Cut, cut, find
 from shared.cli.demo.settings import for_demo, shipped
 from shared.cli.demo.story import STEPS, Story
@@ -85,7 +85,7 @@ def _run(use_case: UseCase, state: Path, timeline: Timeline) -> None:
 
 def _find_data(use_case: UseCase, state: Path, timeline: Timeline) -> Cut:
     named = os.environ.get("MILLRACE_DATA", "")
-    cache = contexts.ROOT / ".millrace" / "data"
+    cache = installations.HOME / "data"
     timeline.say(use_case.title)
     found = find(use_case, folder=Path(named) if named else None, cache=cache)
     timeline.say(found.origin, style="bold yellow" if found.synthetic else "")

@@ -100,7 +100,7 @@ class Watcher:
 
     def skip_slack(self) -> None:
         """What was posted so far is not about what comes next."""
-        self.slack_seen = len(slack_messages(self.context.addresses.slack))
+        self.slack_seen = len(slack_messages(self.context.local.slack))
 
     def show_slack(self, about: str, *, messages: int) -> None:
         """Show what was posted about something, once `messages` of it came; others in short."""
@@ -110,7 +110,7 @@ class Watcher:
             return about in json.dumps(kept["message"])
 
         def posted() -> bool:
-            new[:] = slack_messages(self.context.addresses.slack)[self.slack_seen :]
+            new[:] = slack_messages(self.context.local.slack)[self.slack_seen :]
             return sum(map(is_about, new)) >= messages
 
         wait(posted, SLACK_SECONDS, f"{messages} Slack messages about {about}")

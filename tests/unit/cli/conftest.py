@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from infra.local.addresses import Addresses
-from shared.cli import contexts, following
+from shared.cli import contexts, following, installations
 from shared.cli.contexts import Context
 from shared.cli.main import cli
 from shared.ports import ObjectInfo
@@ -79,6 +79,7 @@ def context_of(system: System, work: Callable[[], None], state: Path) -> Context
 @pytest.fixture
 def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shell:
     shell = Shell(System())
+    monkeypatch.setattr(installations, "HOME", tmp_path / ".millrace")
     context = context_of(shell.system, shell.work, tmp_path)
     monkeypatch.setattr(contexts, "load", lambda name: context)
     monkeypatch.setattr(following, "POLL_SECONDS", 0.01)

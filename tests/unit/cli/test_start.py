@@ -12,7 +12,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from shared.cli import contexts
+from shared.cli import contexts, installations
 from shared.cli.main import COMMANDS, cli
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -56,7 +56,7 @@ def test_a_missing_stack_is_named_with_the_way_to_start_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """No stack trace, no guess at an address."""
-    monkeypatch.setattr(contexts, "ROOT", tmp_path)
+    monkeypatch.setattr(installations, "HOME", tmp_path)
     for name, way in (("local", "make up"), ("demo", "--context demo up")):
         result = CliRunner().invoke(cli, ["--context", name, "status"])
         assert result.exit_code == 1
@@ -71,15 +71,15 @@ def test_an_unknown_context_is_answered_with_the_known_ones() -> None:
 
 def test_down_without_a_stack_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What should not run does not run."""
-    monkeypatch.setattr(contexts, "ROOT", tmp_path)
+    monkeypatch.setattr(installations, "HOME", tmp_path)
     assert "not running" in CliRunner().invoke(cli, ["down"]).output
     assert CliRunner().invoke(cli, ["down", "--quiet"]).output == ""
 
 
 def test_logs_are_listed_and_tailed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """By any part of their name; an unknown one is answered with the known ones."""
-    monkeypatch.setattr(contexts, "ROOT", tmp_path)
-    folder = tmp_path / ".millrace" / "local" / "logs" / "functions"
+    monkeypatch.setattr(installations, "HOME", tmp_path)
+    folder = tmp_path / "local" / "logs" / "functions"
     folder.mkdir(parents=True)
     (folder / "intake.log").write_text("\n".join(f"line {n}" for n in range(100)))
     listed = json.loads(CliRunner().invoke(cli, ["logs", "--json"]).stdout)
