@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from shared import paths
+from shared.adapters import mlflow_login
 from shared.config import Config
 from shared.errors import TrackingUnavailable
 from shared.ports import TrackedVersion, VersionFacts
@@ -38,6 +39,7 @@ class MlflowRegistry:
         from mlflow.exceptions import MlflowException
         from mlflow.tracking import MlflowClient
 
+        mlflow_login.offer()
         self._error: type[Any] = MlflowException
         # MLflow takes these from the environment only; what an operator set there stays.
         limits: list[tuple[Any, int]] = [

@@ -19,6 +19,7 @@ from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
 
+from shared.adapters import mlflow_login
 from shared.adapters.mlflow_model import make_model
 from shared.config import Config
 from shared.errors import TrackingUnavailable
@@ -51,6 +52,7 @@ class MlflowTracker:
             os.environ.setdefault(name, value)
         from mlflow.tracking import MlflowClient
 
+        mlflow_login.offer()
         self._client = MlflowClient(tracking_uri=config.tracking_uri)
         self._code_version = config.code_version
 

@@ -31,6 +31,7 @@ OURS = re.compile(
 # Read by the libraries that we call, not by us.
 THEIRS = {
     "GOOGLE_APPLICATION_CREDENTIALS",
+    "MLFLOW_TRACKING_AUTH",
     "OTEL_EXPORTER_OTLP_HEADERS",
     "OTEL_RESOURCE_ATTRIBUTES",
     "OTEL_SERVICE_NAME",
