@@ -2,8 +2,8 @@
 
 What works in the development .venv may lack a package in a deployable's lock; this finds it.
 Bundles whose locks are equal share a .venv. No variable of ours is set: importing reads none.
-The predictor and the jobs are deployed as images: theirs are built by the lines of the Dockerfile
-and started (`infra.images.check`).
+The predictor, the jobs and MLflow are deployed as images: theirs are built by the lines of the
+Dockerfile and started (`infra.images.check`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from infra.bundle import REPOSITORY, build
 from infra.images import check
 
-KINDS = ("functions", "jobs")
+KINDS = ("functions", "jobs", "infra/images")
 
 
 def main(names: list[str]) -> int:

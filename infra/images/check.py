@@ -1,5 +1,6 @@
 """Rehearses the images (`make bundles`): the predictor's answers a prediction, as a container would
-be asked, and ends when it is told to, with its span sent; the jobs' import.
+be asked, and ends when it is told to, with its span sent; the jobs' import; MLflow's
+answers once its database is made (`infra.images.check_mlflow`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from infra.images import rehearsal
+from infra.images import check_mlflow, rehearsal
 from infra.images.rehearsal import Image, RunFailed
 from infra.local.hosting import free_port
 from infra.local.web import HttpServer, Request, Response
@@ -24,25 +25,32 @@ from shared.serving.encoder import Encoder
 from shared.serving.features import Feature
 from shared.serving.package import LoadedModel, Package, linear_engine, write
 
-PREDICTOR = "functions/predict"
+PREDICTOR, MLFLOW = "functions/predict", "infra/images/mlflow"
 _HOST = "127.0.0.1"
 _START_SECONDS = 60.0
 _ROUTE, _HEALTH = "/v1/endpoints/1/deployedModels/2:predict", "/health-of-vertex"
 
 
 def has_image(door: str) -> bool:
-    """Functions are built by Google Cloud from their bundles; the predictor and jobs are images."""
-    return door == PREDICTOR or door.startswith("jobs/")
+    """Functions are built by Google Cloud from their bundles; the predictor, jobs and MLflow are
+    images."""
+    return door in (PREDICTOR, MLFLOW) or door.startswith("jobs/")
+
+
+def target_of(door: str) -> str:
+    """The stage of the Dockerfile that a door's image is."""
+    return {PREDICTOR: "predict", MLFLOW: "mlflow"}.get(door, "job")
 
 
 def check(door: str, root: Path) -> str:
     """What is wrong with the image of a door such as `jobs/train`; empty when nothing."""
-    target = "predict" if door == PREDICTOR else "job"
     try:
-        image = rehearsal.build(target, root, {"DOOR": door})
+        image = rehearsal.build(target_of(door), root, {"DOOR": door})
     except (RunFailed, OSError) as error:
         return str(error)
-    return _asked(image, root / "package") if target == "predict" else _imported(image)
+    if door == MLFLOW:
+        return check_mlflow.check(image, root / "mlflow.db")
+    return _asked(image, root / "package") if door == PREDICTOR else _imported(image)
 
 
 def _imported(image: Image) -> str:

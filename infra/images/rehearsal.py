@@ -69,7 +69,7 @@ def build(target: str, root: Path, arguments: Mapping[str, str]) -> Image:
     builder = _Builder(root, {**names, **arguments})
     for stage in stages:
         if stage.name in used:
-            builder.make([stage])
+            builder.make(dockerfile.chain(stages, stage.name))
             (root / "files").rename(root / stage.name)
     return builder.make(wanted)
 

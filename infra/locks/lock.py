@@ -36,7 +36,8 @@ def main() -> int:
 
 
 def deployables() -> list[Path]:
-    return sorted([*ROOT.glob("functions/*/*.in"), *ROOT.glob("jobs/*/*.in")])
+    kinds = ("functions", "jobs", "infra/images")
+    return sorted(path for kind in kinds for path in ROOT.glob(f"{kind}/*/*.in"))
 
 
 def find_uv() -> str:

@@ -15,12 +15,13 @@ from infra.images import check, dockerfile, rehearsal
 from infra.images.dockerfile import FILE, Ignored, Stage
 
 BEFORE, STAGES = dockerfile.read(FILE.read_text(encoding="utf-8"))
-TARGETS = ("predict", "job")
+TARGETS = ("predict", "job", "mlflow")
 DOORS = [
     path.parent.relative_to(REPOSITORY).as_posix()
     for path in sorted(REPOSITORY.glob("*/*/main.py"))
     if check.has_image(path.parent.relative_to(REPOSITORY).as_posix())
 ]
+MLFLOW = check.MLFLOW
 
 
 def last_of(name: str, target: str) -> list[str]:
@@ -48,6 +49,18 @@ def test_an_image_holds_what_a_bundle_holds(door: str) -> None:
     doors = {"main.py", "requirements.txt"}
     assert {path for path in seen if path.startswith("shared/")} == bundled - doors
     assert {f"{door}/{file}" for file in doors} <= seen
+
+
+def test_mlflows_image_holds_nothing_of_the_rest() -> None:
+    """Another commit of ours makes no other image of it, and so no migration and no restart."""
+    assert check.target_of(MLFLOW) == "mlflow"
+    assert {path for path in rehearsal.context_files() if path.startswith("infra/")} == {
+        f"{MLFLOW}/{file}" for file in ("main.py", "requirements.txt")
+    }
+    built = dockerfile.chain(STAGES, "build-mlflow")
+    copied = {one.words[0] for each in built for one in each.all_of("COPY")}
+    assert copied == {"${DOOR}/requirements.txt", "${DOOR}/main.py"}
+    assert last_of("CMD", "mlflow") == ["python", "main.py", "serve"]
 
 
 def test_nothing_else_reaches_a_build() -> None:
@@ -103,5 +116,5 @@ def test_installing_is_locked_and_runs_no_foreign_build() -> None:
 def test_tools_of_the_build_stay_there(target: str) -> None:
     """What runs comes from the build stage by COPY; it runs nothing while it is made."""
     stages = dockerfile.chain(STAGES, target)
-    assert stage("build") not in stages
+    assert stage("packages") not in stages
     assert not any(each.all_of("RUN") for each in stages)
