@@ -75,9 +75,10 @@ bundles: setup ## import functions, build and start images: each in a .venv of i
 lock: setup ## resolve all requirements again (ARGS=--upgrade for newer versions)
 	@$(run) infra/locks/lock.py $(ARGS)
 
-docs: setup ## write infra/docs/reasons.md and alerts.md, with pictures, from the code
+docs: setup ## write infra/docs/reasons.md, alerts.md (with pictures) and the tables of cost.md from the code
 	@$(run) -m infra.docs.reasons
 	@$(run) -m infra.docs.alerts
+	@$(run) -m infra.docs.costs
 
 schema: setup ## write the schemas of specs and of alerts from the code
 	@$(run) -m shared.spec.schema

@@ -152,6 +152,7 @@ class Task:
     execution: str
     index: int
     count: int
+    retry: int = 0
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Task:
@@ -162,6 +163,7 @@ class Task:
             execution=env["CLOUD_RUN_EXECUTION"],
             index=int(env.get("CLOUD_RUN_TASK_INDEX", "0")),
             count=int(env.get("CLOUD_RUN_TASK_COUNT", "1")),
+            retry=int(env.get("CLOUD_RUN_TASK_ATTEMPT", "0")),
         )
 
 
@@ -169,6 +171,7 @@ def job(name: str, use_case: Callable[[Task], object], wiring: Wiring) -> int:
     """The door of a job: the exit code of this task."""
     started = time.monotonic()
     facts: dict[str, Any] = {"job": name}
+    task: Task | None = None
     try:
         task = Task.from_env(os.environ)
         facts |= {"model": task.model, "run_id": task.run_id, "attempt": task.attempt}
@@ -182,8 +185,22 @@ def job(name: str, use_case: Callable[[Task], object], wiring: Wiring) -> int:
     except Exception as error:  # the outcome table's last row
         outcome, code = f"{type(error).__name__}: {error}", 1
         facts["traceback"] = traceback.format_exc()
+    if task is not None:
+        facts |= _keep_time(task, time.monotonic() - started, code, wiring)
     log(started, outcome, code == 0, facts)
     return code
+
+
+def _keep_time(task: Task, seconds: float, code: int, wiring: Wiring) -> dict[str, Any]:
+    """Write down what the try of a task took, for `cost --actual`; facts for the log come back.
+    The work is done: whatever this has against it changes no exit code."""
+    at = (task.model, task.run_id, task.attempt, task.index, task.retry)
+    body = {"seconds": round(seconds, 3), "exit_code": code, "at": timestamp(wiring.clock.now())}
+    try:
+        documents.create(wiring.lake, paths.run_task(*at), body)
+    except Exception as error:  # a count that is lost must not make a task that worked fail
+        return {"time_not_kept": str(error)}
+    return {}
 
 
 def run_task(

@@ -140,6 +140,16 @@ def run_lease(model: str, run_id: str, attempt: int, task: int) -> str:
     return f"runs/{model}/{run_id}/lease/{attempt}-{task}.json"
 
 
+def run_tasks(model: str, run_id: str) -> str:
+    """The folder of how long tasks took."""
+    return f"runs/{model}/{run_id}/tasks/"
+
+
+def run_task(model: str, run_id: str, attempt: int, task: int, retry: int) -> str:
+    """How long one try of a task took, create-only."""
+    return f"{run_tasks(model, run_id)}{attempt}-{task}-{retry}.json"
+
+
 def rejection(model: str, key: str) -> str:
     return f"rejections/{model}/{key}.json"
 

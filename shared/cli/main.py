@@ -42,6 +42,7 @@ COMMANDS = {
     "spec": ("specs", "Check a spec file, show the one in force, compare, plan."),
     "context": ("naming", "Installations on Google Cloud that are known here."),
     "slack": ("stack", "What the local stack would have posted to Slack."),
+    "cost": ("cost", "What a month costs by list prices, or what runs have cost."),
     "logs": ("stack", "Logs of the local stack."),
     "ui": ("stack", "The address of MLflow."),
 }
