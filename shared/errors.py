@@ -121,6 +121,13 @@ class NotTrainable(Rejected):
     advice = "Drop a file with more rows, of every class, or look whether `target` is right."
 
 
+class NotRelearnable(NotTrainable):
+    """A retraining on labels that cannot be: nothing in them is new to compare on, or the
+    champion's rows are not there or lack a column."""
+
+    advice = "Drop a training file to train all the same; until then the champion serves on."
+
+
 class DataStopped(Rejected):
     """Prepared data that a check with the policy `stop` objects to; the message names the check
     and the line of the spec that answers it."""

@@ -42,6 +42,7 @@ AGAIN = "Correct the file and drop it again; a new upload is a new run."
 INSTEAD = {
     "BadSpec": "Correct the spec and drop it; then drop the data again.",
     "BadSql": "Correct the spec and drop it; then drop the data again.",
+    "NotRelearnable": "The loop asked for it, and the champion serves on. Drop a training file.",
     "DataStopped": "Change the spec as it says, drop the spec, then the file again.",
     "BatchClosed": "Drop all files of the batch again, in a batch of another name.",
     "SourceMissing": "Drop all files of the batch again, in a batch of another name.",

@@ -156,6 +156,9 @@ class Labelled:
         return self.time, self.record, self.prediction_id
 
 
+_REPEATED = "repeated"
+
+
 def labelled_sides(
     rows: Sequence[Labelled],
     used: Mapping[bytes, Side],
@@ -165,8 +168,10 @@ def labelled_sides(
 ) -> list[Side]:
     """Sides of new labelled rows, in their order: the newest `share` of them is the holdout.
 
-    A row equal to one that was `used` before keeps that row's side, and one equal to an older new
-    row goes with it: whatever is in the holdout is in no fit.
+    A row equal to one that was `used` before keeps that row's side. Of rows that are among the
+    newest and, with the same key, among the older ones as well (the same customers are scored every
+    month), a `share` of the keys compares and its older rows are reserved; the other keys fit. So
+    whatever is in the holdout is in no fit, and something is in it.
 
     Where rows have groups, `held` are those that were kept out of all fits before: their new rows
     compare. Of new groups, those that began last are held out as a whole.
@@ -189,10 +194,16 @@ def labelled_sides(
         }
         return [side or late[position] for position, side in enumerate(known)]
     first_held = len(fresh) - int(len(fresh) * share)
-    sides: dict[int, Side] = dict.fromkeys(fresh[:first_held], "fit")
-    fitted = {rows[position].key for position in fresh[:first_held]}
-    for position in fresh[first_held:]:
-        sides[position] = "fit" if rows[position].key in fitted else "holdout"
+    older = {rows[position].key for position in fresh[:first_held]}
+    again = {rows[position].key for position in fresh[first_held:]} & older
+    compared = {key for key in again if _unit(key, _REPEATED) < share}
+    sides: dict[int, Side] = {}
+    for place, position in enumerate(fresh):
+        key, is_old = rows[position].key, place < first_held
+        if key in compared:
+            sides[position] = "reserved" if is_old else "holdout"
+        else:
+            sides[position] = "fit" if is_old or key in again else "holdout"
     return [side or sides[position] for position, side in enumerate(known)]
 
 

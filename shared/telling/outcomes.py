@@ -27,6 +27,8 @@ def run_rejected(event: RunRejected, where: Where) -> Draft:
     if event.reason == "TooManyBadRows":
         following = "Correct the file and drop it again, or correct only the rows in quarantine:"
         commands = [["quarantine", "show", event.run_id], ["quarantine", "export", event.run_id]]
+    elif event.reason == "NotRelearnable":
+        following = "The loop asked for it; the champion serves on. A training file is another way."
     elif event.reason == "DataStopped":
         following = "Change the spec as it says, drop the spec, then the file again."
     return Draft(

@@ -11,6 +11,8 @@ the row's old target. `retrain.data` may let the oldest rows to fit go.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -18,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from shared import documents, paths
-from shared.errors import NotTrainable, ObjectNotFound, PackageInvalid
+from shared.errors import NotRelearnable, NotTrainable, ObjectNotFound, PackageInvalid
 from shared.rules.binding import Kind
 from shared.rules.expressions import parse_value
 from shared.runs import RetrainCause
@@ -57,7 +59,7 @@ class _New:
 
 
 def prepare_labelled(run: Training, cause: RetrainCause) -> dict[str, Any]:
-    """The record of a retraining. Raises NotTrainable when nothing new can be joined."""
+    """The record of a retraining. Raises NotRelearnable when there is nothing new in the labels."""
     champion = _champion(run, cause.champion)
     schema = _schema(run, champion)
     new = _collect(run, cause, schema, champion)
@@ -88,19 +90,32 @@ def prepare_labelled(run: Training, cause: RetrainCause) -> dict[str, Any]:
     gone = let_go(dataset.side, len(old), run.spec.retrain, times)
     stay = [row for row in range(len(dataset)) if row not in gone]
     all_keys = [*kept, *keys.new]
-    record = store_dataset(
-        run,
-        dataset.take(stay) if gone else dataset,
-        schema,
-        outcome,
-        holdout_kind="new_labels",
-        keys=[all_keys[row] for row in stay],
-        quarantined=new.bad,
-        labels_used=cause.label_objects,
-        split=champion.record["split"] if new.groups is not None else None,
-    )
+    try:
+        record = store_dataset(
+            run,
+            dataset.take(stay) if gone else dataset,
+            schema,
+            outcome,
+            holdout_kind="new_labels",
+            keys=[all_keys[row] for row in stay],
+            quarantined=new.bad,
+            labels_used=cause.label_objects,
+            split=champion.record["split"] if new.groups is not None else None,
+        )
+    except NotTrainable as error:
+        raise NotRelearnable(_too_little(dataset.side[len(old) :], error)) from error
     # Nothing new is known of joined sources: keys are looked up where the champion does it.
     return {**record, "sources": champion.record.get("sources", []), "let_go": len(gone)}
+
+
+def _too_little(sides: Sequence[Side], error: NotTrainable) -> str:
+    count = Counter(sides)
+    return (
+        f"of {len(sides):,} labelled predictions {count['holdout']:,} are left to compare on: "
+        f"{count['fit']:,} are learned from or equal to rows that were, {count['reserved']:,} are "
+        "equal to rows that were held out before, and a comparison needs rows that are new to "
+        f"both versions ({error}). Drop a training file to train all the same"
+    )
 
 
 def _marks(run: Training, old: Dataset, new: _New) -> dict[str, list[str]]:
@@ -137,7 +152,7 @@ def _champion(run: Training, version: str) -> Prepared:
     try:
         return load_prepared(run.model, version, documents.require(run.lake, name), lake=run.lake)
     except (ObjectNotFound, PackageInvalid) as error:
-        raise NotTrainable(
+        raise NotRelearnable(
             f"the rows that the champion {version} was made from, which labels that came back are "
             f"added to, cannot be read ({error}); drop a training file instead"
         ) from error
@@ -175,7 +190,7 @@ def _collect(run: Training, cause: RetrainCause, schema: Schema, champion: Prepa
     cells = cells_of(run, labels, schema, [group] if group else [], if_kept=[key] if key else [])
     joined = [label for label in labels if label.prediction_id in cells]
     if not joined:
-        raise NotTrainable(
+        raise NotRelearnable(
             f"none of {len(labels)} labels could be joined to a prediction of {run.model} whose "
             "cells were all kept (see serving.redact)"
         )
@@ -218,7 +233,7 @@ def _group(cell: str, schema: Schema) -> str:
 
 def _schema(run: Training, champion: Prepared) -> Schema:
     """What the spec of now makes of the champion's columns; where it names none, the champion's
-    own are taken. Raises NotTrainable, BadSpec."""
+    own are taken. Raises NotRelearnable, BadSpec."""
     spec = run.spec if run.spec.columns else _with_columns(run.spec, champion.schema)
     derived_of = (parse_value(text).columns for text in spec.derive.values())
     wanted = [*spec.feature_names(), *chain.from_iterable(derived_of), spec.target.column]
@@ -227,7 +242,7 @@ def _schema(run: Training, champion: Prepared) -> Schema:
     if group is not None and champion.split_by != ("group", group):
         missing.append(group)
     if missing:
-        raise NotTrainable(
+        raise NotRelearnable(
             f"the champion's rows lack {', '.join(missing)}, which the spec has now; "
             f"drop a training file instead"
         )

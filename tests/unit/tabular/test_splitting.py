@@ -73,15 +73,23 @@ def test_a_known_row_keeps_its_side() -> None:
     assert sides.count("holdout") == 29
 
 
-def test_a_new_row_equal_to_an_older_new_one_goes_with_it() -> None:
-    """What is in the holdout is in no fit, duplicates within the new rows included."""
-    rows = _rows(10)
-    rows[9] = Labelled(rows[9].time, 9, "p-9", rows[0].key)
+def test_rows_that_come_again_are_in_the_holdout_or_in_a_fit_but_not_in_both() -> None:
+    """The same thousand rows, scored three times: about a share of them compares, as they were the
+    last time; how they were before is in neither. The others fit."""
+    rows = [
+        Labelled(f"2026-01-05T09:{month:02}:00Z", number, f"p-{month}-{number}", b"%d" % number)
+        for month in range(3)
+        for number in range(1000)
+    ]
     sides = labelled_sides(rows, {})
-    assert sides == ["fit"] * 7 + ["holdout"] * 2 + ["fit"]
     fitted = {row.key for row, side in zip(rows, sides, strict=True) if side == "fit"}
     held = [row.key for row, side in zip(rows, sides, strict=True) if side == "holdout"]
+    assert 200 < len(held) == len(set(held)) < 320
     assert not any(overlap(held, fitted))
+    assert len(fitted) + len(set(held)) == 1000
+    # Only what was scored last is compared on: 900 of the last thousand are the newest 30 %.
+    assert set(sides[:2100]) == {"fit", "reserved"}
+    assert sides == labelled_sides(rows, {})
 
 
 def test_folds_are_balanced_and_repeatable() -> None:
