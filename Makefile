@@ -12,7 +12,7 @@ export PYTHON
 run := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test lint types format lock schema docs bench fuzz quality simulate-gate simulate-canary simulate-alarms simulate-loop scan bundles clean
+.PHONY: help setup demo up down test lint terraform types format lock schema docs bench fuzz quality simulate-gate simulate-canary simulate-alarms simulate-loop scan bundles clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' $(MAKEFILE_LIST) | expand -t 15
@@ -32,11 +32,14 @@ down: ## stop a local stack from another shell
 test: setup ## all tests on all cores with coverage (ARGS="-k spec -x" for some)
 	@$(run) -m pytest -n auto --dist worksteal --cov --cov-report=term:skip-covered $(ARGS)
 
-lint: setup ## ruff: rules and formatting
+lint: setup terraform ## ruff: rules and formatting; what can be checked of Terraform
 	@$(run) -m ruff check .
 	@$(run) -m ruff format --check .
 	@if command -v check-jsonschema >/dev/null; then \
 		check-jsonschema -q --builtin-schema vendor.compose-spec infra/images/compose.yaml; fi
+
+terraform: setup ## formatting and validity of infra/terraform, offline (ARGS=--online with the providers)
+	@infra/terraform/check $(ARGS)
 
 format: setup ## let ruff rewrite what it can
 	@$(run) -m ruff check --fix-only .

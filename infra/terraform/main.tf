@@ -29,8 +29,10 @@ locals {
     build           = "projects/${var.project}/serviceAccounts/mr-build@${var.project}.iam.gserviceaccount.com"
   }
 
-  # Names and meaning: shared/config.py and .env.example. Empty is the same as left out.
-  env = {
+  # Names and meaning: shared/config.py and .env.example. Empty means the same as left out, so those
+  # are left out: a plan shows only what is set.
+  env = { for name, value in local.settings : name => value if value != "" }
+  settings = {
     GOOGLE_CLOUD_PROJECT       = var.project
     MILLRACE_PROJECT           = var.project
     MILLRACE_REGION            = var.region
