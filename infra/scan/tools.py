@@ -115,7 +115,8 @@ def checkov(on: Environment) -> Iterator[Finding]:
 
 
 def _for_checkov(root: Path) -> Iterator[str]:
-    found = [*root.glob("infra/terraform/**/*.tf*"), *root.glob(f"{_WORKFLOWS}/*.y*ml")]
+    found = [*root.glob("infra/terraform/**/*.tf"), *root.glob("infra/terraform/**/*.tfvars")]
+    found += [*root.glob(f"{_WORKFLOWS}/*.y*ml")]
     found += [*root.glob("cloudbuild*.yaml"), *root.glob("infra/cloudbuild*.yaml")]
     names = [file.relative_to(root).as_posix() for file in found if file.is_file()]
     yield from (name for name in names if "/.terraform" not in name)
