@@ -19,11 +19,18 @@ _NAMES = 168
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A range in data units, with a label."""
+    """A range in data units, with a label. `names` are what stands at 0, 1, 2 ... instead of the
+    number."""
 
     label: str
     low: float
     high: float
+    names: Sequence[str] = ()
+
+    def spelled(self, value: float) -> str:
+        if not self.names:
+            return number(value)
+        return self.names[round(value)] if 0 <= value < len(self.names) else ""
 
     def ticks(self) -> list[float]:
         """Round numbers inside the range, four to eight of them."""
@@ -33,6 +40,7 @@ class Axis:
         rough = span / 5
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(power * one for one in _STEPS if power * one >= rough * 0.999)
+        step = max(1.0, math.ceil(step)) if self.names else step
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [number * step for number in range(first, last + 1)]
 
@@ -104,7 +112,8 @@ class Frame:
             left, bottom = self.at(value, self.y.low)
             parts.append(
                 f'<line x1="{left}" x2="{left}" y1="{_TOP}" y2="{bottom}" stroke="{FAINT}" '
-                f'stroke-width="0.5"/>' + text(number(value), left, bottom + 14, anchor="middle")
+                f'stroke-width="0.5"/>'
+                + text(self.x.spelled(value), left, bottom + 14, anchor="middle")
             )
         for value in self.y.ticks():
             left, top = self.at(self.x.low, value)

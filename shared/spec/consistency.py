@@ -17,6 +17,7 @@ from shared.spec.scoring import scoring_problems
 from shared.spec.search import search_problems
 from shared.spec.serving import serving_problems
 from shared.spec.sourcing import source_problems, time_column_problems
+from shared.spec.watching import watching_problems
 
 if TYPE_CHECKING:
     from shared.spec.model import Spec
@@ -53,6 +54,7 @@ def problems(spec: Spec) -> list[Problem]:
         guarding_problems,
         serving_problems,
         scoring_problems,
+        watching_problems,
     )
     return [Problem(*problem) for of_part in found for problem in of_part(spec)]
 

@@ -21,7 +21,6 @@ from shared.spec.parts import (
     Column,
     Expect,
     JoinedSource,
-    Monitoring,
     Promotion,
     Require,
     Source,
@@ -30,6 +29,7 @@ from shared.spec.parts import (
 )
 from shared.spec.scoring import Scoring
 from shared.spec.serving import Serving
+from shared.spec.watching import Monitoring
 
 __all__ = [
     "Candidate",

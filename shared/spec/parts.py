@@ -11,7 +11,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from shared.rules.regexes import Pattern, RegexError
-from shared.spec.base import Duration, Part, Stretch
+from shared.spec.base import Part, Stretch
 from shared.spec.guarding import Guardrail, Slices
 
 Candidate = Literal["linear", "random_forest", "gradient_boosting", "xgboost"]
@@ -248,25 +248,3 @@ class Promotion(Part):
     guardrails: dict[str, Guardrail] = Field(default_factory=dict)
     slices: Slices = Slices()
     max_package_mb: float = Field(default=100, gt=0)
-
-
-class Monitoring(Part):
-    """Windows are `window` long and judged `grace` after they close; labels count once they are
-    `label_delay` old. `persistence` (m, n): an alert needs m of the last n windows."""
-
-    window: Stretch = timedelta(days=1)
-    grace: Duration = timedelta(hours=1)
-    label_delay: Duration = timedelta(days=7)
-    min_rows: int = Field(default=200, ge=20)
-    min_positives: int = Field(default=50, ge=5)
-    min_coverage: float = Field(default=0.8, gt=0, le=1)
-    drift_threshold: float = Field(default=0.1, gt=0)
-    drift_share: float = Field(default=0.25, gt=0, le=1)
-    min_effect: float | None = Field(default=None, gt=0)
-    persistence: tuple[int, int] = (2, 3)
-
-    @model_validator(mode="after")
-    def _m_of_n(self) -> Monitoring:
-        if not 1 <= self.persistence[0] <= self.persistence[1]:
-            raise ValueError("persistence is [m, n] with 1 <= m <= n")
-        return self

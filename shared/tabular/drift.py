@@ -1,6 +1,6 @@
 """Drift: did the inputs or the predictions of a window move away from the version's reference?
 
-A column drifted when its bias-corrected PSI reaches the threshold (minimum effect) *and* its
+A column drifted when its statistic reaches the threshold (minimum effect) *and* its
 p-value survives Benjamini-Hochberg over all columns (false discoveries). The window drifted when
 enough columns did, when the predictions did, or when one column went far. What is derived of other
 columns counts among them only where it drifted and none of these did: ten copies of one column are
@@ -8,7 +8,7 @@ one witness. A column that is as it was at this time of earlier weeks is in its 
 count (`shared.tabular.season`). Persistence over windows is the business of
 `shared.tabular.alarms`.
 
-Pure; numpy, and scipy where p-values are made. Bins are those of the reference profile.
+Pure. One column is the business of `shared.tabular.column_drift`.
 """
 
 from __future__ import annotations
@@ -22,59 +22,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.serving.columns import Columns
-from shared.tabular.distances import (
-    Counts,
-    benjamini_hochberg,
-    chi_square_p,
-    corrected_psi,
-    design_effect,
-    kolmogorov_smirnov,
-    pool,
-)
+from shared.tabular.column_drift import ColumnDrift, compare, over_bins
+from shared.tabular.distances import benjamini_hochberg
+from shared.tabular.measures import Measures
 from shared.tabular.season import Season
 
 Verdict = Literal["stable", "drifted", "insufficient_data"]
-Role = Literal["feature", "answer", "target"]
 # One column alone makes a window drift from this multiple of the threshold on (PSI 0.125 at the
 # default 0.1): a lone jump matters, a lone wobble does not.
 FAR = 1.25
-# Files may be sorted by a column; no more rows than this count as one, however alike they are.
-MOST_ROWS_FOR_ONE = 10.0
-# Of a column with too many levels to keep, only those seen this often in the reference stand for
-# themselves: the most frequent of many rare levels were merely lucky there.
-MIN_SEEN = 30
 TARGET = "target"
 # A share that goes from 24 % to 34 % is a PSI of 0.05 and another world: the target is one column,
 # often of two values, and its threshold this part of the others'.
 OF_THE_TARGET = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnDrift:
-    """One column against its reference. `value` is the bias-corrected PSI, None when there are too
-    few values to tell; `ks` compares numbers with the reference's sample, for information. `counts`
-    are the window's rows per bin of the reference; `worth` of `rows` they are worth when neighbours
-    resemble each other; `season` is the value against earlier weeks where that was looked at."""
-
-    column: str
-    kind: str
-    value: float | None
-    threshold: float
-    p_value: float | None
-    rows: int
-    drifted: bool
-    change: str
-    ks: float | None = None
-    ks_p_value: float | None = None
-    counts: tuple[int, ...] = ()
-    worth: float | None = None
-    season: float | None = None
-    role: Role = "feature"
-
-    @property
-    def moved(self) -> bool:
-        """Far from the reference, whatever else."""
-        return self.value is not None and self.value >= self.threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +72,7 @@ def judge_drift(
     scores: NDArray[np.float64],
     labels: NDArray[Any] | None,
     *,
-    threshold: float,
+    measures: Measures,
     drift_share: float,
     min_rows: int,
     season: Season | None = None,
@@ -125,7 +85,7 @@ def judge_drift(
         sentence = f"{rows} rows, {min_rows} needed to tell drift"
         return Drift("insufficient_data", rows, 0.0, (), (), sentence)
     sample, expected = reference["sample"], reference["prediction"]
-    same = partial(compare, threshold=threshold, min_rows=min_rows)
+    same = partial(compare, measures=measures, min_rows=min_rows)
     compared = [
         same(name, profile, columns[name], sample=sample["columns"].get(name))
         for name, profile in reference["columns"].items()
@@ -139,111 +99,32 @@ def judge_drift(
         []
         if truths is None
         else [
-            compare(
+            same(
                 TARGET,
                 reference["target"],
                 truths,
-                threshold=threshold * OF_THE_TARGET,
-                min_rows=min_rows,
                 role="target",
+                part=OF_THE_TARGET,
             )
         ]
     )
-    judged = [_in_season(item, season) for item in _control([*compared, *answers, *known])]
+    found = _control([*compared, *answers, *known])
+    judged = [_in_season(item, season, reference) for item in found]
     first, second = len(compared), len(compared) + len(answers)
-    found = _verdict(
+    drift = _verdict(
         rows,
         judged[:first],
         judged[first:second],
-        threshold,
         drift_share=drift_share,
         made_of=reference.get("made_of", {}),
     )
-    found = _with_target(found, judged[second]) if known else found
-    if found.in_season:
-        names = [item.column for item in found.judged if item.season is not None]
+    drift = _with_target(drift, judged[second]) if known else drift
+    if drift.in_season:
+        names = [item.column for item in drift.judged if item.season is not None]
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         as_before = f"{', '.join(names[:3])}{more} as at this time of earlier weeks"
-        found = replace(found, sentence=f"{found.sentence}; {as_before}")
-    return found
-
-
-def compare(
-    name: str,
-    profile: Mapping[str, Any],
-    values: NDArray[Any],
-    *,
-    threshold: float,
-    min_rows: int,
-    sample: Sequence[Any] | None = None,
-    role: Role = "feature",
-) -> ColumnDrift:
-    """One column; `drifted` here says only that the effect is large enough. Missing values do not
-    take part: they are the business of data quality."""
-    kind = profile["kind"]
-    present = values[~np.isnan(values)] if kind == "number" else values[values != ""]
-    if len(present) < min_rows or profile["present"] < min_rows:
-        rows = len(present)
-        return ColumnDrift(
-            name, kind, None, threshold, None, rows, drifted=False, change="", role=role
-        )
-    if kind == "number":
-        before = np.array(profile["shares"]) * profile["present"]
-        codes = np.searchsorted(np.array(profile["edges"]), present, side="left")
-        names = None
-    else:
-        before, codes, names = _levels(profile, present)
-    counts = np.bincount(codes, minlength=len(before))
-    worth = len(present) / min(design_effect(codes, len(before)), MOST_ROWS_FOR_ONE)
-    pooled = pool(before, counts.astype(np.float64) * (worth / len(present)))
-    value = corrected_psi(*pooled)
-    ks, ks_p = kolmogorov_smirnov(sample, present) if kind == "number" and sample else (None, None)
-    return ColumnDrift(
-        column=name,
-        kind=kind,
-        value=value,
-        threshold=threshold,
-        p_value=chi_square_p(*pooled),
-        rows=len(present),
-        drifted=value >= threshold,
-        change=_change(profile, present, counts, names),
-        ks=ks,
-        ks_p_value=ks_p,
-        counts=tuple(counts.tolist()),
-        worth=round(worth, 1),
-        role=role,
-    )
-
-
-def _levels(
-    profile: Mapping[str, Any], present: NDArray[Any]
-) -> tuple[Counts, NDArray[np.int64], list[str]]:
-    """The reference's counts per level, with one last place for everything else; the level of each
-    row; and the levels."""
-    least = MIN_SEEN / profile["present"] if profile["rest"] else 0.0
-    levels = [level for level, share in profile["levels"].items() if share >= least]
-    places = {level: place for place, level in enumerate(levels)}
-    codes = np.array([places.get(value, len(levels)) for value in present.tolist()], np.int64)
-    shares = np.array([*(profile["levels"][level] for level in levels), 0.0])
-    shares[-1] = max(0.0, 1 - shares.sum())
-    return shares * profile["present"], codes, levels
-
-
-def _change(
-    profile: Mapping[str, Any],
-    present: NDArray[Any],
-    counts: NDArray[np.int64],
-    levels: list[str] | None,
-) -> str:
-    """The change as people say it: the mean, or the level that moved most."""
-    if levels is None:
-        return f"mean {profile['mean']:.4g} -> {present.mean():.4g}"
-    before = np.array([*(profile["levels"][level] for level in levels), 0.0])
-    before[-1] = max(0.0, 1 - before.sum())
-    now = counts / len(present)
-    at = int(np.abs(now - before).argmax())
-    name = repr([*levels, "other values"][at])
-    return f"share of {name} {before[at]:.1%} -> {now[at]:.1%}"
+        drift = replace(drift, sentence=f"{drift.sentence}; {as_before}")
+    return drift
 
 
 # --- verdicts ------------------------------------------------------------------------------------
@@ -257,7 +138,9 @@ def _control(compared: list[ColumnDrift]) -> list[ColumnDrift]:
     return [replace(item, drifted=item.drifted and id(item) in real) for item in compared]
 
 
-def _in_season(item: ColumnDrift, season: Season | None) -> ColumnDrift:
+def _in_season(
+    item: ColumnDrift, season: Season | None, reference: Mapping[str, Any]
+) -> ColumnDrift:
     """Not drifted where the column is as it was at this time of earlier weeks."""
     before = None
     if season and item.drifted:
@@ -265,23 +148,31 @@ def _in_season(item: ColumnDrift, season: Season | None) -> ColumnDrift:
     if before is None or item.worth is None:
         return item
     now = np.array(item.counts, np.float64)
-    value = corrected_psi(*pool(before, now * (item.worth / now.sum())))
+    profile = _profile_of(item, reference)
+    value = over_bins(item.statistic, profile, before, now * (item.worth / now.sum()))
     return replace(item, season=value, drifted=value >= item.threshold)
+
+
+def _profile_of(item: ColumnDrift, reference: Mapping[str, Any]) -> Mapping[str, Any]:
+    if item.role == "answer":
+        found = reference["prediction"][item.column]
+    else:
+        found = reference["target"] if item.role == "target" else reference["columns"][item.column]
+    return dict(found)
 
 
 def _verdict(
     rows: int,
     features: list[ColumnDrift],
     predictions: list[ColumnDrift],
-    threshold: float,
     *,
     drift_share: float,
     made_of: Mapping[str, Sequence[str]],
 ) -> Drift:
-    features = sorted(features, key=lambda item: -(item.value or 0.0))
+    features = sorted(features, key=lambda item: -item.far)
     judged = [item for item in features if item.value is not None]
     drifted = [item for item in judged if item.drifted]
-    far = [item for item in drifted if (item.value or 0.0) >= FAR * threshold]
+    far = [item for item in drifted if item.far >= FAR]
     answers = [item for item in predictions if item.drifted]
     names = {item.column for item in drifted}
     counted = [
@@ -297,11 +188,9 @@ def _verdict(
         reasons.append(f"{moved} of {len(counted)} columns drifted ({share:.0%})")
     elif far:
         causes += [item.column for item in far]
-        reasons.append(f"{far[0].column} went far (PSI {far[0].value:.3g})")
+        reasons.append(f"{far[0].column} went far ({far[0].measured})")
     if answers:
-        reasons.append(
-            f"the predictions drifted (PSI {answers[0].value:.3g} of {answers[0].column})"
-        )
+        reasons.append(f"the predictions drifted ({answers[0].measured} of {answers[0].column})")
     if reasons:
         why = " and ".join(reasons)
         return Drift(
@@ -318,7 +207,7 @@ def _with_target(found: Drift, target: ColumnDrift) -> Drift:
     """A target that moved is drift, whatever the features do."""
     if not target.drifted:
         return replace(found, target=target)
-    why = f"the target drifted ({target.change}, PSI {target.value:.3g})"
+    why = f"the target drifted ({target.change}, {target.measured})"
     if found.verdict == "drifted":
         why = f"{found.sentence} and {why}"
     return replace(

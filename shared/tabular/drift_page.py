@@ -15,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.serving.columns import Columns
+from shared.statistic_names import Statistic
+from shared.tabular.distances import FALSE_DISCOVERY_RATE
+from shared.tabular.measures import Measures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +27,14 @@ DRAWN_ROWS = 2000
 MISSING, OTHER = "(missing)", "(other)"
 # A category column with more levels than this is drawn with its most frequent ones.
 DRAWN_LEVELS = 30
+THEIR_NAMES: dict[Statistic, str] = {
+    "psi": "psi",
+    "js": "jensenshannon",
+    "chi_square": "chisquare",
+    "ks": "ks",
+    "wasserstein": "wasserstein",
+}
+BY_P_VALUE = ("ks", "chi_square")
 _HARMLESS = str.maketrans({"<": "\u2039", ">": "\u203a", "&": "+", "\\": "/", '"': "'"})
 
 
@@ -32,7 +43,7 @@ def draw(
     columns: Columns,
     scores: NDArray[np.float64],
     *,
-    threshold: float,
+    measures: Measures,
     drift_share: float,
     seed: int = 0,
 ) -> str | None:
@@ -52,7 +63,7 @@ def draw(
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Evidently's own, about its dependencies
-        return _evidently(usable, threshold, drift_share)
+        return _evidently(usable, {harmless(name): name for name in kinds}, measures, drift_share)
 
 
 def harmless(text: str) -> str:
@@ -61,7 +72,10 @@ def harmless(text: str) -> str:
 
 
 def _evidently(
-    pairs: Mapping[str, tuple[str, NDArray[Any], NDArray[Any]]], threshold: float, share: float
+    pairs: Mapping[str, tuple[str, NDArray[Any], NDArray[Any]]],
+    features: Mapping[str, str],
+    measures: Measures,
+    share: float,
 ) -> str:
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
@@ -70,11 +84,23 @@ def _evidently(
         numerical_columns=[name for name, (kind, _, _) in pairs.items() if kind == "number"],
         categorical_columns=[name for name, (kind, _, _) in pairs.items() if kind == "category"],
     )
-    report = Report([DataDriftPreset(method="psi", threshold=threshold, drift_share=share)])
+    chosen = {name: measures.of(kind, features.get(name)) for name, (kind, _, _) in pairs.items()}
+    preset = DataDriftPreset(
+        per_column_method={name: THEIR_NAMES[one] for name, one in chosen.items()},
+        per_column_threshold={
+            name: _their_threshold(one, measures) for name, one in chosen.items()
+        },
+        drift_share=share,
+    )
     current = Dataset.from_pandas(_frame(pairs, 2), data_definition=definition)
     reference = Dataset.from_pandas(_frame(pairs, 1), data_definition=definition)
-    html: str = report.run(current, reference).get_html_str(as_iframe=False)
+    html: str = Report([preset]).run(current, reference).get_html_str(as_iframe=False)
     return html
+
+
+def _their_threshold(statistic: Statistic, measures: Measures) -> float:
+    """Evidently judges Kolmogorov-Smirnov and chi-square by their p-values."""
+    return FALSE_DISCOVERY_RATE if statistic in BY_P_VALUE else measures.threshold(statistic)
 
 
 def _frame(pairs: Mapping[str, tuple[str, NDArray[Any], NDArray[Any]]], side: int) -> pd.DataFrame:

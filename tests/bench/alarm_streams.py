@@ -147,7 +147,8 @@ def spoil(
 @cache
 def move_of(name: str, psi: float) -> float:
     """By how much latents move for this PSI of a column over the bins of a reference: bisection."""
-    from shared.tabular.drift import compare
+    from shared.tabular.column_drift import compare
+    from shared.tabular.measures import Measures
     from shared.tabular.profile import profile
 
     latent = ndtri((np.arange(200_000) + 0.5) / 200_000)
@@ -155,7 +156,9 @@ def move_of(name: str, psi: float) -> float:
     low, high = 0.0, 4.0
     while high - low > 0.001:
         middle = (low + high) / 2
-        after = compare(name, before, columned(name, latent + middle), threshold=psi, min_rows=200)
+        after = compare(
+            name, before, columned(name, latent + middle), measures=Measures(psi), min_rows=200
+        )
         low, high = (middle, high) if (after.value or 0.0) < psi else (low, middle)
     return high
 

@@ -3,6 +3,8 @@
     python tests/bench/drift_loop.py                       Markdown, about three minutes
     MILLRACE_DATA=folder python tests/bench/drift_loop.py  real files as well (see drift_streams.py)
     python tests/bench/drift_loop.py --only persists --seeds 1 --weekly
+    python tests/bench/drift_loop.py --csv FILE --time COLUMN --target COLUMN --positive VALUE \\
+        --learned ROWS --block ROWS --data accumulate "last 5000"   any file with a time column
 
 Everything is real but the clouds: files are dropped, doors and jobs run, weeks pass on a clock.
 Each week a file is scored and the labels of the week before arrive. Settings are the defaults, but
@@ -53,6 +55,7 @@ from tests.bench.drift_streams import (  # noqa: E402
     halves,
     passes,
     persists,
+    read,
     table,
 )
 from tests.support.system import EVERY_FUNCTION, System  # noqa: E402
@@ -271,6 +274,13 @@ HEADER = (
 
 
 def streams(args: argparse.Namespace) -> Iterator[tuple[Stream, int | None]]:
+    if args.csv:
+        sizes = {"learned": args.learned, "block": args.block}
+        names = {"time": args.time, "target": args.target, "positive": args.positive}
+        stream = read(args.csv, **names, **sizes)
+        yield stream, None
+        yield halves(stream, 0), 0
+        return
     for seed in range(args.seeds):
         yield persists(seed), seed
         yield passes(seed), seed
@@ -287,7 +297,15 @@ def main() -> None:
     parser.add_argument("--only", default="", help="streams whose name has this")
     parser.add_argument("--data", nargs="*", default=["accumulate", "last 4000"])
     parser.add_argument("--weekly", action="store_true", help="also notes and each week's AUROC")
+    parser.add_argument("--csv", type=Path, help="a file of two classes, instead of the streams")
+    parser.add_argument("--time", help="its column that says when")
+    parser.add_argument("--target", help="its class")
+    parser.add_argument("--positive", help="the class to find")
+    parser.add_argument("--learned", type=int, default=5_000, help="rows of it that are learned")
+    parser.add_argument("--block", type=int, default=1_000, help="rows of it in a week")
     args = parser.parse_args()
+    if args.csv and not (args.time and args.target and args.positive):
+        parser.error("--csv needs --time, --target and --positive")
     print(f"| {' | '.join(HEADER)} |\n|{'---|' * len(HEADER)}", flush=True)
     for stream, seed in streams(args):
         if args.only not in stream.name:

@@ -7,7 +7,7 @@
 The streams of ours are like Elec2 (prices of New South Wales, up or down): half hours of demand and
 price with a daily shape and slow wandering. Real files, where somebody has them, in the folder that
 MILLRACE_DATA names: `flights.csv` and `weather.csv` of nycflights13 (was a flight of 2013 late, by
-carrier, hour and weather), `electricity.csv` (Elec2).
+carrier, hour and weather), `electricity.csv` (Elec2). Any other CSV with a time column: `read`.
 """
 
 from __future__ import annotations
@@ -155,6 +155,36 @@ def _electricity(path: Path) -> Stream:
     blocks = [cells[start : start + size] for start in range(0, len(cells) - size, size)]
     learned = [row for block in blocks[:5] for row in block]
     return Stream("electricity", dict.fromkeys(names, "number"), "UP", learned, blocks[5:])
+
+
+def read(path: Path, *, time: str, target: str, positive: str, learned: int, block: int) -> Stream:
+    """A CSV in the order of its `time` (rows of one moment as they stand): the first `learned` rows
+    are learned, the others come in blocks of `block` rows, one for a week. Columns whose cells are
+    all numbers are numbers; the time itself is no feature."""
+    rows = list(_records(path))
+    rows.sort(key=lambda row: _moment(row[time]))
+    names = [name for name in rows[0] if name not in (time, target)]
+    kinds = {
+        name: "number" if all(_is_number(row[name]) for row in rows) else "category"
+        for name in names
+    }
+    cells = [[*(_number(row[name]) for name in names), row[target]] for row in rows]
+    starts = range(learned, len(cells) - block + 1, block)
+    weeks = [cells[start : start + block] for start in starts]
+    return Stream(path.name.partition(".")[0], kinds, positive, cells[:learned], weeks)
+
+
+def _moment(text: str) -> tuple[float, str]:
+    """Numbers by their size, dates as ISO writes them by their spelling."""
+    return (float(text), "") if _is_number(text) else (0.0, text)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(_number(text) or "0")
+    except ValueError:
+        return False
+    return True
 
 
 def _number(text: str) -> str:

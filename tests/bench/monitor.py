@@ -32,7 +32,7 @@ from shared.ports import Bucket  # noqa: E402
 from shared.serving.columns import Schema  # noqa: E402
 from shared.tabular import drift_page  # noqa: E402
 from shared.usecases.monitoring.rows import Labels, Window, read_window, runs_of  # noqa: E402
-from shared.usecases.monitoring.verdict import judge_version  # noqa: E402
+from shared.usecases.monitoring.verdict import judge_version, measures_of  # noqa: E402
 from tests.bench.alarm_streams import NAMES, Stream  # noqa: E402
 from tests.bench.folder_lake import FolderLake  # noqa: E402
 from tests.bench.simulate_alarms import SPEC, trained  # noqa: E402
@@ -121,8 +121,9 @@ def judge(folder: Path, channel: str) -> None:
     runs = runs_of(window, lake=lake)
     ((facts, rows),) = read_window(window, runs, labels, lake=lake)
     judged = judge_version(facts, rows, SPEC, labels, channel=channel)
+    reference, measures = facts.reference or {}, measures_of(SPEC)
     page = drift_page.draw(
-        facts.reference or {}, rows.columns, rows.scores, threshold=0.1, drift_share=0.25
+        reference, rows.columns, rows.scores, measures=measures, drift_share=0.25
     )
     found = {"rows": rows.rows, "profiled": rows.profiled, "verdict": judged.drift.verdict}
     print(json.dumps(found | {"page": len(page or "")}))

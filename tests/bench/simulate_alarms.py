@@ -2,6 +2,7 @@
 
     python tests/bench/simulate_alarms.py                       Markdown, minutes on 2 cores
     python tests/bench/simulate_alarms.py --years 5 --shifts 40
+    python tests/bench/simulate_alarms.py --number wasserstein --category js
 
 Every model-year is a model of its own: four weeks of a stream are its training, 20 % of them the
 holdout, then 365 daily windows come through the same judgement and persistence as in production,
@@ -54,16 +55,25 @@ from tests.bench.alarm_streams import (  # noqa: E402
 MONDAY, DAY = datetime(2026, 1, 5, tzinfo=UTC), timedelta(days=1)
 TRAINING_DAYS, HOLDOUT = 28, 0.2
 FOUND_WITHIN = 3
-SPEC = Spec.model_validate(
-    {
-        "task": "binary",
-        "target": {"column": "y", "positive": "yes"},
-        "columns": {
-            **{name: {"type": "number"} if name in NUMBERS else {} for name in NAMES},
-            "y": {},
-        },
-    }
-)
+Statistics = dict[str, Any]
+
+
+def spec_of(statistics: Statistics | None = None) -> Spec:
+    """The defaults, but for these `monitoring.statistics`."""
+    return Spec.model_validate(
+        {
+            "task": "binary",
+            "target": {"column": "y", "positive": "yes"},
+            "columns": {
+                **{name: {"type": "number"} if name in NUMBERS else {} for name in NAMES},
+                "y": {},
+            },
+            "monitoring": {"statistics": statistics or {}},
+        }
+    )
+
+
+SPEC = spec_of()
 MATURE = Labels((), mature=True, count_from=MONDAY)
 
 
@@ -72,6 +82,8 @@ class Model:
     """A model that was trained on a stream and is watched from day to day."""
 
     stream: Stream
+    statistics: Statistics | None = None
+    spec: Spec = field(init=False)
     facts: VersionFacts = field(init=False)
     past: dict[str, list[Alarm]] = field(init=False)
     windows: list[Judged] = field(default_factory=list)
@@ -79,7 +91,9 @@ class Model:
 
     def __post_init__(self) -> None:
         days = [self.stream.day(number) for number in range(TRAINING_DAYS)]
-        self.facts = VersionFacts(Schema.of(SPEC), "binary", trained(days, self.stream.random))
+        self.spec = spec_of(self.statistics)
+        reference = trained(days, self.stream.random, sample=bool(self.statistics))
+        self.facts = VersionFacts(Schema.of(self.spec), "binary", reference)
         self.past = {kind: [] for kind in KINDS}
 
     def judge(self, shift: Shift | None = None) -> dict[str, str]:
@@ -88,9 +102,9 @@ class Model:
         window = Window("m", "online", start, start + DAY)
         rows = gathered(self.stream.day(self.day, shift))
         season = Season(self._back(*(7 * week for week in range(1, 5))), self._back(*range(1, 7)))
-        found = judge_version(self.facts, rows, SPEC, MATURE, channel="online", season=season)
+        found = judge_version(self.facts, rows, self.spec, MATURE, channel="online", season=season)
         judged = [found]
-        alarms = settle_kinds(judged, self.past, window, SPEC.monitoring.persistence)
+        alarms = settle_kinds(judged, self.past, window, self.spec.monitoring.persistence)
         opened: dict[str, str] = {}
         for kind in KINDS:
             before = self.past[kind][0].firing if self.past[kind] else False
@@ -110,7 +124,7 @@ def trained(
     days: Sequence[Day], random: np.random.Generator, *, sample: bool = False
 ) -> dict[str, Any]:
     """The reference of a model that learned from these days but for the holdout. `sample` is for
-    drawings, and for Kolmogorov and Smirnov, who have no say in a verdict."""
+    drawings, and for statistics of values."""
     columns = {name: np.concatenate([day.columns[name] for day in days]) for name in NAMES}
     scores = np.concatenate([day.scores for day in days])
     truths = np.concatenate([day.truths for day in days])
@@ -150,17 +164,21 @@ def _labels(scores: Any) -> list[str]:
     return ["yes" if score >= 0.5 else "no" for score in scores]
 
 
-def quiet_year(kind: Kind, seed: Sequence[int]) -> list[tuple[int, str, str]]:
+def quiet_year(
+    kind: Kind, statistics: Statistics | None, seed: Sequence[int]
+) -> list[tuple[int, str, str]]:
     """Alarms of a year in which nothing is wrong: day, kind, reason."""
-    model = Model(Stream(kind, np.random.default_rng(seed)))
+    model = Model(Stream(kind, np.random.default_rng(seed)), statistics)
     return [(day, what, why) for day in range(365) for what, why in model.judge().items()]
 
 
-def shifted(kind: Kind, shift: Shift, seed: Sequence[int]) -> tuple[int, str] | None:
+def shifted(
+    kind: Kind, shift: Shift, statistics: Statistics | None, seed: Sequence[int]
+) -> tuple[int, str] | None:
     """At which window of a shift an alarm opened, and which; None after FOUND_WITHIN. One to two
     quiet weeks come first, so that it starts on any day of the week."""
     random = np.random.default_rng(seed)
-    model = Model(Stream(kind, random, moved=NAMES[int(random.integers(len(NAMES)))]))
+    model = Model(Stream(kind, random, moved=NAMES[int(random.integers(len(NAMES)))]), statistics)
     for _ in range(7 + int(random.integers(7))):
         model.judge()
     for number in range(FOUND_WITHIN):
@@ -176,14 +194,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--streams", nargs="+", default=STREAMS, choices=STREAMS)
     parser.add_argument("--only", nargs="+", default=SHIFTS, choices=SHIFTS, help="shifts")
+    parser.add_argument("--number", help="statistic of numbers (monitoring.statistics)")
+    parser.add_argument("--category", help="statistic of categories")
+    parser.add_argument("--threshold", nargs=2, action="append", default=[], help="ks 0.2")
     parser.add_argument("--why", action="store_true", help="print what alarmed, and when")
     asked = parser.parse_args(arguments)
+    statistics = chosen(asked)
     with ProcessPoolExecutor(2) as pool:
         print("| nothing is wrong | model-years | false alarms | a model-year (95 %) | by kind |")
         print("|---|---:|---:|---:|---|")
-        for place, kind in enumerate(asked.streams):
+        for place, kind in enumerate(asked.streams if asked.years else ()):
             seeds = [(asked.seed, 0, place, number) for number in range(asked.years)]
-            years = list(pool.map(partial(quiet_year, kind), seeds))
+            years = list(pool.map(partial(quiet_year, kind, statistics), seeds))
             print(quiet_line(kind, years), flush=True)
             for number, year in enumerate(years if asked.why else ()):
                 for day, what, why in year:
@@ -195,9 +217,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for row, shift in enumerate(SHIFTS if asked.shifts else ()):
             for place, kind in enumerate(asked.streams if shift in asked.only else ()):
                 seeds = [(asked.seed, 1 + row, place, number) for number in range(asked.shifts)]
-                found = list(pool.map(partial(shifted, kind, shift), seeds, chunksize=4))
+                found = list(
+                    pool.map(partial(shifted, kind, shift, statistics), seeds, chunksize=4)
+                )
                 print(found_line(shift, kind, found), flush=True)
     return 0
+
+
+def chosen(asked: argparse.Namespace) -> Statistics | None:
+    """None for what specs do by default."""
+    found: Statistics = {
+        kind: value for kind in ("number", "category") if (value := getattr(asked, kind))
+    }
+    if asked.threshold:
+        found["thresholds"] = {name: float(value) for name, value in asked.threshold}
+    return found or None
 
 
 def quiet_line(kind: str, years: Sequence[Sequence[tuple[int, str, str]]]) -> str:

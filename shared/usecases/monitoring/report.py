@@ -32,8 +32,9 @@ from shared.events import (
 from shared.serving.columns import Columns
 from shared.spec.model import RegisteredSpec
 from shared.tabular.alarms import KINDS, Alarm, Kind, news
+from shared.tabular.measures import Measures
 from shared.usecases.monitoring.rows import Labels, Window
-from shared.usecases.monitoring.verdict import VersionJudged, spokesman, worst
+from shared.usecases.monitoring.verdict import VersionJudged, measures_of, spokesman, worst
 
 FORMAT = 1
 OPENED: dict[Kind, tuple[type[MonitorAlert], str, str]] = {
@@ -61,7 +62,7 @@ class Draw(Protocol):
         columns: Columns,
         scores: NDArray[np.float64],
         *,
-        threshold: float,
+        measures: Measures,
         drift_share: float,
     ) -> str | None: ...
 
@@ -179,7 +180,10 @@ def summary_csv(judged: Judged) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
-        ["version", "column", "kind", "rows", "psi", "threshold", "p_value", "drifted", "change"]
+        [
+            *("version", "column", "kind", "rows", "statistic", "value", "threshold", "p_value"),
+            *("drifted", "change"),
+        ]
     )
     for item in judged.versions:
         for found in item.drift.judged:
@@ -189,8 +193,9 @@ def summary_csv(judged: Judged) -> str:
                     _cell(found.column),
                     found.kind,
                     found.rows,
+                    found.statistic,
                     "" if found.value is None else f"{found.value:.6g}",
-                    found.threshold,
+                    f"{found.threshold:.6g}",
                     "" if found.p_value is None else f"{found.p_value:.6g}",
                     found.drifted,
                     _cell(found.change),
@@ -223,7 +228,7 @@ def report_page(judged: Judged, body: Mapping[str, Any], draw: Draw) -> str:
             main.facts.reference or {},
             main.rows.columns,
             main.rows.scores,
-            threshold=settings.drift_threshold,
+            measures=measures_of(judged.registered.spec),
             drift_share=settings.drift_share,
         )
     if page is None:

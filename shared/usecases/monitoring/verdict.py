@@ -10,7 +10,9 @@ from typing import Any
 from shared.documents import timestamp
 from shared.spec.model import Spec
 from shared.tabular.alarms import KINDS, Alarm, Kind, settle
-from shared.tabular.drift import ColumnDrift, Drift, judge_drift
+from shared.tabular.column_drift import ColumnDrift
+from shared.tabular.drift import Drift, judge_drift
+from shared.tabular.measures import Measures
 from shared.tabular.performance import Evidence, Performance, judge_performance
 from shared.tabular.quality import Finding, Quality, describe, judge_quality, summed_up
 from shared.tabular.season import Season
@@ -116,7 +118,7 @@ def judge_version(
             rows.columns,
             rows.scores,
             rows.labels,
-            threshold=settings.drift_threshold,
+            measures=measures_of(spec),
             drift_share=settings.drift_share,
             min_rows=settings.min_rows,
             season=season,
@@ -155,6 +157,18 @@ def judge_version(
     known = season is not None and season.known
     estimate = estimate_sentence(reference, rows.scores) if reference else ""
     return VersionJudged(facts, rows, drift, quality, performance, known, estimate)
+
+
+def measures_of(spec: Spec) -> Measures:
+    """The statistics that a spec chooses."""
+    settings, chosen = spec.monitoring, spec.monitoring.statistics
+    return Measures(
+        settings.drift_threshold,
+        chosen.number,
+        chosen.category,
+        chosen.columns,
+        chosen.thresholds,
+    )
 
 
 def settle_kinds(
@@ -208,8 +222,8 @@ def spokesman(versions: Sequence[VersionJudged], kind: Kind) -> VersionJudged | 
 
 def describe_drift(item: ColumnDrift) -> str:
     """A column as a short line with value and threshold."""
-    value = "too few values" if item.value is None else f"PSI {item.value:.3g}"
-    return f"{item.column}: {value} (threshold {item.threshold:g}), {item.change}"
+    value = "too few values" if item.value is None else item.measured
+    return f"{item.column}: {value} (threshold {item.threshold:.3g}), {item.change}"
 
 
 def _performance_lines(found: Performance) -> list[str]:
@@ -231,7 +245,8 @@ def worst(findings: Sequence[Mapping[str, Any]]) -> float:
 
 def _drift_finding(item: ColumnDrift) -> dict[str, Any]:
     value = 0.0 if item.value is None else item.value
-    return _finding(item.column, value, 0.0, item.threshold, item.change)
+    found = _finding(item.column, value, 0.0, item.threshold, item.change)
+    return found if item.statistic == "psi" else {**found, "statistic": item.statistic}
 
 
 def _quality_finding(item: Finding) -> dict[str, Any]:

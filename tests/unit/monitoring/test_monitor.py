@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -238,6 +239,27 @@ def test_regression_is_judged_by_rmse() -> None:
     (alert,) = made.alerts()
     assert isinstance(alert, PerformanceDropped)
     assert alert.facts[0].startswith("RMSE ")
+
+
+def test_what_moved_is_told_by_the_statistic_that_the_spec_chose() -> None:
+    """In the alert's lines and findings, and in drift_summary.csv."""
+    statistics = {"number": "wasserstein", "category": "js", "columns": {"income": "ks"}}
+    made = world(monitoring={"statistics": statistics})
+    made.score(1000, shift=1.0)
+    hours(made, 1)
+    assert judge_window(window(MONDAY), made.ports) == "drifted"
+    (alert,) = made.alerts()
+    assert isinstance(alert, DriftDetected)
+    assert any(line.startswith("age: Wasserstein distance ") for line in alert.facts)
+    assert any("JS distance" in line and line.startswith("job") for line in alert.facts)
+    by = {item["what"]: item.get("statistic") for item in alert.findings}
+    assert (by["age"], by["job"]) == ("wasserstein", "js")
+    folder = alert.report.removesuffix("report.html")
+    lines = made.lake.read(f"{folder}drift_summary.csv").data.decode().splitlines()
+    table = {row["column"]: row for row in csv.DictReader(lines)}
+    assert table["age"]["statistic"] == "wasserstein"
+    assert float(table["age"]["value"]) > float(table["age"]["threshold"]) == 0.3162
+    assert (table["income"]["statistic"], table["job"]["statistic"]) == ("ks", "js")
 
 
 # --- channels and versions -----------------------------------------------------------------------

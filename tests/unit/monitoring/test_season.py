@@ -13,6 +13,7 @@ from shared.events import DriftDetected
 from shared.tabular.alarms import Alarm, settle
 from shared.tabular.distances import design_effect
 from shared.tabular.drift import Drift, judge_drift
+from shared.tabular.measures import Measures
 from shared.tabular.season import Column, Key, Season, window_of
 from shared.usecases.monitor import judge_window
 from tests.unit.monitoring.test_statistics import draw_rows, reference_of
@@ -31,7 +32,7 @@ def judged(
         columns,
         rng.random(1000),
         None,
-        threshold=0.1,
+        measures=Measures(0.1),
         drift_share=0.25,
         min_rows=200,
         season=season,
@@ -87,7 +88,13 @@ def test_a_sorted_file_still_shows_a_strong_drift() -> None:
     columns = draw_rows(rng, 1000)
     columns["n0"] = np.sort(columns["n0"] + 0.8)
     found = judge_drift(
-        reference, columns, rng.random(1000), None, threshold=0.1, drift_share=0.25, min_rows=200
+        reference,
+        columns,
+        rng.random(1000),
+        None,
+        measures=Measures(0.1),
+        drift_share=0.25,
+        min_rows=200,
     )
     assert found.causes == ("n0",)
 

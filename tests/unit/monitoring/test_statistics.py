@@ -14,6 +14,7 @@ from shared.tabular.alarms import Alarm, news, settle
 from shared.tabular.distances import benjamini_hochberg, chi_square_p, corrected_psi
 from shared.tabular.drift import Drift, judge_drift
 from shared.tabular.drift_page import draw, harmless
+from shared.tabular.measures import Measures
 from shared.tabular.performance import (
     Evidence,
     Measured,
@@ -61,7 +62,7 @@ def judged(reference: dict[str, Any], columns: Columns, rng: np.random.Generator
         columns,
         rng.random(rows),
         None,
-        threshold=0.1,
+        measures=Measures(0.1),
         drift_share=0.25,
         min_rows=200,
     )
@@ -166,7 +167,7 @@ def test_predictions_that_moved_alone_are_drift() -> None:
         columns,
         rng.beta(2, 5, 1000),
         None,
-        threshold=0.1,
+        measures=Measures(0.1),
         drift_share=0.25,
         min_rows=200,
     )
@@ -391,7 +392,11 @@ def test_hopeless_columns_are_left_out_of_the_drawing() -> None:
     columns["n1"] = np.full(400, 3.0)
     columns["c0"] = np.full(400, "", object)
     page = draw(
-        reference_of(columns, rng), columns, rng.random(400), threshold=0.1, drift_share=0.25
+        reference_of(columns, rng),
+        columns,
+        rng.random(400),
+        measures=Measures(0.1),
+        drift_share=0.25,
     )
     assert page is not None
     assert "years" in page
@@ -399,7 +404,7 @@ def test_hopeless_columns_are_left_out_of_the_drawing() -> None:
         {"features": [], "sample": {"columns": {}, "score": []}},
         {},
         np.array([]),
-        threshold=0.1,
+        measures=Measures(0.1),
         drift_share=0.25,
     )
     assert nothing is None

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from shared import documents, paths
+from shared.reporting.trend import trend_page
 from shared.serving.columns import Columns
 from shared.usecases.monitor import judge_window
 from tests.unit.monitoring.world import HOUR, MODEL, MONDAY, World, spec_of, window
@@ -36,11 +37,41 @@ def page_of(made: World) -> str:
 def test_every_judgement_writes_the_page_of_the_channel_anew() -> None:
     """It has a row per window, the newest first, figures with thresholds, and says what alarms."""
     page = page_of(lived(4))
-    starts = [page.index(f"2026-01-05T0{hour}:00:00Z</td>") for hour in (3, 2, 1, 0)]
+    starts = [page.index(f">2026-01-05{at}</td>") for at in (" 03:00", " 02:00", " 01:00", "")]
     assert starts == sorted(starts)
     assert page.count("<svg") >= 4
     assert "stroke-dasharray" in page
-    assert "Alarms now: data quality, drift." in page
+    assert "Open alarms: data quality since 2026-01-05; drift since 2026-01-05 01:00." in page
+
+
+def test_an_alarm_is_open_until_a_judgement_ends_it() -> None:
+    """Headline and rows agree with the messages: a window that merely looks as it did at this time
+    of earlier weeks, or has too few rows, leaves the alarm open; one in bounds ends it."""
+    open_since = {"breach": True, "firing": True, "since": "2026-01-05T00:00:00Z"}
+    none = {"breach": None, "firing": False}
+    over = {"breach": False, "firing": False, "resolves": "i"}
+    first = {"breach": True, "firing": False}
+
+    def told(*states: dict[str, Any]) -> str:
+        windows = [
+            {
+                "window": {"start": f"2026-01-0{5 + day}T00:00:00Z", "end": f"2026-01-0{6 + day}"},
+                "verdict": "stable",
+                "rows": 300,
+                "alarms": {"drift": state},
+                "trend": {"in_season": state is none},
+            }
+            for day, state in enumerate(states)
+        ]
+        return trend_page("m", "batch", windows)
+
+    page = told(first, open_since, none)
+    assert "Open alarms: drift since 2026-01-05 (no judgement on it in the newest window)" in page
+    assert "stable, in season" in page
+    assert page.index("drift (still open)") < page.index("drift (first sign)")
+    assert "No alarm is open." in told(open_since, none, over)
+    assert "drift over" in told(open_since, over)
+    assert "No alarm is open." in told(first, none)
 
 
 def test_the_page_loads_nothing_and_runs_nothing() -> None:

@@ -207,6 +207,18 @@ TRAININGS = [
     ),
     (spec(task="regression", training={"class_weight": "balanced"}), "is for binary tasks"),
 ]
+WATCHED = [
+    ({"number": "chi_square"}, "monitoring.statistics.number"),
+    ({"category": "ks"}, "monitoring.statistics.category"),
+    ({"columns": {"a": "chi_square"}}, "columns.a is chi_square, but a is a number; write one of"),
+    ({"columns": {"b": "ks"}}, "but b is a category; write one of psi, js, chi_square"),
+    ({"columns": {"d": "chi_square"}}, "but d is a number"),
+    ({"columns": {"aa": "ks"}}, "'aa' is no column; did you mean a?"),
+    ({"columns": {"seen": "psi"}}, "'seen' is no feature, so it is not watched"),
+    ({"columns": {"y": "js"}}, "'y' is the target, which is judged by the statistic of its type"),
+    ({"thresholds": {"psi": 0.2}}, "is monitoring.drift_threshold; write it there"),
+    ({"thresholds": {"ks": 0}}, "thresholds.ks"),
+]
 SOURCES = [
     (spec(sources={"a": CUSTOMERS}), "sources names one source; for a single file"),
     (spec(sources={"a": VISITS, "b": VISITS}), "sources has no primary"),
@@ -330,3 +342,21 @@ def test_rules_made_later_do_not_make_a_stored_spec_unreadable() -> None:
     good["columns"]["b"]["expect"]["min"] = 1.0
     body = {"model": "m", "generation": 1, "spec": good, "registered": "", "source": ""}
     assert RegisteredSpec.of(body).spec.columns["b"].expect.min == 1
+
+
+@pytest.mark.parametrize(("statistics", "sentence"), WATCHED)
+def test_a_statistic_must_fit_its_column(statistics: Body, sentence: str) -> None:
+    """Named with the key it is about and with what may stand there."""
+    written = spec(columns=COLUMNS, derive={"d": "a + 1"}, monitoring={"statistics": statistics})
+    with pytest.raises(BadSpec) as caught:
+        load_spec(written, "m.yaml")
+    assert sentence in str(caught.value)
+
+
+def test_statistics_are_chosen_by_type_and_column() -> None:
+    """What is not said stays PSI."""
+    statistics = {"number": "wasserstein", "columns": {"d": "ks"}, "thresholds": {"ks": 0.2}}
+    written = spec(columns=COLUMNS, derive={"d": "a + 1"}, monitoring={"statistics": statistics})
+    found = load_spec(written, "m.yaml").monitoring.statistics
+    assert (found.number, found.category) == ("wasserstein", "psi")
+    assert (found.columns, found.thresholds) == ({"d": "ks"}, {"ks": 0.2})
