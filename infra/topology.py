@@ -10,12 +10,47 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator
+
+from infra.topology_parts import (
+    Bucket,
+    Export,
+    External,
+    Function,
+    Job,
+    Party,
+    People,
+    Runtime,
+    Schedule,
+    Service,
+    Size,
+    Subscription,
+    Topology,
+)
+
+__all__ = [
+    "BadTopology",
+    "Bucket",
+    "Export",
+    "External",
+    "Function",
+    "Job",
+    "Party",
+    "People",
+    "Runtime",
+    "Schedule",
+    "Service",
+    "Size",
+    "Subscription",
+    "Topology",
+    "finish",
+    "load",
+    "read",
+]
 
 FILE = Path(__file__).with_name("topology.yaml")
 SCHEMA = Path(__file__).with_name("topology.schema.json")
@@ -25,130 +60,6 @@ _DECIMAL = re.compile(r"0|-?[1-9][0-9]*")
 
 class BadTopology(ValueError):
     """topology.yaml breaks its schema, or the subset of YAML that Terraform reads the same way."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """`notify_topic` is a topology key or None. `retention` gives days since an object was made by
-    prefix, `kept` the reason why a prefix has none. `noncurrent_days` (None: for ever) are those of
-    generations that are no longer live, `soft_delete_days` how long a deleted object can be brought
-    back."""
-
-    name: str
-    versioning: bool
-    notify_topic: str | None
-    retention: Mapping[str, int] = field(default_factory=dict)
-    kept: Mapping[str, str] = field(default_factory=dict)
-    noncurrent_days: int | None = None
-    soft_delete_days: int = 7
-
-
-@dataclass(frozen=True, slots=True)
-class Runtime:
-    """What functions and services have in common."""
-
-    name: str
-    purpose: str
-    timeout_seconds: int
-    memory: str
-    cpu: str
-    concurrency: int
-    max_instances: int
-    reads: tuple[str, ...]
-    writes: tuple[str, ...]
-    publishes: tuple[str, ...]
-    secrets: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Function(Runtime):
-    """`runs` are jobs it may start; `path` is set when people call it over HTTPS."""
-
-    runs: tuple[str, ...]
-    claim_seconds: int
-    path: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Service(Runtime):
-    command: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    cpu: str
-    memory: str
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """Deployed once per size, as `<name>-<size>`. A file is shared by one task per `task_mib`, at
-    most `max_tasks`."""
-
-    name: str
-    purpose: str
-    timeout_seconds: int
-    max_retries: int
-    reads: tuple[str, ...]
-    writes: tuple[str, ...]
-    publishes: tuple[str, ...]
-    sizes: Mapping[str, Size]
-    task_mib: int = 128
-    max_tasks: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Export:
-    """Lines to a bucket, one object per batch."""
-
-    bucket: str
-    prefix: str
-    datetime_format: str
-    max_seconds: int
-
-
-@dataclass(frozen=True, slots=True)
-class Subscription:
-    """`push` is the function it delivers to; else `export` says where it writes."""
-
-    name: str
-    topic: str
-    push: str | None
-    filter: str
-    ack_deadline_seconds: int
-    min_backoff_seconds: int
-    max_backoff_seconds: int
-    max_delivery_attempts: int
-    retention_days: int
-    dead_letter: bool
-    export: Export | None
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    name: str
-    cron: str
-    topic: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Topology:
-    """All maps are keyed by topology key."""
-
-    buckets: Mapping[str, Bucket]
-    topics: tuple[str, ...]
-    functions: Mapping[str, Function]
-    services: Mapping[str, Service]
-    jobs: Mapping[str, Job]
-    subscriptions: Mapping[str, Subscription]
-    schedules: Mapping[str, Schedule]
-    claim_seconds: int
-    spec_wait_seconds: int
-
-    def received_by(self, function: str) -> list[Subscription]:
-        """The subscriptions that push to a function."""
-        return [item for item in self.subscriptions.values() if item.push == function]
 
 
 def load(local: bool = False, *, file: Path = FILE) -> Topology:
@@ -204,6 +115,8 @@ def finish(raw: Mapping[str, Any], *, local: bool = False) -> Topology:
             for name, item in entries("subscriptions", "subscription").items()
         },
         schedules={name: Schedule(**item) for name, item in entries("schedules").items()},
+        externals={name: _external(item) for name, item in entries("externals").items()},
+        people={name: _people(item) for name, item in entries("people").items()},
         **common,
     )
 
@@ -231,10 +144,15 @@ def _bucket(item: Mapping[str, Any]) -> Bucket:
     )
 
 
+def _party(item: Mapping[str, Any]) -> dict[str, Any]:
+    lists = ("reads", "lists", "creates", "changes", "publishes", "secrets", "calls")
+    named = {"name": item["name"], "purpose": item["purpose"]}
+    return named | {key: tuple(item.get(key, ())) for key in lists}
+
+
 def _runtime(item: Mapping[str, Any]) -> dict[str, Any]:
-    plain = ("name", "purpose", "timeout_seconds", "memory", "cpu", "concurrency", "max_instances")
-    lists = ("reads", "writes", "publishes", "secrets")
-    return {key: item[key] for key in plain} | {key: tuple(item.get(key, ())) for key in lists}
+    plain = ("timeout_seconds", "memory", "cpu", "concurrency", "max_instances")
+    return _party(item) | {key: item[key] for key in plain}
 
 
 def _function(item: Mapping[str, Any]) -> Function:
@@ -251,17 +169,22 @@ def _service(item: Mapping[str, Any]) -> Service:
 
 
 def _job(item: Mapping[str, Any]) -> Job:
-    lists = {key: tuple(item.get(key, ())) for key in ("reads", "writes", "publishes")}
     return Job(
-        name=item["name"],
-        purpose=item["purpose"],
+        **_party(item),
         timeout_seconds=item["timeout_seconds"],
         max_retries=item["max_retries"],
         sizes={name: Size(**size) for name, size in item["sizes"].items()},
         task_mib=item.get("task_mib", 128),
         max_tasks=item.get("max_tasks", 1),
-        **lists,
     )
+
+
+def _external(item: Mapping[str, Any]) -> External:
+    return External(**_party(item), switch=item["switch"], account=item.get("account", True))
+
+
+def _people(item: Mapping[str, Any]) -> People:
+    return People(**_party(item), excludes=tuple(item.get("excludes", ())))
 
 
 def _subscription(item: Mapping[str, Any]) -> Subscription:

@@ -1,60 +1,50 @@
-"""Ports that allow a function what infra/topology.yaml grants its service account, no more."""
+"""The memory cloud refuses what infra/topology.yaml does not grant, as Google Cloud would."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
 
-WRITES = {"write", "upload", "copy", "compose", "delete"}
+from infra import access, topology
+from infra.topology import Topology
+from tests.support.recording import Touch, watching
 
 
 class NotGranted(BaseException):
     """The cloud would refuse this for ever. No handler of ours may catch it."""
 
 
-def granted(function: str, rights: Mapping[str, Any], ports: Mapping[str, Any]) -> dict[str, Any]:
-    """The ports of a function, each with its door keeper."""
-
-    def bucket(name: str) -> _Guarded:
-        def check(method: str, *args: Any) -> None:
-            if method == "copy":
-                _need(function, f"reads {args[0]}", args[0] in rights["reads"])
-            kind = "writes" if method in WRITES else "reads"
-            _need(function, f"{kind} {name}", name in rights[kind])
-
-        return _Guarded(ports[name], check)
-
-    def publish(_: str, topic: str, *args: Any) -> None:
-        _need(function, f"publishes {topic}", topic in rights["publishes"])
-
-    def run(_: str, job: str, *args: Any) -> None:
-        _need(function, f"runs {job}", job.partition("-")[0] in rights.get("runs", ()))
-
-    return {
-        **ports,
-        "inbox": bucket("inbox"),
-        "lake": bucket("lake"),
-        "publisher": _Guarded(ports["publisher"], publish),
-        "jobs": _Guarded(ports["jobs"], run),
-    }
+@cache
+def finished_topology() -> Topology:
+    """Checking the file takes a quarter of a second, and tests make many systems."""
+    return topology.load()
 
 
-def _need(function: str, what: str, allowed: bool) -> None:
-    if not allowed:
-        raise NotGranted(f"{function} {what}, which infra/topology.yaml does not grant")
+@contextmanager
+def refusing(found: Topology) -> Iterator[None]:
+    """Whatever a function, service or job of this topology does without a grant raises
+    NotGranted."""
+    with watching(_refuser(found)):
+        yield
 
 
-class _Guarded:
-    def __init__(self, port: Any, check: Any) -> None:
-        self._port, self._check = port, check
+def _refuser(found: Topology) -> Callable[[Touch], None]:
+    def look(touch: Touch) -> None:
+        if touch.who in found.parties and not is_granted(touch, found):
+            raise NotGranted(
+                f"{touch.who} may not {touch.operation} {touch.where}/{touch.name}: "
+                "infra/topology.yaml does not grant it"
+            )
 
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._port, name)
-        if not callable(found):
-            return found
+    return look
 
-        def call(*args: Any, **kwargs: Any) -> Any:
-            self._check(name, *args)
-            return found(*args, **kwargs)
 
-        return call
+def is_granted(touch: Touch, found: Topology) -> bool:
+    """Whether the topology lets this party do this."""
+    party = found.parties[touch.who]
+    if touch.operation == "publish":
+        return touch.where in party.publishes
+    if touch.operation in ("run", "watch"):
+        return touch.where in getattr(party, "runs", ())
+    return access.allows(party, touch.operation, touch.where, touch.name)

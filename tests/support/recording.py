@@ -1,69 +1,28 @@
-"""Who touched what: every call that reaches the memory cloud, with the function, job or service
-whose code made it.
+"""Who touches what: every call that reaches the memory cloud, with the function, job or service
+whose code makes it.
 
-Nothing that is tested knows of it. The memory adapters' methods are watched while a recording
-runs, and the caller is found on the stack: the door it came through, else the use case that a
-test called. What tests do themselves counts for nobody.
+Nothing that is tested knows of it. The memory adapters' methods are watched, and the caller is
+found on the stack: the door it came through, else the use case that a test called. What tests do
+themselves counts for nobody.
 """
 
 from __future__ import annotations
 
+import ast
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any, Literal, NamedTuple
 
-from shared import boundary
 from shared.adapters.memory import MemoryBucket, MemoryJobs, MemoryPublisher
-from shared.errors import ObjectNotFound
-from shared.usecases import launch, promote
-from shared.usecases.deadletter import park
-from shared.usecases.decisions import take_decision
-from shared.usecases.digest import digest
-from shared.usecases.intake import take_in
-from shared.usecases.label import record_labels
-from shared.usecases.mirror import (
-    look_for_moved_aliases,
-    mirror_challenger,
-    mirror_promotion,
-    mirror_refusal,
-)
-from shared.usecases.monitor import judge_window
-from shared.usecases.monitor_due import find_due
-from shared.usecases.notify import notify, remind
-from shared.usecases.retrain import consider
-from shared.usecases.score import score_file
-from shared.usecases.sweep import sweep
-from shared.usecases.train import train_model
 
 Operation = Literal["read", "list", "create", "change", "publish", "run", "watch"]
 
 ROOT = Path(__file__).resolve().parents[2]
-_ENTRIES: dict[str, tuple[Callable[..., Any], ...]] = {
-    "intake": (take_in,),
-    "launch": (launch.take_request, launch.take_outcome),
-    "promote": (
-        promote.decide_version,
-        promote.request_promotion,
-        promote.take_failure,
-        take_decision,
-    ),
-    "mirror": (mirror_challenger, mirror_promotion, mirror_refusal, look_for_moved_aliases),
-    "monitor": (find_due, judge_window),
-    "notify": (notify, digest, remind),
-    "retrain": (consider,),
-    "sweep": (sweep,),
-    "deadletter": (park,),
-    "train": (train_model,),
-    "score": (score_file,),
-    "label": (record_labels,),
-}
-_BY_CODE: dict[CodeType, str] = {
-    entry.__code__: name for name, entries in _ENTRIES.items() for entry in entries
-}
 _READS = ("stat", "read", "read_if_changed", "download", "open_reader")
 _WRITES = ("write", "upload")
 _METHODS: Mapping[type, tuple[str, ...]] = {
@@ -84,24 +43,25 @@ class Touch(NamedTuple):
     name: str = ""
 
 
-class Recording(set[Touch]):
-    """What was touched. `open` is False once the recording is over."""
-
-    open = True
+@contextmanager
+def recording() -> Iterator[set[Touch]]:
+    """Every touch of this process from here on, its threads' too."""
+    found = set[Touch]()
+    with watching(found.add):
+        yield found
 
 
 @contextmanager
-def recording() -> Iterator[Recording]:
-    """Record every touch of this process, its threads too."""
-    found = Recording()
+def watching(look: Callable[[Touch], object]) -> Iterator[None]:
+    """Call `look` before each touch, which does not happen when it raises."""
     kept = {cls: {name: getattr(cls, name) for name in names} for cls, names in _METHODS.items()}
     start = threading.Thread.start
     try:
         for cls, methods in kept.items():
             for name, method in methods.items():
-                setattr(cls, name, _watched(cls, name, method, found))
-        threading.Thread.start = _with_parent(start)  # type: ignore[method-assign]
-        yield found
+                setattr(cls, name, _watched(cls, name, method, look))
+        threading.Thread.start = _for_its_parent(start)  # type: ignore[method-assign]
+        yield
     finally:
         threading.Thread.start = start  # type: ignore[method-assign]
         for cls, methods in kept.items():
@@ -109,11 +69,12 @@ def recording() -> Iterator[Recording]:
                 setattr(cls, name, method)
 
 
-def _watched(cls: type, name: str, method: Any, found: Recording) -> Any:
+def _watched(cls: type, name: str, method: Any, look: Callable[[Touch], object]) -> Any:
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         who = caller()
         if who:
-            found.update(Touch(who, *what) for what in _touches(cls, name, self, args, kwargs))
+            for operation, where, what in _touches(cls, name, self, args, kwargs):
+                look(Touch(who, operation, where, what))
         return method(self, *args, **kwargs)
 
     return call
@@ -171,22 +132,56 @@ def caller() -> str:
 
 
 def _place(frame: FrameType) -> tuple[str, str]:
-    code = frame.f_code
-    if code in _BY_CODE:
-        return "entry", _BY_CODE[code]
-    if code is boundary.run_task.__code__:
-        execution: str = frame.f_locals["task"].execution
-        return "entry", execution.removeprefix("millrace-").partition("-")[0]
-    if code is boundary.keep_rejected.__code__:
-        return "entry", frame.f_locals["name"]
-    parts = _parts(code.co_filename)
-    if parts[:1] == ("tests",):
-        return "test", ""
-    if len(parts) == 3 and parts[0] in ("functions", "jobs"):
-        return "door", parts[1]
-    if parts[:2] in (("shared", "serving"), ("shared", "cli")):
-        return "entry", {"serving": "predict", "cli": "people"}[parts[1]]
-    return "", ""
+    """What kind of code a frame is, and who works when it does."""
+    kind, who = "", ""
+    match _parts(frame.f_code.co_filename):
+        case ("tests", *_):
+            kind = "test"
+        case ("functions" | "jobs", who, "main.py"):
+            kind = "door"
+        case ("shared", "serving", *_):
+            who = "predict"
+        case ("shared", "cli", *_):
+            who = "people"
+        case ("shared", "usecases", *_):
+            who = _doors().get(frame.f_code.co_name, "")
+        case ("shared", "boundary.py"):
+            who = _at_the_boundary(frame)
+    return kind, who
+
+
+def _at_the_boundary(frame: FrameType) -> str:
+    match frame.f_code.co_name:
+        case "run_task":
+            execution: str = frame.f_locals["task"].execution
+            return execution.removeprefix("millrace-").partition("-")[0]
+        case "keep_rejected":
+            return str(frame.f_locals["name"])
+    return ""
+
+
+@cache
+def _doors() -> dict[str, str]:
+    """Whose door calls a use case of this name."""
+    found: dict[str, str] = {}
+    for door in (*ROOT.glob("functions/*/main.py"), *ROOT.glob("jobs/*/main.py")):
+        tree = ast.parse(door.read_text(encoding="utf-8"))
+        imported = {
+            alias.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom)
+            and (node.module or "").startswith("shared.usecases")
+            for alias in node.names
+        }
+        called = {
+            node.attr
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id in imported
+        }
+        found |= dict.fromkeys(imported | called, door.parent.name)
+    return found
 
 
 _known: dict[str, tuple[str, ...]] = {}
@@ -200,8 +195,10 @@ def _parts(filename: str) -> tuple[str, ...]:
     return _known[filename]
 
 
-def _with_parent(start: Callable[[threading.Thread], None]) -> Callable[[threading.Thread], None]:
-    """A thread works for whom it was started by."""
+def _for_its_parent(
+    start: Callable[[threading.Thread], None],
+) -> Callable[[threading.Thread], None]:
+    """A thread works for whoever started it."""
 
     def started(thread: threading.Thread) -> None:
         thread.millrace_who = caller()  # type: ignore[attr-defined]

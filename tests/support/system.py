@@ -12,16 +12,13 @@ import importlib.util
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import yaml
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
-from infra import topology as topologies
 from infra.local import assemble
 from shared import boundary, documents, paths, runs
 from shared.adapters.memory import (
@@ -34,7 +31,7 @@ from shared.config import Config
 from shared.events import TrainingCompleted
 from shared.ports import Bucket, Clock, Execution, JobRunner, Publisher
 from shared.runs import RunRequest
-from tests.support.granting import granted
+from tests.support.granting import finished_topology
 
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = ("intake", "launch", "promote", "mirror", "sweep", "deadletter")
@@ -73,21 +70,9 @@ def load_door(kind: str, name: str) -> ModuleType:
     return module
 
 
-@cache
-def _topology() -> dict[str, Any]:
-    body: dict[str, Any] = yaml.safe_load((ROOT / "infra" / "topology.yaml").read_text())
-    return body
-
-
-@cache
-def _finished_topology() -> topologies.Topology:
-    """Checking the file takes a quarter of a second, and tests make many systems."""
-    return topologies.load()
-
-
 def memory_cloud(clock: Clock | None = None) -> MemoryCloud:
     """Buckets, topics and subscriptions of infra/topology.yaml, delivering at once."""
-    return assemble.memory_cloud(_finished_topology(), clock or FixedClock())
+    return assemble.memory_cloud(finished_topology(), clock or FixedClock())
 
 
 class System:
@@ -120,9 +105,8 @@ class System:
     def _door(self, name: str) -> ModuleType:
         module = load_door("functions", name)
         module.wiring._given = self.config
-        rights = _topology()["functions"][name]
         # Stands where cached properties would.
-        module.wiring.__dict__.update(granted(name, rights, self.ports))
+        module.wiring.__dict__.update(self.ports)
         return module
 
     # --- driving ---------------------------------------------------------------------------------
