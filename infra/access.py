@@ -66,9 +66,9 @@ def _edges(topology: Topology) -> Iterator[Edge]:
     for name, people in topology.people.items():
         yield from _of_party(PEOPLE + name, people, topology)
         yield from (Edge(PEOPLE + name, "but not", place) for place in people.excludes)
-    for name in dict.fromkeys(item.push for item in topology.subscriptions.values()):
-        if name:
-            yield Edge(PUSH + name, "calls", name)
+    for pushed in dict.fromkeys(item.push for item in topology.subscriptions.values()):
+        if pushed:
+            yield Edge(PUSH + pushed, "calls", pushed)
     yield from _of_agents(topology)
 
 

@@ -3,6 +3,8 @@
 
 module "topology" {
   source = "./topology"
+
+  bucket_prefix = "${var.project}-millrace-"
 }
 
 data "google_project" "this" {
@@ -75,5 +77,9 @@ resource "time_sleep" "grants" {
   depends_on = [
     google_pubsub_topic_iam_member.storage_agent,
     google_storage_bucket_iam_member.export_writer,
+    google_storage_bucket_iam_member.access,
+    google_pubsub_topic_iam_member.publisher,
+    google_secret_manager_secret_iam_member.reader,
+    google_service_account_iam_member.deployer,
   ]
 }

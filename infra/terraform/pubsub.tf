@@ -39,7 +39,7 @@ resource "google_pubsub_subscription" "subscription" {
     content {
       push_endpoint = google_cloudfunctions2_function.function[push_config.value].service_config[0].uri
       oidc_token {
-        service_account_email = google_service_account.identity["push"].email
+        service_account_email = google_service_account.identity["push-${push_config.value}"].email
         # The root, whatever path is called: Cloud Run answers 403 to any other audience.
         audience = google_cloudfunctions2_function.function[push_config.value].service_config[0].uri
       }
@@ -84,7 +84,7 @@ resource "google_storage_bucket_iam_member" "export_writer" {
 
   bucket = google_storage_bucket.bucket[each.value.bucket].name
   role   = each.value.role
-  member = "serviceAccount:service-${data.google_project.this.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
+  member = local.agents.pubsub
 
   depends_on = [time_sleep.service_agents]
 }

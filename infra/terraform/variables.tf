@@ -221,3 +221,27 @@ variable "budget_amount" {
     error_message = "A whole number above 0."
   }
 }
+
+variable "people" {
+  description = "Who has which role of people (infra/docs/access.md): role -> members, as in { deciders = [\"group:ml@example.com\"] }. Nobody has one that is left out."
+  type        = map(list(string))
+  default     = {}
+  validation {
+    condition     = length(setsubtract(keys(var.people), keys(module.topology.people))) == 0
+    error_message = "The roles of people are those under `people` in infra/topology.yaml."
+  }
+  validation {
+    condition     = alltrue([for member in flatten(values(var.people)) : can(regex("^(user|group|domain|serviceAccount|principal|principalSet):[^\\s]+$", member))])
+    error_message = "Members look like group:ml@example.com or user:ada@example.com; nobody is `allUsers`."
+  }
+}
+
+variable "deployers" {
+  description = "Members that apply this without owning the project, as in [\"serviceAccount:deploy@project.iam.gserviceaccount.com\"]: they may give the parts' accounts to the parts."
+  type        = list(string)
+  default     = []
+  validation {
+    condition     = alltrue([for member in var.deployers : can(regex("^(user|group|serviceAccount|principal|principalSet):[^\\s]+$", member))])
+    error_message = "Members look like serviceAccount:deploy@project.iam.gserviceaccount.com."
+  }
+}

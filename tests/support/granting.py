@@ -43,8 +43,10 @@ def _refuser(found: Topology) -> Callable[[Touch], None]:
 def is_granted(touch: Touch, found: Topology) -> bool:
     """Whether the topology lets this party do this."""
     party = found.parties[touch.who]
-    if touch.operation == "publish":
-        return touch.where in party.publishes
-    if touch.operation in ("run", "watch"):
-        return touch.where in getattr(party, "runs", ())
-    return access.allows(party, touch.operation, touch.where, touch.name)
+    match touch.operation:
+        case "publish":
+            return touch.where in party.publishes
+        case "run" | "watch":
+            return touch.where in getattr(party, "runs", ())
+        case operation:
+            return access.allows(party, operation, touch.where, touch.name)

@@ -60,7 +60,7 @@ def watching(look: Callable[[Touch], object]) -> Iterator[None]:
         for cls, methods in kept.items():
             for name, method in methods.items():
                 setattr(cls, name, _watched(cls, name, method, look))
-        threading.Thread.start = _for_its_parent(start)  # type: ignore[method-assign]
+        threading.Thread.start = _for_its_parent(start)  # type: ignore[method-assign,assignment]
         yield
     finally:
         threading.Thread.start = start  # type: ignore[method-assign]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from infra import topology
-from infra.topology import BadTopology, Function, Job, Service, Topology
+from infra import access, topology
+from infra.topology import BadTopology, Topology
 from shared import decoding
 from shared.adapters.memory.filters import MAX_BYTES, parse
 from shared.adapters.names import wire_job, wire_topic
@@ -73,16 +73,67 @@ def test_references_lead_somewhere(found: Topology) -> None:
         assert decoding.TYPES[schedule.message].topic == schedule.topic
     for bucket in found.buckets.values():
         assert bucket.notify_topic is None or bucket.notify_topic in found.topics
-    users: list[Function | Service | Job] = [
-        *found.functions.values(),
-        *found.services.values(),
-        *found.jobs.values(),
-    ]
-    for user in users:
-        assert set(user.publishes) <= set(found.topics)
-        assert {*user.reads, *user.writes} <= set(found.buckets)
+    for party in [*found.parties.values(), *found.people.values()]:
+        assert set(party.publishes) <= set(found.topics)
+        for operation in access.WORDS:
+            for place in access.places(party, operation):
+                assert place.partition("/")[0] in found.buckets, (party.name, place)
+        assert set(party.calls) <= {*found.functions, *found.services, *found.externals, "*"}
     for function in found.functions.values():
         assert set(function.runs) <= set(found.jobs)
+
+
+def test_names_mean_one_thing(found: Topology) -> None:
+    """A caller's name says who it is, a callee's what it is."""
+    kinds = (found.functions, found.services, found.jobs, found.externals)
+    names = [name for kind in kinds for name in kind]
+    assert len(names) == len(set(names))
+    assert not [name for name in names if name.startswith(access.PUSH)]
+
+
+def test_a_place_stands_once(found: Topology) -> None:
+    """Under its strongest word, since that includes the others; and nothing lies in a place that
+    its party has anyway, for then one of the two says nothing."""
+    for party in [*found.parties.values(), *found.people.values()]:
+        every = [*party.reads, *party.creates, *party.changes]
+        inside = [(a, b) for a in every for b in every if a != b and a.startswith(b)]
+        inside += [(a, b) for a in party.lists for b in party.lists if a != b and a.startswith(b)]
+        assert len(every) == len(set(every)), party.name
+        assert inside == [], party.name
+
+
+def test_prefixes_that_exist(found: Topology) -> None:
+    """A right on a prefix of the lake that nobody knows would be a slip of the pen."""
+    lake = found.buckets["lake"]
+    known = tuple(f"lake/{prefix}" for prefix in (*lake.retention, *lake.kept, "mlflow/"))
+    for party in [*found.parties.values(), *found.people.values()]:
+        for place in (*party.reads, *party.lists, *party.creates, *party.changes):
+            whole = place in ("lake/", "inbox/", "inbox/_specs/")
+            assert whole or place.startswith(known), (party.name, place)
+
+
+def test_who_drops_data_changes_no_policy(found: Topology) -> None:
+    """Specs have writers of their own, and nobody who only drops files is one."""
+    droppers, writers = found.people["droppers"], found.people["spec-writers"]
+    assert access.allows(droppers, "create", "inbox", "adult/train/a.csv")
+    assert access.allows(droppers, "change", "inbox", "adult/train/a.csv")
+    assert not access.allows(droppers, "create", "inbox", "_specs/adult.yaml")
+    assert access.allows(writers, "change", "inbox", "_specs/adult.yaml")
+    assert not access.allows(writers, "create", "inbox", "adult/train/a.csv")
+
+
+def test_people_write_only_where_they_talk_to_the_system(found: Topology) -> None:
+    """What the system knows is changed by its own parts; a decision goes through promote."""
+    for people in found.people.values():
+        written = access.places(people, "create")
+        assert all(place.startswith(("inbox/", "lake/dead-letters/")) for place in written)
+
+
+def test_what_happened_stays(found: Topology) -> None:
+    """The audit trail and the marks of what was told can be added to, and changed by nobody."""
+    for party in [*found.parties.values(), *found.people.values()]:
+        for place in ("moves/", "told/", "numbers/", "comparisons/", "features/", "inputs/"):
+            assert not access.allows(party, "change", "lake", place), (party.name, place)
 
 
 def test_every_function_is_called_and_written(found: Topology) -> None:
@@ -115,7 +166,8 @@ def test_no_function_triggers_itself(found: Topology) -> None:
     for bucket in found.buckets.values():
         for item in found.subscriptions.values():
             if bucket.notify_topic == item.topic and item.push:
-                assert bucket.name not in found.functions[item.push].writes
+                written = access.places(found.functions[item.push], "create")
+                assert not [place for place in written if place.startswith(bucket.name + "/")]
 
 
 def test_google_name_rules(found: Topology) -> None:
@@ -161,6 +213,9 @@ def test_local_values_win() -> None:
         ("  claim_seconds: 90", "  claim_seconds: &x 90", "anchors"),
         ("  claim_seconds: 90", "  claim_seconds: 90\n  claim_seconds: 91", "twice"),
         ("  uploads: {}", "  Uploads: {}", "Uploads"),
+        ('"lake/models/"', '"/models/"', "/models/"),
+        ('"lake/models/"', '"lake"', "'lake' does not match"),
+        ("    creates: [", "    writes: [", "writes"),
         ("version: 1", "version: [", "no YAML"),
     ],
 )

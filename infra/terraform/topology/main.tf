@@ -15,12 +15,8 @@ locals {
     noncurrent_days  = null
     soft_delete_days = 7
   }
-  party_defaults = { reads = [], writes = [], publishes = [] }
-  runtime_defaults = merge(
-    local.defaults.function,
-    local.party_defaults,
-    { secrets = [] },
-  )
+  party_defaults   = { for word in local.words : word => [] }
+  runtime_defaults = merge(local.defaults.function, local.party_defaults)
   function_defaults = merge(
     local.runtime_defaults,
     { runs = [], claim_seconds = local.defaults.claim_seconds, path = null },
@@ -93,8 +89,5 @@ locals {
   # in front: dead letters find their way back by it.
   subscription_names = {
     for name, item in local.subscriptions : name => "${name}-${substr(sha256(item.filter), 0, 8)}"
-  }
-  service_accounts = {
-    for name in concat(keys(local.functions), keys(local.services), keys(local.jobs)) : name => "mr-${name}"
   }
 }

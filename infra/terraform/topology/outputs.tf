@@ -60,8 +60,3 @@ output "subscription_names" {
   description = "Pub/Sub subscription by topology key; another filter makes another name."
   value       = local.subscription_names
 }
-
-output "service_accounts" {
-  description = "Account id by function, service and job."
-  value       = local.service_accounts
-}

@@ -20,8 +20,7 @@ PROJECT_NUMBER = "9" * 13
 ECHO = """
   echo:
     purpose: "says what it heard"
-    reads: ["lake"]
-    writes: []
+    reads: ["lake/models/"]
     publishes: ["alerts"]
     secrets: ["echo-key"]
 """
@@ -48,8 +47,8 @@ def resource_names(found: dict[str, Any]) -> Iterator[tuple[str, str, int]]:
         yield name, lower, 63 - len("-abcde")  # an execution's
     for name in (*found["topic_names"].values(), *found["subscription_names"].values()):
         yield name, r"(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,}", 255
-    for name in found["service_accounts"].values():
-        yield name, r"[a-z][a-z0-9-]{4,}[a-z0-9]", 30
+    for identity in found["identities"].values():
+        yield identity["account_id"], r"[a-z][a-z0-9-]{4,}[a-z0-9]", 30
     for name in found["buckets"]:
         yield f"{PROJECT}-millrace-{name}", r"(?!goog)[a-z0-9][a-z0-9._-]+[a-z0-9]", 63
     for name in found["schedules"]:
@@ -72,7 +71,7 @@ def test_nothing_is_called_twice(found: dict[str, Any]) -> None:
     """Functions and services share Cloud Run's names; accounts are everybody's."""
     services = [*found["functions"], *found["services"], "mlflow"]
     assert len(services) == len(set(services))
-    accounts = list(found["service_accounts"].values())
+    accounts = [identity["account_id"] for identity in found["identities"].values()]
     assert len(accounts) == len(set(accounts))
 
 
@@ -124,10 +123,9 @@ def test_a_function_that_is_added_needs_no_other_edit(
     more = terraform.outputs(tmp_path, changed)
     assert more["functions"].keys() - found["functions"].keys() == {"echo"}
     assert more["functions"]["echo"]["timeout_seconds"] == python.functions["echo"].timeout_seconds
-    assert more["service_accounts"]["echo"] == "mr-echo"
     assert more["subscriptions"]["echo-ticks"]["push"] == "echo"
     assert more["subscription_names"]["echo-ticks"].startswith("echo-ticks-")
-    assert "echo" in more["identities"]
+    assert more["identities"]["echo"]["account_id"] == "mr-echo"
 
 
 OURS = (
