@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -57,6 +57,15 @@ def zip_bundle(path: Path) -> Path:
             archive.writestr(entry, file.read_bytes())
     scratch.replace(target)
     return target
+
+
+def fingerprint(door: Path, more: Mapping[str, Path] | None = None, *, shared: bool = True) -> str:
+    """The hash of a door's contents, as in the name of its bundle; of an image, with `more`
+    files by name, and without `shared/` where it has nothing of it."""
+    contents = {
+        name: file for name, file in _contents(door) if shared or not name.startswith("shared/")
+    }
+    return _hash({**contents, **(more or {})})
 
 
 def _contents(door: Path) -> Iterator[tuple[str, Path]]:

@@ -41,6 +41,8 @@ COMMANDS = {
     "dead-letters": ("letters", "Messages that could not be delivered."),
     "spec": ("specs", "Check a spec file, show the one in force, compare, plan."),
     "context": ("naming", "Installations on Google Cloud that are known here."),
+    "deploy": ("deploying", "An installation on Google Cloud: make it, bring it up to date."),
+    "secret": ("deploying", "Values that only deployed parts may read."),
     "slack": ("stack", "What the local stack would have posted to Slack."),
     "cost": ("cost", "What a month costs by list prices, or what runs have cost."),
     "logs": ("stack", "Logs of the local stack."),

@@ -1,0 +1,275 @@
+"""The doctor before a deployment: tools, logins, the project, rights, region and quotas.
+
+It asks gcloud and changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from infra.deploy.checks import Check, missing
+from infra.deploy.deployment import Deployment
+from infra.deploy.ground import FIRST_APIS
+from infra.deploy.stages import Look
+from infra.deploy.tools import StepFailed, Tools
+from infra.topology import Topology
+
+TERRAFORM = (1, 9)
+# What whoever deploys needs where they are no owner; least privilege for the deployed parts is
+# another matter.
+ROLES = (
+    "roles/artifactregistry.admin",
+    "roles/cloudbuild.builds.editor",
+    "roles/cloudfunctions.admin",
+    "roles/cloudscheduler.admin",
+    "roles/iam.roleAdmin",
+    "roles/iam.serviceAccountAdmin",
+    "roles/iam.serviceAccountUser",
+    "roles/logging.configWriter",
+    "roles/monitoring.admin",
+    "roles/pubsub.admin",
+    "roles/resourcemanager.projectIamAdmin",
+    "roles/run.admin",
+    "roles/secretmanager.admin",
+    "roles/serviceusage.serviceUsageAdmin",
+    "roles/storage.admin",
+)
+ROLES_MLFLOW = ("roles/cloudsql.admin",)
+_CPU_QUOTA = "CpuAllocPerProjectRegion"
+
+
+class Before:
+    key = "doctor"
+    title = "What must be there first"
+    help = "Run the commands above; `./millrace doctor` looks again."
+
+    def look(self, deployment: Deployment) -> Look:
+        checks = list(before(deployment))
+        lacking = missing(checks)
+        notes = tuple(check.line() for check in checks if check.state != "ok")
+        unknown = any(check.state == "unknown" for check in checks)
+        return Look("to do" if lacking else "unknown" if unknown else "done", (), notes)
+
+    def apply(self, deployment: Deployment) -> None:
+        """Nothing can be done about what is missing here; what could not be looked up is tried."""
+        lacking = missing(before(deployment))
+        if lacking:
+            raise StepFailed("missing: " + ", ".join(check.name for check in lacking))
+
+
+def before(deployment: Deployment) -> Iterator[Check]:
+    """All of it; what depends on a login is left out where there is none."""
+    tools = deployment.tools
+    yield from tool_checks(tools)
+    if not tools.has("gcloud"):
+        return
+    account = _account(tools)
+    yield account
+    yield _default_credentials(tools)
+    if account.state != "ok":
+        return
+    project = _project(deployment)
+    yield project
+    if project.state != "ok":
+        return
+    yield _billing(deployment)
+    enabled = _enabled(deployment)
+    yield _apis(deployment, enabled)
+    yield _roles(deployment, account.found)
+    yield from _regions(deployment, enabled)
+    yield _quotas(deployment)
+
+
+def tool_checks(tools: Tools) -> Iterator[Check]:
+    if tools.has("gcloud"):
+        said = tools.ask("gcloud", "version", "--format=json")
+        found = _json(said.out).get("Google Cloud SDK", "installed") if said.good else said.why
+        yield Check("gcloud", "ok" if said.good else "missing", str(found))
+    else:
+        fix = "https://cloud.google.com/sdk/docs/install"
+        yield Check("gcloud", "missing", "not installed", fix)
+    if not tools.has("terraform"):
+        fix = "https://developer.hashicorp.com/terraform/install"
+        yield Check("terraform", "missing", "not installed", fix)
+        return
+    said = tools.ask("terraform", "version", "-json")
+    version = str(_json(said.out).get("terraform_version", ""))
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+    if numbers >= TERRAFORM:
+        yield Check("terraform", "ok", version)
+    else:
+        wanted = ".".join(map(str, TERRAFORM))
+        yield Check("terraform", "missing", version or said.why, f"version {wanted} or newer")
+
+
+def _account(tools: Tools) -> Check:
+    said = tools.ask("gcloud", "auth", "list", "--filter=status:ACTIVE", "--format=value(account)")
+    account = said.out.strip().splitlines()[0] if said.out.strip() else ""
+    if account:
+        return Check("login", "ok", account)
+    return Check("login", "missing", "gcloud knows nobody", "gcloud auth login")
+
+
+def _default_credentials(tools: Tools) -> Check:
+    """Terraform and Google's clients take these, not gcloud's own. The token is thrown away."""
+    said = tools.ask("gcloud", "auth", "application-default", "print-access-token")
+    if said.good:
+        return Check("application default credentials", "ok", "there")
+    fix = "gcloud auth application-default login"
+    return Check("application default credentials", "missing", said.why, fix)
+
+
+def _project(deployment: Deployment) -> Check:
+    project = deployment.project
+    said = deployment.tools.ask("gcloud", "projects", "describe", project, "--format=json")
+    body = _json(said.out) if said.good else {}
+    if body.get("lifecycleState") == "ACTIVE":
+        return Check("project", "ok", f"{project} ({body.get('projectNumber')})")
+    found = f"{project} is {body['lifecycleState']}" if body else said.why
+    return Check("project", "missing", found, f"gcloud projects create {project}")
+
+
+def _billing(deployment: Deployment) -> Check:
+    project = deployment.project
+    command = ("gcloud", "billing", "projects", "describe", project)
+    said = deployment.tools.ask(*command, "--format=value(billingEnabled)")
+    if said.good and said.out.strip() == "True":
+        return Check("billing", "ok", "on")
+    fix = f"gcloud billing projects link {project} --billing-account=XXXXXX-XXXXXX-XXXXXX"
+    if said.good:
+        return Check("billing", "missing", f"{project} has no billing account", fix)
+    return Check("billing", "unknown", said.why, fix)
+
+
+def _enabled(deployment: Deployment) -> set[str] | None:
+    said = deployment.tools.ask(
+        *("gcloud", "services", "list", "--enabled", f"--project={deployment.project}"),
+        "--format=value(config.name)",
+    )
+    return set(said.out.split()) if said.good else None
+
+
+def _apis(deployment: Deployment, enabled: set[str] | None) -> Check:
+    first = [api for api in FIRST_APIS if enabled is not None and api not in enabled]
+    fix = f"gcloud services enable {' '.join(FIRST_APIS)} --project={deployment.project}"
+    if enabled is None:
+        return Check("APIs", "unknown", "gcloud does not list them", fix)
+    if first:
+        # Not missing: `deploy` switches them on, with these very words.
+        return Check("APIs", "doubtful", f"off, and switched on first: {', '.join(first)}", fix)
+    return Check("APIs", "ok", f"{len(enabled)} on; deploy switches on the others it needs")
+
+
+def _roles(deployment: Deployment, account: str) -> Check:
+    said = deployment.tools.ask(
+        *("gcloud", "projects", "get-iam-policy", deployment.project),
+        *("--flatten=bindings[].members", f"--filter=bindings.members:{account}"),
+        "--format=value(bindings.role)",
+    )
+    if not said.good:
+        return Check("roles", "unknown", f"{account} may not read them: {said.why}")
+    has = set(said.out.split())
+    needed = [*ROLES, *(ROLES_MLFLOW if deployment.runs_mlflow else ())]
+    lacking = [role for role in needed if role not in has]
+    if "roles/owner" in has or not lacking:
+        return Check("roles", "ok", f"{account} may deploy")
+    kind = "serviceAccount" if account.endswith(".gserviceaccount.com") else "user"
+    fix = (
+        f"for role in {' '.join(lacking)}; do gcloud projects add-iam-policy-binding "
+        f"{deployment.project} --member={kind}:{account} --role=$role --condition=None; done"
+    )
+    found = f"{account} has not by itself (a group or folder may give them): {', '.join(lacking)}"
+    return Check("roles", "doubtful", found, fix)
+
+
+# --- where it is to run --------------------------------------------------------------------------
+
+
+def _regions(deployment: Deployment, enabled: set[str] | None) -> Iterator[Check]:
+    """Each of these knows other regions; Cloud Scheduler the fewest."""
+    project, region = f"--project={deployment.project}", deployment.region
+    places = {
+        "run": ("gcloud", "run", "regions", "list", project, "--format=value(locationId)"),
+        "cloudfunctions": (
+            *("gcloud", "functions", "regions", "list", project),
+            "--format=value(locationId)",
+        ),
+        "cloudscheduler": (
+            *("gcloud", "scheduler", "locations", "list", project),
+            "--format=value(locationId)",
+        ),
+    }
+    for api, command in places.items():
+        name = f"region for {api}"
+        if enabled is not None and f"{api}.googleapis.com" not in enabled:
+            yield Check(name, "unknown", "asked once the API is on")
+            continue
+        said = deployment.tools.ask(*command)
+        known = {word.rpartition("/")[2] for word in said.out.split()}
+        if not said.good or not known:
+            yield Check(name, "unknown", said.why)
+        elif region in known:
+            yield Check(name, "ok", region)
+        else:
+            near = sorted(place for place in known if place.split("-")[0] == region.split("-")[0])
+            yield Check(name, "missing", f"not in {region}; near: {', '.join(near)}")
+
+
+def _quotas(deployment: Deployment) -> Check:
+    """What Cloud Run may take in the region at once, against the largest that could run at once."""
+    vcpu = largest_vcpu(deployment.topology)
+    said = deployment.tools.ask(
+        *("gcloud", "beta", "quotas", "info", "list", "--service=run.googleapis.com"),
+        *(f"--project={deployment.project}", "--format=json"),
+    )
+    name = "Cloud Run quota"
+    page = f"https://console.cloud.google.com/iam-admin/quotas?project={deployment.project}"
+    found = quota_in(said.out, _CPU_QUOTA, deployment.region) if said.good else None
+    if found is None:
+        return Check(name, "unknown", f"needs up to {vcpu:.0f} vCPU at once; compare with: {page}")
+    # The API counts in thousandths.
+    have = found / 1000
+    told = f"{have:.0f} vCPU in {deployment.region}, at most {vcpu:.0f} needed at once"
+    return Check(name, "ok" if have >= vcpu else "doubtful", told, f"ask for more: {page}")
+
+
+def largest_vcpu(topology: Topology) -> float:
+    """A predictor at its limit, one training and one scoring run of the largest size, and every
+    function at its limit."""
+    running = [float(item.cpu) * item.max_instances for item in topology.functions.values()]
+    running += [float(item.cpu) * item.max_instances for item in topology.services.values()]
+    for job in topology.jobs.values():
+        running.append(max(float(size.cpu) for size in job.sizes.values()) * job.max_tasks)
+    return sum(running)
+
+
+def quota_in(text: str, quota: str, region: str) -> float | None:
+    """The limit of a quota in a region, from what `gcloud beta quotas info list` prints."""
+    for info in _list(text):
+        if info.get("quotaId") != quota:
+            continue
+        for item in info.get("dimensionsInfos", ()):
+            value = item.get("details", {}).get("value")
+            here = region in item.get("applicableLocations", ())
+            if value is not None and (here or item.get("dimensions", {}).get("region") == region):
+                return float(value)
+    return None
+
+
+def _json(text: str) -> dict[str, Any]:
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _list(text: str) -> list[dict[str, Any]]:
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return []
+    return [item for item in body if isinstance(item, dict)] if isinstance(body, list) else []

@@ -1,0 +1,187 @@
+"""The last stages: bundles, everything else by Terraform, secrets, and the context that the command
+line takes from then on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from infra import bundle as bundles
+from infra.bundle import REPOSITORY
+from infra.deploy import images
+from infra.deploy.deployment import Deployment, write_private
+from infra.deploy.ground import is_absent, place
+from infra.deploy.stages import Look
+from infra.deploy.terraform import Terraform
+from infra.deploy.tools import StepFailed, shown
+from infra.local.code_version import code_version
+from shared.cli import installations
+from shared.cli.installations import Installation
+
+BUCKET = 'google_storage_bucket.bucket["{}"]'
+
+
+class Bundles:
+    key = "bundles"
+    title = "Bundles of the functions (built here, named by content)"
+    help = "A function's folder needs main.py and requirements.txt (`make bundles` tries them)."
+
+    def look(self, deployment: Deployment) -> Look:
+        missing = [name for name, path in bundle_paths(deployment).items() if not path.is_file()]
+        if not missing:
+            return Look("done")
+        return Look("to do", (), (f"to build here: {', '.join(missing)}",))
+
+    def apply(self, deployment: Deployment) -> None:
+        for name in deployment.topology.functions:
+            try:
+                folder = bundles.build(name, "functions", deployment.bundles)
+            except OSError as error:
+                raise StepFailed(str(error)) from error
+            bundles.zip_bundle(folder)
+
+
+def bundle_paths(deployment: Deployment) -> dict[str, Path]:
+    """The zip of every function as its content is now, whether it is built or not."""
+    return {
+        name: deployment.bundles
+        / f"{name}-{bundles.fingerprint(REPOSITORY / 'functions' / name)}.zip"
+        for name in deployment.topology.functions
+    }
+
+
+# --- Terraform -----------------------------------------------------------------------------------
+
+
+class Root:
+    key = "installation"
+    title = "Everything else (terraform)"
+    help = (
+        "Rights and service agents take minutes until all of Google believes in them: the first "
+        "thing to try is the same call again. A lock that a killed terraform left: its message "
+        "names the id for `terraform force-unlock`."
+    )
+
+    def look(self, deployment: Deployment) -> Look:
+        return Look("to do", terraform_of(deployment).commands)
+
+    def apply(self, deployment: Deployment) -> None:
+        write_settings(deployment)
+        terraform = terraform_of(deployment)
+        terraform.init()
+        for bucket in ("lake", "inbox"):
+            adopt(terraform, deployment, bucket)
+        if terraform.plan():
+            terraform.apply_plan()
+
+
+def adopt(terraform: Terraform, deployment: Deployment, bucket: str) -> None:
+    """A bucket that an earlier installation left (`teardown` keeps the lake) is taken over."""
+    name = f"{deployment.project}-millrace-{bucket}"
+    address = BUCKET.format(bucket)
+    if terraform.owns(address):
+        return
+    said = deployment.tools.ask(
+        *("gcloud", "storage", "buckets", "describe", f"gs://{name}"),
+        *(f"--project={deployment.project}", "--format=value(name)"),
+    )
+    if said.good:
+        deployment.tools.tell(f"  gs://{name} is there from before and is taken over")
+        terraform.adopt(address, name)
+    elif not is_absent(said):
+        raise StepFailed(f"whether gs://{name} exists: {said.why}")
+
+
+def terraform_of(deployment: Deployment) -> Terraform:
+    files = [*deployment.settings, settings_file(deployment)]
+    return Terraform(deployment, deployment.root, "installation", files)
+
+
+def settings_file(deployment: Deployment) -> Path:
+    return deployment.folder / "installation.tfvars.json"
+
+
+def write_settings(deployment: Deployment) -> Path:
+    """What deploy itself knows, for Terraform. Paths are relative to its root, because Terraform
+    remembers them."""
+    where: dict[str, Any] = json.loads(place(deployment).read_text(encoding="utf-8"))
+    zips = bundle_paths(deployment)
+    body = {
+        **where,
+        "bundles": {
+            name: {
+                "path": os.path.relpath(path, deployment.root),
+                "hash": path.stem.rpartition("-")[2],
+            }
+            for name, path in zips.items()
+        },
+        "images": images.references(deployment),
+        "code_version": code_version(deployment.repository),
+        "secret_versions": secret_versions(deployment),
+    }
+    return write_private(settings_file(deployment), body)
+
+
+# --- secrets -------------------------------------------------------------------------------------
+
+
+def secret_names(deployment: Deployment) -> list[str]:
+    """Topology keys of all secrets that functions and services ask for."""
+    topology = deployment.topology
+    parts = [*topology.functions.values(), *topology.services.values()]
+    return sorted({name for part in parts for name in part.secrets})
+
+
+def secret_id(name: str) -> str:
+    return f"millrace-{name}"
+
+
+def secret_versions(deployment: Deployment) -> dict[str, str]:
+    """The newest enabled version of every secret that has one."""
+    found = {}
+    for name in secret_names(deployment):
+        said = deployment.tools.ask(
+            *("gcloud", "secrets", "versions", "list", secret_id(name)),
+            *(f"--project={deployment.project}", "--filter=state:ENABLED"),
+            *("--sort-by=~createTime", "--limit=1", "--format=value(name)"),
+        )
+        version = said.out.strip().rpartition("/")[2]
+        if said.good and version:
+            found[name] = version
+    return found
+
+
+def add_secret(deployment: Deployment, name: str, value: str) -> None:
+    """A new version of a secret. The value goes through stdin: no argument, no file, no state.
+    Raises StepFailed."""
+    command = ["gcloud", "secrets", "versions", "add", secret_id(name)]
+    command += [f"--project={deployment.project}", "--data-file=-"]
+    said = deployment.tools.ask(*command, stdin=value)
+    if not said.good:
+        raise StepFailed(f"`{shown(command)}`: {said.why}")
+
+
+# --- the context ---------------------------------------------------------------------------------
+
+
+class Known:
+    key = "context"
+    title = "A context, so that the command line knows it"
+    help = "`terraform output -json installation` must print an object."
+
+    def look(self, deployment: Deployment) -> Look:
+        there = installations.find(deployment.name)
+        file = installations.file_of(deployment.name)
+        state = "written again" if there else "written"
+        return Look("to do", (), (f"{file} is {state} from Terraform's output `installation`",))
+
+    def apply(self, deployment: Deployment) -> None:
+        body = terraform_of(deployment).output("installation")
+        before = installations.find(deployment.name)
+        if before is not None and before.impersonate:
+            body = {**body, "impersonate": before.impersonate}
+        installations.save(Installation.from_json(deployment.name, body))
+        deployment.tools.tell(f"  ./millrace --context {deployment.name} status")

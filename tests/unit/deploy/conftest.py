@@ -1,0 +1,62 @@
+"""An installation that is deployed with programs that only remember."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.deploy import images
+from infra.deploy.deployment import Deployment
+from shared.cli import installations
+from shared.cli.installations import Installation
+from tests.support.fake_cloud import NUMBER, FakeCloud, FakeTools
+
+OUTPUT = Installation.predicted(
+    "x", "acme-data", NUMBER, "europe-west1", "dev", mlflow=False
+).to_json()
+
+
+@dataclass
+class Site:
+    """`told` are the lines that whoever waits has seen."""
+
+    cloud: FakeCloud
+    home: Path
+    told: list[str] = field(default_factory=list)
+
+    def deployment(self, **more: Any) -> Deployment:
+        given: dict[str, Any] = {
+            "name": "acme",
+            "project": "acme-data",
+            "region": "europe-west1",
+            "environment": "dev",
+            "mlflow": "off",
+            "home": self.home,
+            **more,
+        }
+        logs = self.home / "deploy" / given["name"] / "logs"
+        tools = FakeTools(self.cloud, logs, self.told.append)
+        return Deployment(tools=tools, **given)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.told)
+
+
+@pytest.fixture(scope="session")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Zips take their time, and their content is their name: made once for all tests."""
+    return tmp_path_factory.mktemp("bundles")
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bundles: Path) -> Site:
+    monkeypatch.setattr(installations, "HOME", tmp_path / "home")
+    monkeypatch.setattr(Deployment, "bundles", bundles)
+    monkeypatch.setattr(images, "_POLL_SECONDS", 0.0)
+    cloud = FakeCloud(tmp_path)
+    cloud.be(output=OUTPUT)
+    return Site(cloud, tmp_path / "home")

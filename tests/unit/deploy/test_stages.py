@@ -1,0 +1,344 @@
+"""A deployment from nothing, again, and after a failure anywhere: with programs that remember."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from infra.deploy import stages
+from infra.deploy.deployment import BadDeployment, Deployment
+from infra.deploy.every import ALL
+from infra.deploy.images import NOT_YET, build_config, wanted
+from infra.deploy.installation import bundle_paths
+from infra.deploy.tools import StepFailed
+from infra.images.dockerfile import Ignored
+from shared.cli import installations
+from shared.cli.main import cli
+from tests.support.fake_cloud import DIGEST, FakeCloud
+from tests.unit.deploy.conftest import OUTPUT, Site
+
+KEYS = ["doctor", "ground", "foundation", "bundles", "images", "installation", "context"]
+
+
+def short(calls: list[str]) -> list[str]:
+    """What was changed, in two or three words."""
+    return [" ".join(call.replace("-chdir=infra/", "").split()[:4]) for call in calls]
+
+
+# --- the plan ------------------------------------------------------------------------------------
+
+
+def test_a_plan_shows_every_stage_and_changes_nothing(site: Site) -> None:
+    """With the exact commands; nothing is written either, not even locally."""
+    planned = stages.plan(ALL, site.deployment())
+    assert [item.key for item in planned] == KEYS
+    assert planned[0].look.state == "done"
+    ground = planned[1].look.commands
+    assert ground[1].startswith("gcloud storage buckets create gs://acme-data-millrace-state ")
+    assert any(
+        "terraform -chdir=infra/terraform apply" in line for line in planned[5].look.commands
+    )
+    assert site.cloud.changes() == []
+    assert not (site.home / "deploy").exists()
+
+
+def test_without_a_login_a_plan_still_shows_every_stage(site: Site) -> None:
+    """It says what it could not look up, and how to log in."""
+    site.cloud.be(account="", adc=False)
+    planned = stages.plan(ALL, site.deployment())
+    assert [item.key for item in planned] == KEYS
+    assert {item.key for item in planned if item.look.state == "unknown"} == {"ground", "images"}
+    assert "gcloud auth login" in "\n".join(planned[0].look.notes)
+    assert planned[4].look.commands
+
+
+def test_without_tools_a_plan_still_shows_every_stage(site: Site) -> None:
+    """Neither gcloud nor terraform: where to get them, and the commands that would run."""
+    for tool in ("gcloud", "terraform"):
+        (site.cloud.bin / tool).unlink()
+    planned = stages.plan(ALL, site.deployment())
+    assert "not installed" in "\n".join(planned[0].look.notes)
+    assert all(planned[index].look.commands for index in (1, 2, 4, 5))
+
+
+# --- applying ------------------------------------------------------------------------------------
+
+
+def test_a_first_installation_goes_in_order(site: Site) -> None:
+    """State bucket, foundation, images, the rest; in the end the command line knows it."""
+    progress = stages.apply(ALL, site.deployment())
+    assert short(site.cloud.changes()) == [
+        "gcloud services enable cloudresourcemanager.googleapis.com",
+        "gcloud storage buckets create",
+        "gcloud storage buckets update",
+        "terraform terraform/foundation apply -input=false",
+        "gcloud builds submit " + str(site.home / "deploy/acme/context"),
+        "terraform terraform apply -input=false",
+    ]
+    assert progress.done == KEYS[1:]
+    known = installations.find("acme")
+    assert known is not None
+    assert known.promote_url == OUTPUT["promote_url"]
+
+
+def test_what_terraform_is_told(site: Site) -> None:
+    """Every bundle by its hash, with a path that is the same wherever it is deployed from; every
+    image by digest; and where secrets have a version, which one."""
+    site.cloud.be(secrets={"millrace-slack-webhook-url": 3})
+    deployment = site.deployment()
+    stages.apply(ALL, deployment)
+    body = json.loads((deployment.folder / "installation.tfvars.json").read_text())
+    topology = deployment.topology
+    assert set(body["bundles"]) == set(topology.functions)
+    for name, bundle in body["bundles"].items():
+        file = deployment.root / bundle["path"]
+        assert file.resolve().name == f"{name}-{bundle['hash']}.zip"
+        assert file.is_file()
+        assert not bundle["path"].startswith("/")
+    registry = "europe-west1-docker.pkg.dev/acme-data/millrace"
+    assert body["images"] == {
+        name: f"{registry}/{name}@{DIGEST}" for name in ("predict", "train", "score", "label")
+    }
+    assert body["secret_versions"] == {"slack-webhook-url": "3"}
+    assert (body["project"], body["environment"]) == ("acme-data", "dev")
+
+
+def test_the_second_time_nothing_is_built(site: Site) -> None:
+    """What is there stays; terraform looks, and applies nothing when nothing changes."""
+    stages.apply(ALL, site.deployment())
+    site.cloud.forget_calls()
+    site.cloud.be(changes=False)
+    progress = stages.apply(ALL, site.deployment())
+    assert site.cloud.changes() == []
+    assert progress.there == ["doctor", "ground", "bundles", "images"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "stage"),
+    [
+        ("services enable", "ground"),
+        ("buckets create", "ground"),
+        ("buckets update", "ground"),
+        ("foundation init", "foundation"),
+        ("foundation plan", "foundation"),
+        ("foundation apply", "foundation"),
+        ("builds submit", "images"),
+        (r"terraform \S+terraform init", "installation"),
+        (r"terraform \S+terraform plan", "installation"),
+        (r"terraform \S+terraform apply", "installation"),
+        ("output -json", "context"),
+    ],
+)
+def test_after_a_failure_the_same_call_goes_on(site: Site, pattern: str, stage: str) -> None:
+    """It names the stage, the command and how to go on; nothing that was done is done again."""
+    site.cloud.fail(pattern)
+    with pytest.raises(StepFailed) as failed:
+        stages.apply(ALL, site.deployment())
+    told = str(failed.value)
+    assert f"stage {stage} failed" in told
+    assert "told to fail" in told
+    assert "./millrace deploy acme --apply" in told
+    site.cloud.be(changes=False)
+    stages.apply(ALL, site.deployment())
+    for once in ("buckets create", "builds submit"):
+        tried = sum(once in call for call in site.cloud.changes())
+        assert tried == (2 if pattern == once else 1)
+    assert installations.find("acme") is not None
+
+
+def test_a_build_that_still_runs_is_waited_for(site: Site) -> None:
+    """An interrupted call left a build behind: it is followed, not submitted twice."""
+    site.cloud.be(build_status="WORKING")
+    site.cloud.fail("builds describe")
+    site.cloud.fail("builds describe")
+    site.cloud.fail("builds describe")
+    with pytest.raises(StepFailed):
+        stages.apply(ALL, site.deployment())
+    deployment = site.deployment()
+    config = json.loads((deployment.folder / "cloudbuild.json").read_text())
+    site.cloud.be(builds={"build-1": "WORKING"}, build_status="SUCCESS")
+    site.cloud.forget_calls()
+    told = site.told
+
+    def finish(line: str) -> None:
+        told.append(line)
+        if "build-1: working" in line:
+            site.cloud.be(builds={"build-1": "SUCCESS"}, images=config["images"])
+
+    deployment.tools.tell = finish
+    stages.apply(ALL, deployment)
+    assert not any("builds submit" in call for call in site.cloud.calls)
+    assert "build build-1 of an earlier call goes on" in site.text
+
+
+def test_a_failed_build_shows_its_log_and_is_submitted_again(site: Site) -> None:
+    """The last lines, oldest first; the next call builds anew."""
+    site.cloud.be(build_status="FAILURE")
+    with pytest.raises(StepFailed, match=r"(?s)build-1 ended with FAILURE.*first.*second.*third"):
+        stages.apply(ALL, site.deployment())
+    site.cloud.be(build_status="SUCCESS")
+    stages.apply(ALL, site.deployment())
+    assert sum("builds submit" in call for call in site.cloud.calls) == 2
+
+
+def test_what_is_missing_stops_before_anything_is_changed(site: Site) -> None:
+    """The doctor's findings, with the command for each."""
+    site.cloud.be(billing=False)
+    with pytest.raises(StepFailed, match="missing: billing"):
+        stages.apply(ALL, site.deployment())
+    assert "gcloud billing projects link acme-data" in site.text
+    assert site.cloud.changes() == []
+
+
+def test_a_plan_that_deletes_a_bucket_is_not_applied(site: Site) -> None:
+    """Unless that is said in so many words."""
+    site.cloud.be(deletes=['google_storage_bucket.bucket["lake"]', "google_pubsub_subscription.s"])
+    with pytest.raises(StepFailed, match=r"lake.*--allow-destroy") as failed:
+        stages.apply(ALL, site.deployment())
+    assert "google_pubsub_subscription" not in str(failed.value)
+    assert not any("apply" in call for call in site.cloud.changes())
+    stages.apply(ALL, site.deployment(allow_destroy=True))
+    assert installations.find("acme") is not None
+
+
+def test_a_lake_that_was_kept_is_taken_over(site: Site) -> None:
+    """`teardown` leaves it; the next installation imports it instead of failing on its name."""
+    site.cloud.be(buckets={"acme-data-millrace-lake": {"versioning_enabled": False}})
+    stages.apply(ALL, site.deployment())
+    imports = [call for call in site.cloud.changes() if " import " in call]
+    assert [call.split()[-2:] for call in imports] == [
+        ['google_storage_bucket.bucket["lake"]', "acme-data-millrace-lake"]
+    ]
+
+
+# --- images --------------------------------------------------------------------------------------
+
+
+def test_an_images_tag_is_its_content(site: Site, tmp_path: Path) -> None:
+    """What is built is what the tag was made of: MLflow's has nothing of ours but its door."""
+    deployment = site.deployment(mlflow="server")
+    tags = {image.name: image.tag for image in wanted(deployment)}
+    assert set(tags) == {"predict", "train", "score", "label", "mlflow"}
+    assert len(set(tags.values())) == 5
+    zips = bundle_paths(deployment)
+    assert set(zips) == set(deployment.topology.functions)
+
+
+def test_the_build_gets_what_an_image_may_hold(site: Site) -> None:
+    """The context that is sent is what .dockerignore lets through, and the Dockerfile."""
+    deployment = site.deployment()
+    stages.apply(ALL, deployment)
+    sent = deployment.folder / "context"
+    ignored = Ignored((deployment.repository / ".dockerignore").read_text())
+    names = {file.relative_to(sent).as_posix() for file in sent.rglob("*") if file.is_file()}
+    assert {"infra/images/Dockerfile", ".dockerignore", "jobs/train/main.py"} <= names
+    assert {name for name in names if name in ignored} <= {
+        "infra/images/Dockerfile",
+        ".dockerignore",
+    }
+
+
+def test_images_are_built_as_the_dockerfile_wants_them(site: Site) -> None:
+    """By the build account, side by side, logged where that account may log."""
+    deployment = site.deployment(mlflow="server")
+    config = build_config(wanted(deployment), deployment)
+    doors = {step["id"]: step["args"] for step in config["steps"]}
+    assert "DOOR=infra/images/mlflow" in doors["mlflow"]
+    assert doors["train"][doors["train"].index("--target") + 1] == "job"
+    assert all(step["waitFor"] == ["-"] for step in config["steps"])
+    assert config["serviceAccount"].endswith("/mr-build@acme-data.iam.gserviceaccount.com")
+    assert config["options"]["logging"] == "CLOUD_LOGGING_ONLY"
+
+
+# --- the command line ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def path(site: Site, monkeypatch: pytest.MonkeyPatch) -> FakeCloud:
+    monkeypatch.setenv("PATH", str(site.cloud.bin))
+    return site.cloud
+
+
+PLACE = ("--project", "acme-data", "--region", "europe-west1", "--environment")
+
+
+def test_deploy_plans_unless_told_to_apply(path: FakeCloud) -> None:
+    """And says how; the second time the name is enough."""
+    result = CliRunner().invoke(cli, ["deploy", "acme", *PLACE, "dev"])
+    assert result.exit_code == 0, result.output
+    assert "./millrace deploy acme --project acme-data" in result.stderr
+    assert path.changes() == []
+    rows = json.loads(CliRunner().invoke(cli, ["deploy", "acme", *PLACE, "dev", "--json"]).stdout)
+    assert [row["stage"] for row in rows] == KEYS
+    assert CliRunner().invoke(cli, ["deploy", "acme", "--apply"]).exit_code == 2
+    result = CliRunner().invoke(cli, ["deploy", "acme", *PLACE, "dev", "--apply"])
+    assert result.exit_code == 0, result.output
+    assert CliRunner().invoke(cli, ["deploy", "acme", "--apply"]).exit_code == 0
+    moved = CliRunner().invoke(cli, ["deploy", "acme", "--region", "europe-north1", "--apply"])
+    assert "another place is another installation" in moved.output
+
+
+def test_production_asks_for_the_installations_name(path: FakeCloud) -> None:
+    """A script says it with --confirm; nothing is changed without."""
+    words = ["deploy", "acme", *PLACE, "prod", "--apply"]
+    result = CliRunner().invoke(cli, words)
+    assert result.exit_code == 1
+    assert "--confirm acme" in result.output
+    assert path.changes() == []
+    assert CliRunner().invoke(cli, ["--confirm", "acme", *words]).exit_code == 0
+
+
+def test_a_secret_goes_through_stdin(path: FakeCloud, site: Site) -> None:
+    """Into no argument, no file and nothing that is shown; the next deploy hands it out."""
+    CliRunner().invoke(cli, ["deploy", "acme", *PLACE, "dev", "--apply"])
+    value = "https://hooks.slack.example/very-secret"
+    words = ["--context", "acme", "secret", "set", "slack-webhook-url"]
+    assert CliRunner().invoke(cli, [*words, "--dry-run"], input=value).exit_code == 0
+    assert path.world["secrets"] == {}
+    result = CliRunner().invoke(cli, words, input=value + "\n")
+    assert result.exit_code == 0, result.output
+    assert path.world["secrets"] == {"millrace-slack-webhook-url": 1}
+    assert "deploy acme --apply" in result.output
+    assert CliRunner().invoke(cli, ["deploy", "acme", "--apply"]).exit_code == 0
+    everything = "\n".join(path.calls) + result.output
+    everything += "\n".join(
+        file.read_text(errors="replace")
+        for file in (site.home / "deploy").rglob("*")
+        if file.is_file() and file.suffix != ".zip"
+    )
+    assert value not in everything
+    assert "version 1" in CliRunner().invoke(cli, [*words[:3], "list"]).output
+    assert "no part asks for" in CliRunner().invoke(cli, [*words[:4], "nothing"]).output
+
+
+@pytest.mark.parametrize("changed", [{"project": "NO"}, {"region": "europe"}])
+def test_a_place_that_is_none_is_refused(site: Site, changed: dict[str, str]) -> None:
+    """Before any program is called."""
+    with pytest.raises(BadDeployment):
+        site.deployment(**changed)
+
+
+def test_a_plan_may_be_read_before_images_are_built(site: Site) -> None:
+    """What is not built yet stands as a digest of zeros, which nobody can deploy."""
+    from infra.deploy.images import references
+
+    assert all(ref.endswith(NOT_YET) for ref in references(site.deployment()).values())
+
+
+def test_settings_of_ones_own_have_a_word(site: Site, tmp_path: Path) -> None:
+    """Files with settings go to terraform in order, what deploy knows last; MLflow in one of them
+    means its image."""
+    own = tmp_path / "own.tfvars"
+    own.write_text('mlflow = "server"\n')
+    deployment: Deployment = site.deployment(mlflow="", var_files=(own,))
+    assert deployment.runs_mlflow
+    stages.apply(ALL, deployment)
+    plan = next(call for call in site.cloud.calls if "infra/terraform plan" in call)
+    files = [word for word in plan.split() if word.startswith("-var-file=")]
+    assert files[-2:] == [
+        f"-var-file={own}",
+        f"-var-file={deployment.folder / 'installation.tfvars.json'}",
+    ]
