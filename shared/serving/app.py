@@ -71,6 +71,7 @@ def create_app(
         project, access, lambda: spans(partial(count_span_trouble, predictor.metrics))
     )
     predictor = Predictor(publisher, clock, monotonic, cpu, traced)
+    lake = predictor.load.apart(lake)
     times: dict[str, Any] = {"interval_seconds": interval_seconds, "monotonic": monotonic}
     if contract.storage_uri:
         where = bucket or (lambda _: lake())

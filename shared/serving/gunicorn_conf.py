@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+import select
 from typing import Any
 
 # Before numpy and onnxruntime are imported: request threads are the parallelism here.
@@ -23,7 +24,11 @@ if hasattr(ctypes.CDLL(None), "mallopt"):  # glibc has it
 
 # Vertex AI names its port, Cloud Run the other.
 bind = f"0.0.0.0:{os.environ.get('AIP_HTTP_PORT') or os.environ.get('PORT', '8080')}"
-worker_class = "shared.serving.lingering.LingeringWorker"
+worker_class = (
+    "shared.serving.gathering.GatheringWorker"
+    if hasattr(select, "epoll")
+    else "shared.serving.patient.PatientWorker"
+)
 workers = 1
 threads = 8
 # A request that loads a version may take long; Cloud Run has its own request timeout.
@@ -46,7 +51,7 @@ def post_worker_init(worker: Any) -> None:
     """Load models before the port answers, so that a cold start pays before its first request."""
     worker.cfg.set("graceful_timeout", _REQUESTS_SECONDS)
     predictor = worker.wsgi.extensions["millrace"]
-    predictor.load.waiting = worker.waiting
+    predictor.load.waiting, predictor.load.aside = worker.waiting, worker.aside
     predictor.preload()
     # What is loaded now stays; the collector need not walk it in the middle of requests.
     gc.freeze()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import TypeVar
 
 from shared.serving.protocols.asked import Refusal
 
@@ -21,16 +22,21 @@ _LEAST_TURN, _MOST_TURN = 4 * 1024, 1024 * 1024
 # platform that refuses.
 MAX_WAITING = 128
 
+Port = TypeVar("Port")
+
 
 class Load:
     """Bytes of the large requests that are worked on. Safe to share between threads.
 
-    `waiting` tells how many requests wait for a thread, where the server can tell.
+    `waiting` tells how many requests wait for a thread, where the server can tell. `aside` is to be
+    called by a thread that will wait for somebody else (storage, Pub/Sub) or work for long, where
+    the server can find another one for what this one would do next.
     """
 
     def __init__(self, limit: int = MAX_BYTES) -> None:
         self._limit, self._bytes = limit, 0
         self.waiting: Callable[[], int] = int
+        self.aside: Callable[[], object] = int
         self.most_waiting = MAX_WAITING
         self._lock, self._turn = threading.Lock(), threading.Lock()
 
@@ -40,6 +46,15 @@ class Load:
         time, a batch took three times its CPU. A single row is done before waiting would pay; a
         large batch takes no turn, so that small ones need not wait for it."""
         return self._turn if _LEAST_TURN <= len(body) <= _MOST_TURN else nullcontext()
+
+    def apart(self, port: Callable[[], Port]) -> Callable[[], Port]:
+        """A port to somebody whom a thread that takes it is about to wait for."""
+
+        def taken() -> Port:
+            self.aside()
+            return port()
+
+        return taken
 
     def shed(self) -> None:
         """Refuse a request when too many wait behind it: that costs next to nothing, and so the
@@ -54,6 +69,8 @@ class Load:
         size = len(body)
         if size < _SMALL:
             return
+        if size > _MOST_TURN:
+            self.aside()
         with self._lock:
             if self._bytes and self._bytes + size > self._limit:
                 message = "other large requests are being answered; try again in a moment"

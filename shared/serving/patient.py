@@ -21,11 +21,13 @@ import math
 import select
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from selectors import EVENT_READ
 from typing import Any
 
+from gunicorn.http.body import Body, LengthReader
 from gunicorn.workers.gthread import ThreadWorker
 
 HEAD_SECONDS = 5.0
@@ -33,6 +35,10 @@ HEAD_SECONDS = 5.0
 BODY_SECONDS = 30.0
 # What is on its way when an answer closes the connection; closing on it would cut the answer.
 _DRAIN_SECONDS = 0.2
+# At once; gunicorn takes 8 KiB, so that a batch comes in forty pieces.
+_PIECE = 64 * 1024
+# A client that sends is waited for so long by a thread that others need; then it says so.
+_MOMENT_MS = 2
 
 
 class PatientSocket:
@@ -46,7 +52,9 @@ class PatientSocket:
     def __init__(self, found: socket.socket) -> None:
         found.setblocking(False)
         self._socket, self._until = found, 0.0
+        self._head: bytes | None = None
         self.has_gone = False
+        self.before_waiting: Callable[[], object] = int
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._socket, name)
@@ -71,13 +79,22 @@ class PatientSocket:
     def recv(self, size: int) -> bytes:
         while (left := self._until - time.monotonic()) > 0:
             with suppress(BlockingIOError):
-                return self._socket.recv(size)
+                return self._socket.recv(max(size, _PIECE))
             self._wait(select.POLLIN, left)
         self.has_gone = True
         return b""
 
     def sendall(self, data: bytes) -> None:
         """Raises TimeoutError, OSError."""
+        if self._head is not None:
+            if not self._head:
+                self._head = data
+                return
+            head, self._head = self._head, None
+            if len(data) > _PIECE:  # a system call is cheaper than a copy
+                self.sendall(head)
+            else:
+                data = head + data
         rest, until = memoryview(data), time.monotonic() + BODY_SECONDS
         while rest:
             with suppress(BlockingIOError):
@@ -88,11 +105,28 @@ class PatientSocket:
                 raise TimeoutError("the client does not take the answer")
             self._wait(select.POLLOUT, left)
 
+    def hold_head(self) -> None:
+        """What is sent next is the head of an answer, which waits for its body: one system call
+        instead of two."""
+        self._head = b""
+
+    def send_head(self) -> None:
+        """Of an answer without a body."""
+        held, self._head = self._head, None
+        if held:
+            self.sendall(held)
+
+    def forget_head(self) -> None:
+        """The answer failed before it had a body."""
+        self._head = None
+
     def _wait(self, event: int, seconds: float) -> None:
         """Until it may go on, or the time is over."""
-        poll = select.poll()
+        poll, milliseconds = select.poll(), math.ceil(seconds * 1000)
         poll.register(self._socket, event)
-        poll.poll(math.ceil(seconds * 1000))
+        if not poll.poll(min(_MOMENT_MS, milliseconds)):
+            self.before_waiting()
+            poll.poll(milliseconds)
 
     def drain(self) -> None:
         """Say that nothing more comes, and read what still does."""
@@ -102,6 +136,19 @@ class PatientSocket:
             while self.recv(4096):
                 pass
         self.begin(0.0)
+
+
+class _Body(Body):  # type: ignore[misc]  # gunicorn has no types
+    """A request's body that is read in one piece; gunicorn copies it a kilobyte at a time."""
+
+    def read(self, size: int | None = None) -> bytes:
+        if type(self.reader) is not LengthReader or self.buf.tell():
+            data: bytes = super().read(size)
+        elif size is None or size < 0:
+            data = self.reader.read(self.reader.length)
+        else:
+            data = self.reader.read(size)
+        return data
 
 
 class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -144,4 +191,19 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         conn.sock.begin(BODY_SECONDS)
-        return super().handle_request(req, conn)
+        req.body = _Body(req.body.reader)
+        conn.sock.hold_head()
+        try:
+            kept = super().handle_request(req, conn)
+            conn.sock.send_head()
+        finally:
+            conn.sock.forget_head()
+        return kept
+
+    def waiting(self) -> int:
+        """Requests that no thread has taken; the pool has no public name for them."""
+        count: int = self.tpool._work_queue.qsize()
+        return count
+
+    def aside(self) -> None:
+        """The thread will wait for something; others have threads of their own."""

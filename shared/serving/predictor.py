@@ -58,6 +58,7 @@ class Predictor:
     ) -> None:
         self.metrics, self.load, self._clock = Metrics(), Load(), clock
         self.access, self._timer = access, lambda: Spent(cpu(), monotonic())
+        publisher = self.load.apart(publisher)
         lost = partial(count_lost, self.metrics)
         self.log = PredictionLog(publisher, on_lost=lost, monotonic=monotonic)
         untold = partial(count_untold, self.metrics)

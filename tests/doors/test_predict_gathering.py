@@ -1,0 +1,143 @@
+"""One thread answers all connections that are busy, and nobody waits for whom it waits for."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from tests.doors.test_predict_server import PATIENCE_SECONDS, Server, until
+from tests.support.predictor import RECORD
+
+# Whoever gathers does it until it is told otherwise; the thread of each answer is told.
+MORE = """
+import shared.serving.gathering as gathering
+gathering.MOMENT_SECONDS = gathering.TERM_SECONDS = gathering._QUEUE_SECONDS = 3600.0
+gathering.STUCK_SECONDS = {stuck}
+answers = app.wsgi_app
+
+def told(environ, start_response):
+    what = environ.get("HTTP_X_TEST", "")
+    if what == "aside":
+        load.aside()
+    if what:
+        (FOLDER / "entered").touch()
+        while not (FOLDER / "go").exists():
+            time.sleep(0.01)
+
+    def start(status, headers):
+        start_response(status, [*headers, ("X-Thread", str(threading.get_ident()))])
+
+    return answers(environ, start)
+
+app.wsgi_app = told
+"""
+LINES = 6
+
+
+class Line:
+    """A connection that stays open."""
+
+    def __init__(self, server: Server) -> None:
+        self.http = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_SECONDS)
+
+    def send(self, what: str = "") -> None:
+        headers = {"Content-Type": "application/json", **({"X-Test": what} if what else {})}
+        self.http.request("POST", "/models/adult/predict", json.dumps(RECORD), headers)
+
+    def thread(self) -> str:
+        """Of the answer to what was sent."""
+        response = self.http.getresponse()
+        assert response.status == 200
+        assert len(json.loads(response.read())["predictions"]) == 1
+        return response.getheader("X-Thread") or ""
+
+    def ask(self) -> str:
+        self.send()
+        return self.thread()
+
+
+def kill(server: Server) -> None:
+    if server.process.poll() is None:
+        server.end(signal.SIGKILL)
+
+
+@pytest.fixture
+def lines(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Server, list[Line]]]:
+    """Connections that one thread answers."""
+    stuck = getattr(request, "param", 3600.0)
+    server = Server(tmp_path, "off", MORE.replace("{stuck}", str(stuck)))
+    with ExitStack() as stack:
+        stack.callback(kill, server)
+        found = [Line(server) for _ in range(LINES)]
+        for line in found:
+            stack.enter_context(closing(line.http))
+            line.ask()
+        yield server, found
+
+
+def threads_of(lines: list[Line]) -> set[str]:
+    return {line.ask() for _ in range(5) for line in lines}
+
+
+def test_one_thread_answers_all_connections(lines: tuple[Server, list[Line]]) -> None:
+    """As long as each request is answered at once: threads that are after Python's lock together
+    cost more than what they do."""
+    _, found = lines
+    assert len(threads_of(found)) == 1
+
+
+@pytest.mark.parametrize("lines", [0.05], indirect=True)
+def test_a_request_that_gets_stuck_keeps_nobody_waiting(lines: tuple[Server, list[Line]]) -> None:
+    """Whatever it is that takes so long: another thread answers the others meanwhile, and in the
+    end one answers all again."""
+    server, (stuck, *others) = lines
+    before = stuck.ask()
+    stuck.send("wait")
+    until((server.folder / "entered").exists)
+    assert threads_of(others).isdisjoint({before})
+    (server.folder / "go").touch()
+    assert stuck.thread() == before
+    assert len(threads_of([stuck, *others])) == 1
+
+
+def test_whoever_says_that_he_waits_is_not_waited_for(lines: tuple[Server, list[Line]]) -> None:
+    """Before a look into storage, a publish or a large batch another thread takes the others."""
+    server, (waiting, *others) = lines
+    before = waiting.ask()
+    waiting.send("aside")
+    until((server.folder / "entered").exists)
+    assert threads_of(others).isdisjoint({before})
+    (server.folder / "go").touch()
+    assert waiting.thread() == before
+    assert len(threads_of([waiting, *others])) == 1
+
+
+def test_a_client_that_stops_in_the_middle_keeps_nobody_waiting(
+    lines: tuple[Server, list[Line]],
+) -> None:
+    """Half a request on a connection that was answered before: the others are answered."""
+    _, (slow, *others) = lines
+    slow.http.putrequest("POST", "/models/adult/predict")
+    slow.http.putheader("Content-Length", "100")
+    slow.http.endheaders(b"{")
+    assert len(threads_of(others)) >= 1
+    slow.http.send(json.dumps(RECORD)[1:].encode().ljust(99))
+    assert slow.http.getresponse().status == 415
+    assert len(threads_of(others)) == 1
+
+
+def test_connections_are_handed_back_when_the_server_is_told_to_end(
+    lines: tuple[Server, list[Line]],
+) -> None:
+    """The main loop tells their clients to close, and the server ends."""
+    server, found = lines
+    server.process.send_signal(signal.SIGTERM)
+    for line in found:
+        line.ask()
+    assert server.process.wait(PATIENCE_SECONDS) == 0
