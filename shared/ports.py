@@ -118,6 +118,16 @@ class Bucket(Protocol):
         """Names of the 'folders' directly under `prefix` (delimiter `/`), each ending in `/`."""
 
 
+class VersionedBucket(Bucket, Protocol):
+    """A bucket whose earlier generations can be seen, and taken away for good."""
+
+    def generations(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """All generations, live or not, of objects whose name starts with `prefix`."""
+
+    def delete_generation(self, name: str, generation: int) -> None:
+        """Remove exactly this generation for good; one that is gone already is fine."""
+
+
 class Publisher(Protocol):
     """A Pub/Sub publisher. Returns only after the service has accepted the message."""
 

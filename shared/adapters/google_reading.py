@@ -114,6 +114,10 @@ class GoogleReader:
         with translated(self._name, prefix):
             yield from map(info_from_blob, self._listing(prefix))
 
+    def generations(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        with translated(self._name, prefix):
+            yield from map(info_from_blob, self._listing(prefix, versions=True))
+
     def folders(self, prefix: str = "") -> Iterator[str]:
         with translated(self._name, prefix):
             for page in self._listing(prefix, delimiter="/").pages:
@@ -130,11 +134,12 @@ class GoogleReader:
             blob.reload(timeout=TIMEOUT, retry=insist_reading())
         return blob
 
-    def _listing(self, prefix: str, delimiter: str | None = None) -> Any:
+    def _listing(self, prefix: str, delimiter: str | None = None, *, versions: bool = False) -> Any:
         return self._client.list_blobs(
             self._bucket,
             prefix=prefix,
             delimiter=delimiter,
+            versions=versions or None,
             timeout=TIMEOUT,
             retry=insist_reading(),
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,7 +36,7 @@ __all__ = ["GoogleBucket", "storage_client"]
 
 
 class GoogleBucket(GoogleReader):
-    """Implements `ports.Bucket`. Give buckets of one process the same `client`.
+    """Implements `ports.VersionedBucket`. Give buckets of one process the same `client`.
 
     Names Cloud Storage would refuse raise ValueError.
     """
@@ -140,6 +141,11 @@ class GoogleBucket(GoogleReader):
             # Gone after a lost answer: that was us, or somebody with the same aim.
             if not insist.repeated:
                 raise
+
+    def delete_generation(self, name: str, generation: int) -> None:
+        insist = Insistence(repeatable=True)
+        with suppress(ObjectNotFound), translated(self._name, name, generation):
+            self._blob(name, generation).delete(timeout=TIMEOUT, retry=insist.policy)
 
     # --- parts -----------------------------------------------------------------------------------
 

@@ -44,6 +44,7 @@ COMMANDS = {
     "deploy": ("deploying", "An installation on Google Cloud: make it, bring it up to date."),
     "secret": ("deploying", "Values that only deployed parts may read."),
     "slack": ("stack", "What the local stack would have posted to Slack."),
+    "forget": ("forget", "Erase what is held about one person, and say what stays."),
     "cost": ("cost", "What a month costs by list prices, or what runs have cost."),
     "logs": ("stack", "Logs of the local stack."),
     "ui": ("stack", "The address of MLflow."),

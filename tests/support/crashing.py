@@ -10,7 +10,7 @@ from tests.support.promises import check_promises
 from tests.support.system import CONFIG, EVERY_FUNCTION, System
 
 READS = {"stat", "read", "read_if_changed", "list", "folders", "executions", "find", "alias"}
-READS |= {"tasks_for"}
+READS |= {"tasks_for", "open_reader", "download", "generations"}
 # Of MLflow's client.
 READS |= {"get_experiment_by_name", "get_run", "search_runs", "search_model_versions"}
 

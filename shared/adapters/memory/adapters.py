@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -17,11 +18,12 @@ from shared.adapters.memory.preconditions import NotModified, Preconditions
 from shared.adapters.memory.staging import Content
 from shared.adapters.memory.storage import Storage
 from shared.adapters.names import wire_job, wire_topic
+from shared.errors import ObjectNotFound
 from shared.ports import Blob, Execution, ExecutionState, ObjectInfo
 
 
 class MemoryBucket:
-    """Implements `ports.Bucket`."""
+    """Implements `ports.VersionedBucket`."""
 
     def __init__(self, storage: Storage, name: str) -> None:
         self._storage, self._name = storage, name
@@ -132,6 +134,18 @@ class MemoryBucket:
             page = self._storage.page(self._name, Query(prefix=prefix, start=at[0]))
             yield from (stored.info for stored in page.items)
             at = page.next
+
+    def generations(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        at: tuple[str, int] | None = ("", 0)
+        while at is not None:
+            query = Query(prefix=prefix, start=at[0], start_generation=at[1], versions=True)
+            page = self._storage.page(self._name, query)
+            yield from (stored.info for stored in page.items)
+            at = page.next
+
+    def delete_generation(self, name: str, generation: int) -> None:
+        with suppress(ObjectNotFound):
+            self._storage.delete(self._name, name, generation=generation)
 
     def folders(self, prefix: str = "") -> Iterator[str]:
         at: tuple[str, int] | None = ("", 0)

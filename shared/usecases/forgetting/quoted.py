@@ -1,0 +1,42 @@
+"""Documents that may quote somebody: reasons of refusals, messages that were parked. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from shared.usecases.forgetting.subject import GONE
+
+SHORTEST = 4  # a shorter text stands anywhere
+
+
+def pattern_of(texts: Sequence[str]) -> re.Pattern[str] | None:
+    """Finds the texts as whole words; None where all of them are too short to tell."""
+    found = [re.escape(text) for text in texts if len(text) >= SHORTEST]
+    return re.compile(rf"(?<![0-9A-Za-z])(?:{'|'.join(found)})(?![0-9A-Za-z])") if found else None
+
+
+def without(value: Any, pattern: re.Pattern[str]) -> Any:
+    """The document without the texts that mention one; what is packed in base64 is looked into."""
+    if isinstance(value, dict):
+        return {name: without(item, pattern) for name, item in value.items()}
+    if isinstance(value, list):
+        return [without(item, pattern) for item in value]
+    if isinstance(value, str) and _mentions(value, pattern):
+        return GONE
+    return value
+
+
+def _mentions(text: str, pattern: re.Pattern[str]) -> bool:
+    if pattern.search(text):
+        return True
+    for part in re.findall(r"[0-9A-Za-z+/]{16,}={0,2}", text):
+        try:
+            if pattern.search(base64.b64decode(part, validate=True).decode("utf-8", "replace")):
+                return True
+        except (binascii.Error, ValueError):
+            continue
+    return False
