@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from infra.local.schedule import next_after
+from infra.occasions import DAYS_PER_MONTH, occasions, receivers
 from infra.topology import Runtime, Topology
-from shared.adapters.memory.filters import parse
 from shared.cli.costing.assumptions import value
 
 GIB = 2**30
 TIB = 2**40
-_DAYS_PER_MONTH = 365 / 12
 _MINUTES_PER_MONTH = 43_800
 Amounts = dict[str, float]
 
@@ -86,22 +83,6 @@ def calls_of(runtime: Runtime, calls: float, seconds: float) -> Amounts:
 
 
 # --- what runs without being used ----------------------------------------------------------------
-
-
-def occasions(cron: str) -> float:
-    """How often a schedule fires a month."""
-    start = datetime(2026, 1, 1, tzinfo=UTC)
-    at, end, count = start, start + timedelta(days=28), 0
-    while (at := next_after(cron, at)) <= end:
-        count += 1
-    return count * _DAYS_PER_MONTH / 28
-
-
-def receivers(topology: Topology, topic: str, message: str) -> Iterator[str]:
-    """The functions that a message reaches."""
-    for item in topology.subscriptions.values():
-        if item.topic == topic and item.push and parse(item.filter)({"type": message}):
-            yield item.push
 
 
 def _schedules(usage: Usage, topology: Topology) -> Amounts:
@@ -227,7 +208,7 @@ def _stored(usage: Usage, topology: Topology) -> float:
     days = topology.buckets["lake"].retention
 
     def kept(prefix: str) -> float:
-        return min(float(usage.months), days.get(prefix, 10**6) / _DAYS_PER_MONTH)
+        return min(float(usage.months), days.get(prefix, 10**6) / DAYS_PER_MONTH)
 
     dropped = (usage.trainings + usage.scorings) * usage.rows * value("input_row_bytes")
     found = [
