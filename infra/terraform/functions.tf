@@ -10,6 +10,8 @@ resource "google_storage_bucket_object" "bundle" {
 
   lifecycle {
     create_before_destroy = true
+    # The name says what is in it, so where it was built is nobody's business.
+    ignore_changes = [source, detect_md5hash]
   }
 }
 

@@ -6,14 +6,18 @@ resource "google_pubsub_topic" "topic" {
 
   name = module.topology.topic_names[each.key]
 
+  # A day, so that a subscription that takes another's place can go back to before it was made: what
+  # the other still held is lost with it (README.md, "When a filter changes").
+  message_retention_duration = "86400s"
+
   # Messages name rows and files of ours, so they rest where these do.
   message_storage_policy {
     allowed_persistence_regions = [var.region]
   }
 }
 
-# Another filter makes another name, since Google changes no filter: the new subscription is there
-# before the old one goes, and what the old one still held is lost with it (see README.md).
+# Another filter makes another name, since Google changes no filter; the new subscription is there
+# before the old one goes.
 resource "google_pubsub_subscription" "subscription" {
   for_each = module.topology.subscriptions
 

@@ -154,6 +154,16 @@ def test_push_subscriptions_start_with_their_function(found: Topology) -> None:
             assert item.name.startswith(item.push + "-")
 
 
+def test_subscriptions_are_called_after_both_ends(found: Topology) -> None:
+    """A subscription cannot change its topic, and Terraform replaces it under another name only."""
+    for item in found.subscriptions.values():
+        if item.push:
+            assert item.name == f"{item.push}-{item.topic}"
+        else:
+            assert item.export is not None
+            assert item.name == f"{item.topic}-{item.export.bucket}"
+
+
 def test_dead_letters_end_somewhere(found: Topology) -> None:
     """Their own subscription has no dead letter topic and keeps them as long as Google allows."""
     last = [item for item in found.subscriptions.values() if item.topic == "dead-letters"]
