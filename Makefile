@@ -12,7 +12,7 @@ export PYTHON
 run := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test lint terraform types format lock schema docs bench fuzz quality simulate-gate simulate-canary simulate-alarms simulate-loop scan bundles clean
+.PHONY: help setup demo up down test lint terraform types format lock schema docs bench fuzz quality simulate-gate simulate-canary simulate-alarms simulate-loop scan specs bundles clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' $(MAKEFILE_LIST) | expand -t 15
@@ -71,6 +71,9 @@ simulate-loop: setup ## what the retrain loop does when data drifts, or not (abo
 
 scan: setup ## security scanners, licences, weak packages against infra/scan/baseline.yaml (ARGS=checkov)
 	@$(run) -m infra.scan $(ARGS)
+
+specs: setup ## every model spec in specs/ and infra/specs as intake would take it
+	@$(run) -m infra.delivery check-specs
 
 bundles: setup ## import functions, build and start images: each in a .venv of its own lock
 	@$(run) -m infra.bundle_check $(ARGS)

@@ -44,6 +44,11 @@ class Terraform:
         return ("terraform", f"-chdir={place}", *words)
 
     @property
+    def plan_file(self) -> Path:
+        """Where `plan` leaves its plan, and where `apply_plan` takes it from."""
+        return self._plan_file
+
+    @property
     def _settings(self) -> tuple[str, ...]:
         return tuple(f"-var-file={file}" for file in self._var_files)
 
@@ -89,6 +94,14 @@ class Terraform:
                 f"the plan deletes what cannot be made again: {', '.join(doomed)}. Read it above; "
                 "if that is meant, add --allow-destroy"
             )
+
+    def text(self) -> str:
+        """The plan as people read it. Raises StepFailed."""
+        command = self._command("show", "-no-color", os.fspath(self._plan_file))
+        said = self._tools.ask(*command, env=self._env)
+        if not said.good:
+            raise StepFailed(f"`{shown(command)}`: {said.why}")
+        return said.out
 
     def apply_plan(self) -> None:
         apply = self._command("apply", "-input=false", LOCK, os.fspath(self._plan_file))
