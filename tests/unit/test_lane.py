@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, cast
 
+import pytest
+
 from shared import boundary, documents, paths, runs
 from shared.boundary import Task
 from shared.errors import Rejected
@@ -66,8 +68,8 @@ def test_a_dead_execution_is_started_again_and_given_up_after_three() -> None:
     assert len(system.running()) == 1
 
 
-def test_an_outcome_that_was_not_published_is_published_by_sweep() -> None:
-    """A job that wrote its outcome and died before publishing it still leads to a decision."""
+def _died_before_it_was_published() -> tuple[System, str]:
+    """A job wrote its outcome and said nothing; the upload it worked on."""
     system = System()
     system.drop("_specs/m.yaml", SPEC)
     source = system.drop("m/train/1.csv", CSV)
@@ -78,13 +80,26 @@ def test_an_outcome_that_was_not_published_is_published_by_sweep() -> None:
             raise SystemExit
 
     publisher, system.publisher = system.publisher, Silent()
-    try:
+    with pytest.raises(SystemExit):
         system.train()
-    except SystemExit:
-        system.publisher = publisher
+    system.publisher = publisher
     for execution in system.running():
         system.cloud.jobs.end(execution.name, "failed")
+    return system, source
+
+
+def test_an_outcome_that_was_not_published_is_published_by_sweep() -> None:
+    """A job that wrote its outcome and died before publishing it still leads to a decision."""
+    system, source = _died_before_it_was_published()
     system.tick()
+    assert system.state(source) == "promoted"
+
+
+def test_the_next_request_publishes_an_outcome_that_was_not() -> None:
+    """Whoever comes by first says it: launch on the next file, before any sweep."""
+    system, source = _died_before_it_was_published()
+    system.drop("m/train/2.csv", CSV + b"3,z,no\n")
+    system.drain()
     assert system.state(source) == "promoted"
 
 
