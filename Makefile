@@ -32,13 +32,14 @@ down: ## stop a local stack from another shell
 test: setup ## all tests on all cores with coverage (ARGS="-k spec -x" for some)
 	@$(run) -m pytest -n auto --dist worksteal --cov --cov-report=term:skip-covered $(ARGS)
 
-lint: setup terraform ## ruff: rules and formatting; what can be checked of Terraform
+lint: setup ## ruff: rules and formatting; what is quickly checked of Terraform
 	@$(run) -m ruff check .
 	@$(run) -m ruff format --check .
 	@if command -v check-jsonschema >/dev/null; then \
 		check-jsonschema -q --builtin-schema vendor.compose-spec infra/images/compose.yaml; fi
+	@infra/terraform/check --quick
 
-terraform: setup ## formatting and validity of infra/terraform, offline (ARGS=--online with the providers)
+terraform: setup ## formatting, validity and tests of infra/terraform, offline (ARGS=--online with the providers)
 	@infra/terraform/check $(ARGS)
 
 format: setup ## let ruff rewrite what it can

@@ -20,6 +20,7 @@ from infra.local.addresses import (
     job_env,
     service_env,
 )
+from tests.support.predictor import World
 from tests.support.terraform import ROOT
 
 EXAMPLE = ROOT.parents[1] / ".env.example"
@@ -102,6 +103,20 @@ def test_functions_run_on_the_python_that_is_locked() -> None:
     (image,) = re.findall(r"python:(3\.\d+)\.", dockerfile.FILE.read_text(encoding="utf-8"))
     runtime = f'runtime           = "python{image.replace(".", "")}"'
     assert runtime in (ROOT / "functions.tf").read_text(encoding="utf-8")
+
+
+def test_the_predictor_is_probed_where_it_answers() -> None:
+    """Also without a champion, or a new installation could not start; and not at a path that ends
+    in z, some of which Google keeps for itself."""
+    text = (ROOT / "predict.tf").read_text(encoding="utf-8")
+    (path,) = re.findall(r'path = "(.*)"', text)
+    assert not path.endswith("z")
+    assert World().client.get(path).status_code == 200
+    _, stages = dockerfile.read(dockerfile.FILE.read_text(encoding="utf-8"))
+    (port,) = [
+        one.value for stage in dockerfile.chain(stages, "predict") for one in stage.all_of("EXPOSE")
+    ]
+    assert set(re.findall(r"port\s+= (\d+)", text)) == {port}
 
 
 @pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
