@@ -8,15 +8,17 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from shared import documents, paths, runs
+from shared import approvals, documents, paths, runs
 from shared.errors import Rejected
+from shared.manifests import read_manifest
 from shared.ports import ObjectInfo
 from shared.runs import InputRef, RunRequest
 from shared.spec.registry import find_spec, read_generation
 from shared.usecases.forgetting import emptying, report
 from shared.usecases.forgetting.datasets import empty_dataset
-from shared.usecases.forgetting.quoted import pattern_of, without
+from shared.usecases.forgetting.quoted import without
 from shared.usecases.forgetting.searching import Written, matching, written
+from shared.usecases.forgetting.subject import pattern_of
 from shared.usecases.forgetting.work import Forgetting
 
 _SCORED = "predictions."
@@ -84,9 +86,7 @@ def refusals(work: Forgetting) -> None:
 def features(work: Forgetting) -> None:
     """What joined sources say about the key. A package promises the bytes of its snapshot, so of a
     version that may serve it stays."""
-    subject = work.subject
-    manifest = documents.read(work.lake, paths.manifest(subject.model)).body
-    used = str({name: manifest.get(name) for name in ("champion", "previous", "beside")})
+    subject, used = work.subject, _may_serve(work)
     for info in work.lake.list(f"features/{subject.model}/"):
         if not subject.key or not _has_key(work, info):
             continue
@@ -98,6 +98,17 @@ def features(work: Forgetting) -> None:
             )
         else:
             work.delete(info)
+
+
+def _may_serve(work: Forgetting) -> set[str]:
+    """Champion, where a rollback leads, a second version, and those that wait for a person."""
+    model = work.subject.model
+    found = {item.version for item in approvals.every(model, lake=work.lake) if item.pending}
+    manifest = read_manifest(model, lake=work.lake)
+    if manifest is not None:
+        found |= {manifest.version, manifest.previous or "", manifest.replaced or ""}
+        found |= {manifest.beside.version} if manifest.beside else set()
+    return found
 
 
 def label_files(work: Forgetting) -> None:

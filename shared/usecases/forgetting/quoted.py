@@ -5,18 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Sequence
 from typing import Any
 
 from shared.usecases.forgetting.subject import GONE
-
-SHORTEST = 4  # a shorter text stands anywhere
-
-
-def pattern_of(texts: Sequence[str]) -> re.Pattern[str] | None:
-    """Finds the texts as whole words; None where all of them are too short to tell."""
-    found = [re.escape(text) for text in texts if len(text) >= SHORTEST]
-    return re.compile(rf"(?<![0-9A-Za-z])(?:{'|'.join(found)})(?![0-9A-Za-z])") if found else None
 
 
 def without(value: Any, pattern: re.Pattern[str]) -> Any:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 # What stands in a row that was emptied, where something has to.
 GONE = "(forgotten)"
+SHORTEST = 4  # a shorter text stands anywhere
 
 
 @dataclass
@@ -35,8 +37,15 @@ class Subject:
         return text == self.key or _same_number(text, self.key)
 
     def is_in(self, cells: Iterable[object]) -> bool:
-        """Whether any cell is the key, or one of the predictions: for rows without columns."""
-        return any(self.is_key(cell) or str(cell).strip() in self.ids for cell in cells)
+        """Whether any cell is the key or one of the predictions, or has one as a word: for rows
+        without columns, where a quote left open may make one cell of many."""
+        pattern = pattern_of(self.texts)
+        return any(
+            self.is_key(cell)
+            or str(cell).strip() in self.ids
+            or (pattern is not None and pattern.search(str(cell)) is not None)
+            for cell in cells
+        )
 
     def owns(self, row: Mapping[str, Any]) -> bool:
         """Whether a row with columns is theirs."""
@@ -49,6 +58,12 @@ class Subject:
 
     def at(self, run_id: str, role: str = "") -> set[int]:
         return self.records.get((run_id, role), set())
+
+
+def pattern_of(texts: Sequence[str]) -> re.Pattern[str] | None:
+    """Finds the texts as whole words; None where all of them are too short to tell."""
+    found = [re.escape(text) for text in texts if len(text) >= SHORTEST]
+    return re.compile(rf"(?<![0-9A-Za-z])(?:{'|'.join(found)})(?![0-9A-Za-z])") if found else None
 
 
 def _same_number(one: str, other: str) -> bool:

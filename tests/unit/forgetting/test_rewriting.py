@@ -16,9 +16,9 @@ from shared.ports import ObjectInfo
 from shared.spec.model import Source
 from shared.tabular.reading.records import read_records
 from shared.usecases.forgetting import emptying
-from shared.usecases.forgetting.quoted import pattern_of, without
+from shared.usecases.forgetting.quoted import without
 from shared.usecases.forgetting.rewriting import MARK, Change, rewrite
-from shared.usecases.forgetting.subject import GONE, Subject
+from shared.usecases.forgetting.subject import GONE, Subject, pattern_of
 from tests.support.system import memory_cloud
 
 
