@@ -7,6 +7,7 @@ from infra.deploy.ground import Foundation, Ground
 from infra.deploy.images import Images
 from infra.deploy.installation import Bundles, Known, Root
 from infra.deploy.stages import Stage
+from infra.deploy.trial import Database, Trial
 
 # Repository and bundle bucket before images and bundles, these before what runs them; addresses of
 # services are known before the services are, so nothing waits for itself.
@@ -17,5 +18,7 @@ ALL: tuple[Stage, ...] = (
     Bundles(),
     Images(),
     Root(),
+    Database(),
     Known(),
+    Trial(),
 )

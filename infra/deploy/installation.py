@@ -70,6 +70,8 @@ class Root:
 
     def apply(self, deployment: Deployment) -> None:
         write_settings(deployment)
+        for marker in deployment.folder.glob("unprotected-*.json"):  # of an earlier teardown
+            marker.unlink()
         terraform = terraform_of(deployment)
         terraform.init()
         for bucket in ("lake", "inbox"):
@@ -105,11 +107,15 @@ def settings_file(deployment: Deployment) -> Path:
 
 
 def write_settings(deployment: Deployment) -> Path:
-    """What deploy itself knows, for Terraform. Paths are relative to its root, because Terraform
-    remembers them."""
+    """What deploy itself knows, for Terraform."""
+    return write_private(settings_file(deployment), settings(deployment))
+
+
+def settings(deployment: Deployment) -> dict[str, Any]:
+    """Paths are relative to Terraform's root, because Terraform remembers them."""
     where: dict[str, Any] = json.loads(place(deployment).read_text(encoding="utf-8"))
     zips = bundle_paths(deployment)
-    body = {
+    return {
         **where,
         "bundles": {
             name: {
@@ -122,7 +128,6 @@ def write_settings(deployment: Deployment) -> Path:
         "code_version": code_version(deployment.repository),
         "secret_versions": secret_versions(deployment),
     }
-    return write_private(settings_file(deployment), body)
 
 
 # --- secrets -------------------------------------------------------------------------------------

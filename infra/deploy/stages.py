@@ -72,9 +72,9 @@ def plan(stages: Sequence[Stage], deployment: Deployment) -> list[Planned]:
     ]
 
 
-def apply(stages: Sequence[Stage], deployment: Deployment) -> Progress:
+def apply(stages: Sequence[Stage], deployment: Deployment, again: str = "") -> Progress:
     """Go through the stages; what is done is passed by. Raises StepFailed naming the stage, after
-    which the same call goes on where this one ended."""
+    which the same call (`again`) goes on where this one ended."""
     progress = Progress()
     tell = deployment.tools.tell
     for number, stage in enumerate(stages):
@@ -91,7 +91,7 @@ def apply(stages: Sequence[Stage], deployment: Deployment) -> Progress:
         except StepFailed as error:
             raise StepFailed(
                 f"stage {stage.key} failed: {error}\n  {stage.help}\n"
-                f"  What was done stays; go on with: {deployment.again('--apply')}"
+                f"  What was done stays; go on with: {again or deployment.again('--apply')}"
             ) from error
         progress.done.append(stage.key)
     return progress

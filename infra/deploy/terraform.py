@@ -80,7 +80,7 @@ class Terraform:
             env=self._env,
             good=(NO_CHANGES, CHANGES),
         )
-        if code == CHANGES and not self._deployment.allow_destroy:
+        if code == CHANGES and not (self._deployment.allow_destroy or more):
             self._check_deletions()
         return code == CHANGES
 
@@ -121,9 +121,12 @@ class Terraform:
         words = ("plan", "-input=false", "-lock=false", *self._settings)
         self._tools.do(*self._command(*words), log=self._name, env=self._env)
 
-    def destroy(self, *more: str) -> None:
+    def destroying(self, *more: str) -> tuple[str, ...]:
         words = ("destroy", "-input=false", LOCK, "-auto-approve", *self._settings, *more)
-        self._tools.do(*self._command(*words), log=self._name, env=self._env)
+        return self._command(*words)
+
+    def destroy(self, *more: str) -> None:
+        self._tools.do(*self.destroying(*more), log=self._name, env=self._env)
 
     def output(self, name: str) -> Any:
         """A value of the state. Raises StepFailed when it is not there."""
@@ -138,15 +141,24 @@ class Terraform:
         said = self._tools.ask(*self._command("state", "list", address), env=self._env)
         return said.good and address in said.out.split("\n")
 
+    def empty(self) -> bool:
+        """Whether its state holds nothing. Raises StepFailed when that is not known."""
+        said = self._tools.ask(*self._command("state", "list"), env=self._env)
+        if not said.good and "No state file was found" not in said.err:
+            raise StepFailed(f"terraform state list: {said.why}")
+        return not said.out.strip()
+
     def adopt(self, address: str, identifier: str) -> None:
         """Take something that exists already into the state."""
         words = ("import", "-input=false", LOCK, *self._settings, address, identifier)
         self._tools.do(*self._command(*words), log=self._name, env=self._env)
 
+    def forgetting(self, address: str) -> tuple[str, ...]:
+        return self._command("state", "rm", LOCK, address)
+
     def forget(self, address: str) -> None:
         """Take something out of the state; it stays."""
-        words = ("state", "rm", LOCK, address)
-        self._tools.do(*self._command(*words), log=self._name, env=self._env)
+        self._tools.do(*self.forgetting(address), log=self._name, env=self._env)
 
 
 def deletions(plan: str) -> list[str]:

@@ -126,6 +126,63 @@ def deployment_of(name: str, given: dict[str, Any], *, allow_destroy: bool = Fal
 _PLACE = ("project", "region", "environment")
 
 
+# --- teardown ------------------------------------------------------------------------------------
+
+
+@click.command()
+@click.argument("name")
+@click.option("--with-data", is_flag=True, help="Delete the lake, too, with all that is in it.")
+@click.option("--apply", "really", is_flag=True, help="Do it; else only the plan is shown.")
+@click.option("--confirm-project", metavar="ID", help="In scripts: the project's id.")
+@click.option("--project", help="Where nothing is remembered of NAME.")
+@click.option("--region", help="With --project.")
+@click.option("--environment", type=click.Choice(ENVIRONMENTS), help="With --project.")
+@click.option("--json", "as_json", is_flag=True, help="Of the plan: print JSON instead.")
+def teardown(
+    name: str,
+    *,
+    with_data: bool,
+    really: bool,
+    confirm_project: str | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Take the installation NAME down. The lake stays unless --with-data.
+
+    Shows what would go and what stays; with --apply it asks for the project's id and does it.
+    """
+    from infra.deploy import stages
+    from infra.deploy import teardown as down
+
+    deployment = deployment_of(name, given, allow_destroy=True)
+    chosen = down.stages(with_data=with_data)
+    show_plan(stages.plan(chosen, deployment), as_json=as_json)
+    for line in () if as_json else down.stays(deployment, with_data=with_data):
+        say(f"  {line}")
+    more = " --with-data" if with_data else ""
+    again = f"./millrace teardown {name}{more} --apply"
+    if not really:
+        say(f"Nothing was changed. To do it: {again}", err=True)
+        return
+    say(f"context {name} (project {deployment.project}): teardown{more}", err=True)
+    _named(deployment.project, confirm_project, again)
+    deployment.remember()
+    stages.apply(chosen, deployment, again)
+    say(f"{name} is gone.")
+
+
+def _named(project: str, given: str | None, again: str) -> None:
+    """Raises ClickException unless somebody names the project."""
+    if given is None and not sys.stdin.isatty():
+        raise click.ClickException(
+            f"nobody is there to answer; in a script: {again} --confirm-project {project}"
+        )
+    if given is None:
+        given = click.prompt("Type the project's id to go on", default="", err=True)
+    if given != project:
+        raise click.ClickException(f"{given!r} is not {project!r}; nothing was changed")
+
+
 # --- secrets -------------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ came in. Reads what the system wrote down; judges nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Any
 
 from shared import approvals, claims, documents, paths, runs
@@ -270,7 +271,7 @@ def _decision(model: str, version: str, lake: Bucket) -> dict[str, Any] | None:
 def turns_of(version: str, turns: list[Move]) -> list[dict[str, Any]]:
     """From when to when it answered, and who put it there."""
     found = []
-    for move, after in zip(turns, [*turns[1:], None], strict=True):
+    for move, after in zip_longest(turns, turns[1:]):
         if move.version == version:
             until = after.at if after else None
             found.append(

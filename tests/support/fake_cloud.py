@@ -43,6 +43,7 @@ EMPTY: dict[str, Any] = {
     "changes": True,
     "deletes": [],
     "answers": {},
+    "output": {},
     "fail": [],
 }
 
@@ -184,6 +185,8 @@ def _gcloud(words: list[str], world: dict[str, Any], stdin: str) -> tuple[str, i
         "functions regions list": "\n".join(world["regions"]),
         "scheduler locations list": "\n".join(world["regions"]),
         "projects describe": json.dumps({"lifecycleState": "ACTIVE", "projectNumber": NUMBER}),
+        "sql users assign-roles": "",
+        "run jobs execute": "done",
         "logging read": "third\nsecond\nfirst",
     }
     for start, answer in simple.items():
@@ -262,7 +265,7 @@ def _terraform(words: list[str], world: dict[str, Any], _: str) -> tuple[str, in
     elif verb == "destroy":
         world["state"][root] = []
     elif verb == "state" and words[2] == "list":
-        return "\n".join(item for item in state if item == words[3]), 0
+        return "\n".join(item for item in state if not words[3:] or item == words[3]), 0
     elif verb == "state":
         world["state"][root] = [item for item in state if item != words[-1]]
     elif verb == "show":
@@ -272,5 +275,5 @@ def _terraform(words: list[str], world: dict[str, Any], _: str) -> tuple[str, in
         ]
         return json.dumps({"resource_changes": changes}), 0
     elif verb == "output":
-        return json.dumps(world.get("output", {})), 0
+        return json.dumps(world["output"][words[-1]]), 0
     return "", 0

@@ -18,9 +18,10 @@ from infra.images.dockerfile import Ignored
 from shared.cli import installations
 from shared.cli.main import cli
 from tests.support.fake_cloud import DIGEST, FakeCloud
-from tests.unit.deploy.conftest import OUTPUT, Site
+from tests.unit.deploy.conftest import AFTER_APPLY, OUTPUT, Site
 
-KEYS = ["doctor", "ground", "foundation", "bundles", "images", "installation", "context"]
+KEYS = ["doctor", "ground", "foundation", "bundles", "images", "installation"]
+KEYS += ["mlflow", "context", "trial"]
 
 
 def short(calls: list[str]) -> list[str]:
@@ -78,7 +79,7 @@ def test_a_first_installation_goes_in_order(site: Site) -> None:
         "gcloud builds submit " + str(site.home / "deploy/acme/context"),
         "terraform terraform apply -input=false",
     ]
-    assert progress.done == KEYS[1:]
+    assert progress.done == [key for key in KEYS[1:] if key != "mlflow"]
     known = installations.find("acme")
     assert known is not None
     assert known.promote_url == OUTPUT["promote_url"]
@@ -113,7 +114,7 @@ def test_the_second_time_nothing_is_built(site: Site) -> None:
     site.cloud.be(changes=False)
     progress = stages.apply(ALL, site.deployment())
     assert site.cloud.changes() == []
-    assert progress.there == ["doctor", "ground", "bundles", "images"]
+    assert progress.there == ["doctor", "ground", "bundles", "images", "mlflow"]
 
 
 @pytest.mark.parametrize(
@@ -212,6 +213,15 @@ def test_a_lake_that_was_kept_is_taken_over(site: Site) -> None:
     assert [call.split()[-2:] for call in imports] == [
         ['google_storage_bucket.bucket["lake"]', "acme-data-millrace-lake"]
     ]
+
+
+def test_mlflows_tables_are_made_after_its_server(site: Site) -> None:
+    """By the commands that Terraform names, in their order, before the doctor looks."""
+    stages.apply(ALL, site.deployment(mlflow="server"))
+    assert site.cloud.changes()[-2:] == AFTER_APPLY
+    site.cloud.fail("jobs execute")
+    with pytest.raises(StepFailed, match=r"stage mlflow failed[^$]*restore the backup"):
+        stages.apply(ALL, site.deployment(mlflow="server"))
 
 
 # --- images --------------------------------------------------------------------------------------

@@ -1,0 +1,284 @@
+"""The doctor of an installation: walks the chain of the topology on Google Cloud, link by link, and
+asks its doors. It changes nothing.
+
+    inbox -> notification -> topics -> subscriptions -> functions -> jobs; schedules, secrets
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from infra.deploy.checks import Check
+from infra.deploy.tools import Said, StepFailed, Tools, shown
+from infra.topology import Subscription, Topology
+from shared.adapters.names import wire_job, wire_topic
+from shared.cli.installations import Installation
+
+# method, URL, JSON body, headers -> status and decoded answer; raises OSError when nobody answers
+Ask = Callable[[str, str, object, Mapping[str, str]], tuple[int, Any]]
+# a URL -> headers that say who asks
+Authorize = Callable[[str], Mapping[str, str]]
+AGAIN = "./millrace deploy {} --apply puts it back"
+
+
+@dataclass(frozen=True)
+class Chain:
+    """An installation as a doctor sees it."""
+
+    there: Installation
+    topology: Topology
+    tools: Tools
+    ask: Ask
+    authorize: Authorize
+
+    def list(self, *words: str) -> tuple[list[dict[str, Any]], str]:
+        """What `gcloud ... --format=json` lists, and why it could not."""
+        command = ("gcloud", *words, f"--project={self.there.project}", "--format=json")
+        said = self.tools.ask(*command)
+        return (_list(said), "" if said.good else f"`{shown(command)}`: {said.why}")
+
+    @property
+    def again(self) -> str:
+        return AGAIN.format(self.there.name)
+
+    def account(self, part: str) -> str:
+        return f"mr-{part}@{self.there.project}.iam.gserviceaccount.com"
+
+
+def after(chain: Chain) -> Iterator[Check]:
+    """All links, in the order in which a dropped file takes them."""
+    if not chain.tools.has("gcloud"):
+        yield Check("gcloud", "unknown", "not installed: only the doors are asked")
+    else:
+        yield from _buckets(chain)
+        yield from _topics(chain)
+        yield from _subscriptions(chain)
+        yield from _services(chain)
+        yield from _jobs(chain)
+        yield from _schedules(chain)
+        yield from _secrets(chain)
+    yield from doors(chain)
+
+
+def _buckets(chain: Chain) -> Iterator[Check]:
+    for key, name in (("inbox", chain.there.inbox), ("lake", chain.there.lake)):
+        said = chain.tools.ask("gcloud", "storage", "buckets", "describe", f"gs://{name}")
+        if not said.good:
+            yield Check(f"bucket {key}", "missing", said.why, chain.again)
+            continue
+        yield Check(f"bucket {key}", "ok", f"gs://{name}")
+        topic = chain.topology.buckets[key].notify_topic
+        if topic is not None:
+            yield _notification(chain, name, wire_topic(topic))
+
+
+def _notification(chain: Chain, bucket: str, topic: str) -> Check:
+    name = "notification of uploads"
+    listing = ("gcloud", "storage", "buckets", "notifications", "list", f"gs://{bucket}")
+    said = chain.tools.ask(*listing, "--format=json")
+    if said.good and f"/topics/{topic}" in said.out:
+        return Check(name, "ok", f"gs://{bucket} tells {topic}")
+    found = f"gs://{bucket} tells nobody of {topic}" if said.good else said.why
+    return Check(name, "missing" if said.good else "unknown", found, chain.again)
+
+
+def _topics(chain: Chain) -> Iterator[Check]:
+    rows, trouble = chain.list("pubsub", "topics", "list")
+    if trouble:
+        yield Check("topics", "unknown", trouble)
+        return
+    there = {_last(row.get("name")) for row in rows}
+    gone = [key for key in chain.topology.topics if wire_topic(key) not in there]
+    if gone:
+        yield Check("topics", "missing", f"not there: {', '.join(gone)}", chain.again)
+    else:
+        yield Check("topics", "ok", f"all {len(chain.topology.topics)} are there")
+
+
+# --- subscriptions -------------------------------------------------------------------------------
+
+
+def subscription_name(item: Subscription) -> str:
+    """As Terraform calls it: another filter is another subscription."""
+    return f"{item.name}-{hashlib.sha256(item.filter.encode()).hexdigest()[:8]}"
+
+
+def _subscriptions(chain: Chain) -> Iterator[Check]:
+    rows, trouble = chain.list("pubsub", "subscriptions", "list")
+    if trouble:
+        yield Check("subscriptions", "unknown", trouble)
+        return
+    there = {_last(row.get("name")): row for row in rows}
+    for key, item in chain.topology.subscriptions.items():
+        row = there.get(subscription_name(item))
+        wrong = ["not there"] if row is None else list(_differences(item, row))
+        to = f"{item.export.bucket}/{item.export.prefix}" if item.export else item.push
+        told = "; ".join(wrong) if wrong else f"{item.topic} -> {to}"
+        yield Check(f"subscription {key}", "missing" if wrong else "ok", told, chain.again)
+
+
+def _differences(item: Subscription, row: Mapping[str, Any]) -> Iterator[str]:
+    """What is not as the topology says."""
+    if row.get("state", "ACTIVE") != "ACTIVE":
+        yield f"its state is {row['state']}"
+    if _last(row.get("topic")) != wire_topic(item.topic):
+        yield f"it listens to {row.get('topic')}"
+    if row.get("filter", "") != item.filter:
+        yield f"its filter is {row.get('filter', '')!r}"
+    letters = _last((row.get("deadLetterPolicy") or {}).get("deadLetterTopic"))
+    if item.dead_letter and letters != wire_topic("dead-letters"):
+        yield "it has no dead letters"
+    if item.push is not None:
+        yield from _push_differences(item.push, row.get("pushConfig") or {})
+    elif not (row.get("cloudStorageConfig") or {}).get("bucket"):
+        yield "it writes to no bucket"
+
+
+def _push_differences(function: str, push: Mapping[str, Any]) -> Iterator[str]:
+    endpoint = str(push.get("pushEndpoint", ""))
+    token = push.get("oidcToken") or {}
+    if not endpoint.startswith(f"https://{function}-"):
+        yield f"it pushes to {endpoint or 'nobody'}"
+    if not token.get("serviceAccountEmail"):
+        yield "it pushes without a token"
+    elif str(token.get("audience", "")).rstrip("/") not in (endpoint.rstrip("/"), ""):
+        yield f"its tokens are for {token['audience']}"
+
+
+# --- what runs -----------------------------------------------------------------------------------
+
+
+def _services(chain: Chain) -> Iterator[Check]:
+    rows, trouble = chain.list("run", "services", "list", f"--region={chain.there.region}")
+    if trouble:
+        yield Check("functions", "unknown", trouble)
+        return
+    there = {row.get("metadata", {}).get("name"): row for row in rows}
+    names = [*chain.topology.functions, *chain.topology.services]
+    for name in [*names, *(["mlflow"] if chain.there.mlflow_url else [])]:
+        kind = "function" if name in chain.topology.functions else "service"
+        yield _running(f"{kind} {name}", there.get(name), chain.account(name), chain)
+
+
+def _running(what: str, row: Mapping[str, Any] | None, account: str, chain: Chain) -> Check:
+    if row is None:
+        return Check(what, "missing", "not there", chain.again)
+    spec = row.get("spec", {}).get("template", {}).get("spec", {})
+    runs_as = spec.get("serviceAccountName")
+    conditions = row.get("status", {}).get("conditions", ())
+    ready: Mapping[str, Any] = next(
+        (item for item in conditions if item.get("type") == "Ready"), {}
+    )
+    if runs_as != account:
+        return Check(what, "missing", f"runs as {runs_as}, not as {account}", chain.again)
+    if ready.get("status") != "True":
+        told = ready.get("message") or "it is not ready"
+        return Check(what, "missing", str(told)[:300], chain.again)
+    return Check(what, "ok", f"ready, as {account.partition('@')[0]}")
+
+
+def _jobs(chain: Chain) -> Iterator[Check]:
+    rows, trouble = chain.list("run", "jobs", "list", f"--region={chain.there.region}")
+    if trouble:
+        yield Check("jobs", "unknown", trouble)
+        return
+    there = {row.get("metadata", {}).get("name"): row for row in rows}
+    for name, job in chain.topology.jobs.items():
+        deployed = {size: there.get(wire_job(f"{name}-{size}")) for size in job.sizes}
+        gone = [size for size, row in deployed.items() if row is None]
+        others = {_job_account(row) for row in deployed.values() if row} - {chain.account(name)}
+        if gone or others:
+            found = f"no size {', '.join(gone)}" if gone else f"runs as {', '.join(sorted(others))}"
+            yield Check(f"job {name}", "missing", found, chain.again)
+        else:
+            sizes = ", ".join(job.sizes)
+            yield Check(f"job {name}", "ok", f"sizes {sizes}, as mr-{name}")
+
+
+def _job_account(row: Mapping[str, Any]) -> str:
+    found: Any = row
+    for key in ("spec", "template", "spec", "template", "spec", "serviceAccountName"):
+        found = found.get(key, {}) if isinstance(found, dict) else {}
+    return str(found or "nobody in particular")
+
+
+def _schedules(chain: Chain) -> Iterator[Check]:
+    rows, trouble = chain.list("scheduler", "jobs", "list", f"--location={chain.there.region}")
+    if trouble:
+        yield Check("schedules", "unknown", trouble)
+        return
+    there = {_last(row.get("name")): row for row in rows}
+    for key, item in chain.topology.schedules.items():
+        row = there.get(f"millrace-{key}")
+        state = row.get("state") if row else None
+        if row is None:
+            yield Check(f"schedule {key}", "missing", "not there", chain.again)
+        elif state != "ENABLED":
+            found = f"{str(state).lower()}: nothing that depends on time happens"
+            yield Check(f"schedule {key}", "doubtful", found, "set schedules_paused = false")
+        else:
+            yield Check(f"schedule {key}", "ok", f"{item.cron} UTC -> {item.message}")
+
+
+def _secrets(chain: Chain) -> Iterator[Check]:
+    parts = [*chain.topology.functions.values(), *chain.topology.services.values()]
+    for name in sorted({secret for part in parts for secret in part.secrets}):
+        listing = ("secrets", "versions", "list", f"millrace-{name}", "--filter=state:ENABLED")
+        rows, trouble = chain.list(*listing)
+        fix = f"./millrace --context {chain.there.name} secret set {name}"
+        if trouble:
+            yield Check(f"secret {name}", "unknown", trouble, fix)
+        elif rows:
+            yield Check(f"secret {name}", "ok", "has a value")
+        else:
+            yield Check(f"secret {name}", "doubtful", "no value: what needs it is off", fix)
+
+
+# --- doors ---------------------------------------------------------------------------------------
+
+
+def doors(chain: Chain) -> Iterator[Check]:
+    """Nobody unknown comes in, and who asks with a token does."""
+    there = chain.there
+    yield _door(chain, "predict", "GET", f"{there.predict_url}/ready", (200,))
+    # A decision that is none: promote looks at who asks first, then says which ones there are.
+    yield _door(chain, "promote", "POST", f"{there.promote_url}/decide", (409,))
+    if there.mlflow_url:
+        yield _door(chain, "mlflow", "GET", f"{there.mlflow_url}/version", (200,))
+
+
+def _door(chain: Chain, name: str, method: str, url: str, good: tuple[int, ...]) -> Check:
+    what = f"door of {name}"
+    body: object = {} if method == "POST" else None
+    try:
+        stranger, _ = chain.ask(method, url, body, {})
+        if stranger not in (401, 403):
+            return Check(what, "missing", f"lets strangers in ({stranger})", chain.again)
+        status, answer = chain.ask(method, url, body, chain.authorize(url))
+    except StepFailed as error:
+        return Check(what, "unknown", f"strangers stay outside; {error}")
+    except OSError as error:
+        return Check(what, "missing", str(error), chain.again)
+    if status in good:
+        return Check(what, "ok", "strangers stay outside, you come in")
+    if status in (401, 403):
+        role = {"promote": "deciders", "predict": "callers", "mlflow": "analysts"}[name]
+        fix = f"name yourself in people.{role} of the settings, and deploy"
+        return Check(what, "doubtful", f"you may not come in ({status})", fix)
+    return Check(what, "missing", f"answered {status}: {answer!s:.200}", chain.again)
+
+
+def _last(path: object) -> str:
+    return str(path or "").rpartition("/")[2]
+
+
+def _list(said: Said) -> list[dict[str, Any]]:
+    try:
+        body = json.loads(said.out)
+    except ValueError:
+        return []
+    return [item for item in body if isinstance(item, dict)] if isinstance(body, list) else []

@@ -1,0 +1,319 @@
+"""The doctor: what it asks before a deployment, and every link of the chain afterwards."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from infra.deploy import trial
+from infra.deploy.after import Chain, after, subscription_name
+from infra.deploy.before import ROLES, before, largest_vcpu, quota_in
+from infra.deploy.checks import Check, missing, verdict
+from infra.deploy.tools import StepFailed
+from infra.topology import Subscription, Topology
+from infra.topology import load as load_topology
+from shared.adapters.names import wire_job, wire_topic
+from shared.cli.installations import Installation
+from tests.support.fake_cloud import NUMBER
+from tests.unit.deploy.conftest import Site
+
+THERE = Installation.predicted("acme", "acme-data", NUMBER, "europe-west1", "dev", mlflow=True)
+TOPOLOGY = load_topology()
+
+
+# --- before --------------------------------------------------------------------------------------
+
+
+def found(site: Site, name: str, **more: Any) -> Check:
+    return next(check for check in before(site.deployment(**more)) if check.name == name)
+
+
+def test_a_ready_project_is_in_order(site: Site) -> None:
+    """Nothing to do, and nothing was changed to find out; no token is shown."""
+    checks = list(before(site.deployment()))
+    assert missing(checks) == []
+    assert site.cloud.changes() == []
+    assert "a-token" not in json.dumps([check.to_json() for check in checks])
+
+
+@pytest.mark.parametrize(
+    ("world", "name", "state", "command"),
+    [
+        ({"account": ""}, "login", "missing", "gcloud auth login"),
+        (
+            {"adc": False},
+            "application default credentials",
+            "missing",
+            "gcloud auth application-default login",
+        ),
+        ({"billing": False}, "billing", "missing", "gcloud billing projects link acme-data"),
+        ({"roles": ["roles/run.admin"]}, "roles", "doubtful", "add-iam-policy-binding"),
+        ({"regions": ["europe-north1"]}, "region for cloudscheduler", "missing", ""),
+        ({"quota": 1000}, "Cloud Run quota", "doubtful", "console.cloud.google.com"),
+        ({"apis": []}, "region for run", "unknown", ""),
+        ({"apis": []}, "APIs", "doubtful", "gcloud services enable"),
+    ],
+)
+def test_what_is_missing_comes_with_its_command(
+    site: Site, world: Mapping[str, Any], name: str, state: str, command: str
+) -> None:
+    """The exact one; what deploy does itself, or a group may have given, stops nobody."""
+    site.cloud.be(**world)
+    check = found(site, name)
+    assert (check.state, command in check.fix) == (state, True)
+
+
+def test_whoever_has_the_roles_needs_not_own_the_project(site: Site) -> None:
+    """All that Terraform needs, without MLflow's."""
+    site.cloud.be(roles=list(ROLES))
+    assert found(site, "roles").state == "ok"
+    assert "roles/cloudsql.admin" in found(site, "roles", mlflow="server").fix
+
+
+def test_an_old_terraform_is_not_enough(site: Site) -> None:
+    """With the version that is."""
+    site.cloud.be(answers={"terraform version": {"terraform_version": "1.5.7"}})
+    check = found(site, "terraform")
+    assert (check.state, check.fix) == ("missing", "version 1.9 or newer")
+
+
+def test_a_region_that_google_lacks_names_its_neighbours(site: Site) -> None:
+    """Cloud Scheduler is in fewer regions than Cloud Run."""
+    site.cloud.be(answers={"scheduler locations": "europe-west1\neurope-west3\nus-east1"})
+    check = found(site, "region for cloudscheduler", region="europe-southwest1")
+    assert check.found == "not in europe-southwest1; near: europe-west1, europe-west3"
+
+
+def test_quotas_are_read_for_the_region() -> None:
+    """Of several, the one that applies here; nothing where there is none."""
+    infos = [
+        {
+            "quotaId": "CpuAllocPerProjectRegion",
+            "dimensionsInfos": [
+                {"applicableLocations": ["us-east1"], "details": {"value": "1000"}},
+                {"applicableLocations": ["europe-west1"], "details": {"value": "20000"}},
+            ],
+        }
+    ]
+    text = json.dumps(infos)
+    assert quota_in(text, "CpuAllocPerProjectRegion", "europe-west1") == 20_000
+    assert quota_in(text, "CpuAllocPerProjectRegion", "asia-east1") is None
+    assert quota_in("no JSON", "CpuAllocPerProjectRegion", "europe-west1") is None
+    assert largest_vcpu(TOPOLOGY) > 20
+
+
+# --- after ---------------------------------------------------------------------------------------
+
+
+@dataclass
+class World:
+    """Google Cloud as its lists show it, in order unless a test changes it."""
+
+    site: Site
+    topics: list[dict[str, Any]] = field(default_factory=list)
+    subscriptions: list[dict[str, Any]] = field(default_factory=list)
+    services: list[dict[str, Any]] = field(default_factory=list)
+    jobs: list[dict[str, Any]] = field(default_factory=list)
+    schedules: list[dict[str, Any]] = field(default_factory=list)
+    notification: str = "millrace-uploads"
+    secrets: list[dict[str, Any]] = field(default_factory=lambda: [{"name": "1"}])
+    doors: dict[str, tuple[int, int]] = field(default_factory=dict)
+    token: bool = True
+
+    def chain(self, topology: Topology = TOPOLOGY) -> Chain:
+        lists: dict[str, Any] = {
+            "buckets notifications list": [{"topic": f"//x/topics/{self.notification}"}],
+            "buckets describe": {"name": "there"},
+            "pubsub topics list": self.topics,
+            "pubsub subscriptions list": self.subscriptions,
+            "run services list": self.services,
+            "run jobs list": self.jobs,
+            "scheduler jobs list": self.schedules,
+            "secrets versions list": self.secrets,
+        }
+        self.site.cloud.be(answers={**lists, **self.site.cloud.world["answers"]})
+        tools = self.site.deployment().tools
+        return Chain(THERE, topology, tools, self._ask, self._authorize)
+
+    def _ask(
+        self, method: str, url: str, body: object, headers: Mapping[str, str]
+    ) -> tuple[int, Any]:
+        stranger, known = self.doors[url.partition("//")[2].partition("-")[0]]
+        return (known if headers else stranger), {}
+
+    def _authorize(self, url: str) -> Mapping[str, str]:
+        if not self.token:
+            raise StepFailed("no ID token")
+        return {"Authorization": "Bearer a.b.c"}
+
+
+def subscription(item: Subscription) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "name": f"projects/acme-data/subscriptions/{subscription_name(item)}",
+        "topic": f"projects/acme-data/topics/{wire_topic(item.topic)}",
+        "state": "ACTIVE",
+        **({"filter": item.filter} if item.filter else {}),
+    }
+    if item.dead_letter:
+        topic = f"projects/acme-data/topics/{wire_topic('dead-letters')}"
+        body["deadLetterPolicy"] = {"deadLetterTopic": topic}
+    if item.push:
+        url = f"https://{item.push}-abc-ew.a.run.app"
+        token = {"serviceAccountEmail": "mr-push@acme-data.iam.gserviceaccount.com"}
+        body["pushConfig"] = {"pushEndpoint": url, "oidcToken": {**token, "audience": url}}
+    else:
+        body["cloudStorageConfig"] = {"bucket": THERE.lake}
+    return body
+
+
+def account(name: str) -> dict[str, str]:
+    return {"serviceAccountName": f"mr-{name}@acme-data.iam.gserviceaccount.com"}
+
+
+@pytest.fixture
+def world(site: Site) -> World:
+    names = [*TOPOLOGY.functions, *TOPOLOGY.services, "mlflow"]
+    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+    return World(
+        site,
+        topics=[{"name": f"projects/acme-data/topics/{wire_topic(t)}"} for t in TOPOLOGY.topics],
+        subscriptions=[subscription(item) for item in TOPOLOGY.subscriptions.values()],
+        services=[
+            {
+                "metadata": {"name": name},
+                "spec": {"template": {"spec": account(name)}},
+                "status": copy.deepcopy(ready),
+            }
+            for name in names
+        ],
+        jobs=[
+            {
+                "metadata": {"name": wire_job(f"{name}-{size}")},
+                "spec": {"template": {"spec": {"template": {"spec": account(name)}}}},
+            }
+            for name, job in TOPOLOGY.jobs.items()
+            for size in job.sizes
+        ],
+        schedules=[
+            {"name": f"projects/p/locations/r/jobs/millrace-{name}", "state": "ENABLED"}
+            for name in TOPOLOGY.schedules
+        ],
+        doors={"predict": (403, 200), "promote": (401, 409), "mlflow": (403, 200)},
+    )
+
+
+def bad(world: World) -> dict[str, Check]:
+    return {check.name: check for check in after(world.chain()) if check.state != "ok"}
+
+
+def test_an_installation_as_the_topology_says_is_in_order(world: World) -> None:
+    """Every link is looked at once, and nothing is changed to do so."""
+    checks = list(after(world.chain()))
+    assert [check for check in checks if check.state != "ok"] == []
+    names = {check.name for check in checks}
+    assert {f"subscription {name}" for name in TOPOLOGY.subscriptions} <= names
+    assert {f"function {name}" for name in TOPOLOGY.functions} <= names
+    assert {"job train", "schedule sweep", "door of promote", "door of mlflow"} <= names
+    assert verdict(checks) == f"{len(checks)} of {len(checks)} in order."
+    assert world.site.cloud.changes() == []
+
+
+def test_every_broken_link_is_named(world: World) -> None:
+    """What is wrong with it, and that deploying puts it back."""
+    world.topics = [row for row in world.topics if "alerts" not in row["name"]]
+    world.notification = "elsewhere"
+    world.subscriptions[0].pop("deadLetterPolicy")
+    world.subscriptions[1]["filter"] = 'attributes.type = "Other"'
+    world.subscriptions[2]["pushConfig"]["oidcToken"]["audience"] = "https://other"
+    world.subscriptions[3]["pushConfig"]["pushEndpoint"] = "https://other-x.a.run.app"
+    world.subscriptions[4]["state"] = "RESOURCE_ERROR"
+    del world.subscriptions[5]
+    world.services[0]["spec"]["template"]["spec"] = account("somebody")
+    world.services[1]["status"]["conditions"][0]["status"] = "False"
+    world.jobs = [row for row in world.jobs if not row["metadata"]["name"].endswith("train-l")]
+    del world.schedules[0]
+    wrong = bad(world)
+    keys = list(TOPOLOGY.subscriptions)
+    for key, words in zip(
+        keys[:6],
+        (
+            "no dead letters",
+            "its filter is",
+            "tokens are for",
+            "pushes to",
+            "state is",
+            "not there",
+        ),
+        strict=True,
+    ):
+        assert words in wrong[f"subscription {key}"].found
+    functions = list(TOPOLOGY.functions)
+    assert "runs as mr-somebody" in wrong[f"function {functions[0]}"].found
+    assert wrong[f"function {functions[1]}"].found == "it is not ready"
+    assert {"topics", "notification of uploads", "job train"} <= set(wrong)
+    assert f"schedule {next(iter(TOPOLOGY.schedules))}" in wrong
+    assert {check.state for check in wrong.values()} == {"missing"}
+    assert all("deploy acme --apply" in check.fix for check in wrong.values())
+
+
+def test_what_is_switched_off_is_told_and_stops_nothing(world: World) -> None:
+    """A paused schedule, a secret without a value."""
+    world.schedules[0]["state"] = "PAUSED"
+    world.secrets = []
+    wrong = bad(world)
+    assert {check.state for check in wrong.values()} == {"doubtful"}
+    fix = wrong["secret slack-webhook-url"].fix
+    assert fix == "./millrace --context acme secret set slack-webhook-url"
+
+
+def test_doors_are_tried_as_a_stranger_and_as_oneself(world: World) -> None:
+    """An open door is worst; a closed one for oneself says which role opens it."""
+    world.doors = {"predict": (200, 200), "promote": (403, 403), "mlflow": (401, 500)}
+    wrong = bad(world)
+    assert (wrong["door of predict"].state, wrong["door of promote"].state) == (
+        "missing",
+        "doubtful",
+    )
+    assert "lets strangers in" in wrong["door of predict"].found
+    assert "people.deciders" in wrong["door of promote"].fix
+    assert wrong["door of mlflow"].state == "missing"
+    world.token = False
+    assert bad(world)["door of promote"].state == "unknown"
+
+
+def test_what_cannot_be_listed_is_unknown_and_not_missing(world: World) -> None:
+    """A refusal says nothing about what is there."""
+    world.site.cloud.fail("pubsub subscriptions list", said="ERROR: PERMISSION_DENIED")
+    check = bad(world)["subscriptions"]
+    assert (check.state, "PERMISSION_DENIED" in check.found) == ("unknown", True)
+
+
+def test_the_last_stage_waits_for_what_is_new(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rights take minutes: it looks again a few times, then says what is not in order."""
+    from shared.cli import installations
+
+    installations.save(THERE)
+    monkeypatch.setattr(trial, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(trial, "after", after)
+    monkeypatch.setattr(trial, "chain_of", lambda *_: world.chain())
+    doors = dict(world.doors)
+    world.doors["predict"] = (403, 503)
+    deployment = world.site.deployment()
+    with pytest.raises(StepFailed, match="not in order: door of predict"):
+        trial.Trial().apply(deployment)
+    assert world.site.text.count("not yet: door of predict") == trial.TRIES - 1
+
+    def mend(line: str) -> None:
+        world.site.told.append(line)
+        world.doors = doors
+
+    deployment.tools.tell = mend
+    trial.Trial().apply(deployment)
+    assert "in order." in world.site.text
