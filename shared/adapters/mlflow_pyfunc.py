@@ -51,7 +51,9 @@ CODE = (
     "serving/sources/snapshot.py",
     "serving/texts.py",
     "serving/times.py",
+    "serving/tree_lines.py",
     "serving/tree_tables.py",
+    "serving/value_tables.py",
     "serving/watching.py",
 )
 # What MLflow hands through of a caller's `params`: labels, probabilities, or a frame of everything.

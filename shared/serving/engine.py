@@ -11,13 +11,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shared.errors import PackageInvalid
-from shared.serving.tree_tables import tables_of
+from shared.serving.encoder import Encoder
+from shared.serving.tree_tables import TreeTables, tables_of
+from shared.serving.value_tables import ValueTables, value_tables_of
 
 Scores = NDArray[np.float64]
 Link = Literal["identity", "logit", "softmax"]
@@ -100,7 +103,14 @@ class TreeEngine:
                 f"the ONNX output {self._wanted[0]!r} is {found[self._wanted[0]]}, expected "
                 "tensor(float); convert the estimator with zipmap off"
             )
-        self._tables = tables_of(onnx, self._wanted[0], self.width, self._run)
+
+    @cached_property
+    def _tables(self) -> TreeTables | None:
+        return tables_of(self._onnx, self._wanted[0], self.width, self._run)
+
+    def tables_for(self, encoder: Encoder) -> ValueTables | None:
+        """What scores columns without their matrix, None where there is no such thing."""
+        return value_tables_of(self._onnx, self._wanted[0], encoder, self._run)
 
     @property
     def width(self) -> int:

@@ -223,14 +223,18 @@ class LoadedModel:
         width = len(package.encoder.names)
         if self._engine.width != width:
             raise PackageInvalid(f"the encoder makes {width} columns for {self._engine.width}")
-        scores = self._engine.score(np.zeros((1, width)))
+        self._tables = None
+        if isinstance(self._engine, TreeEngine) and isinstance(self._encoder, Encoder):
+            self._tables = self._engine.tables_for(self._encoder)
+        # Tables have answered as the engine does.
+        scores = np.zeros(1) if self._tables else self._engine.score(np.zeros((1, width)))
         expected = (1, len(package.labels)) if package.task == "multiclass" else (1,)
         if scores.shape != expected:
             raise PackageInvalid(f"the engine's scores are {scores.shape}, expected {expected}")
 
     def predict(self, columns: Columns) -> Predictions:
         """Answers for columns of this model's schema."""
-        return self._answer(self._encoder.transform(columns))
+        return self._answer(self._raw(columns))
 
     def predict_records(self, records: Sequence[object], odd: Odd | None = None) -> Predictions:
         """Answers for JSON objects; what is odd about them is counted in `odd`.
@@ -239,7 +243,7 @@ class LoadedModel:
             values = self.schema.from_record(records[0])
             if odd is not None:
                 self._watch.row(values, odd)
-            return self._answer(self._encoder.transform_row(values))
+            return self._answer(self._raw_of_row(values))
         columns = self.schema.from_records(records)
         if odd is not None:
             self._watch.columns(columns, odd)
@@ -248,16 +252,25 @@ class LoadedModel:
     def predict_many(self, columns: Columns) -> tuple[Scores, NDArray[np.intp] | None]:
         """Scores and the labels' places among the package's: `predict` without a Python object
         for each row."""
-        encoder = self._encoder
-        if isinstance(self._engine, TreeEngine) and isinstance(encoder, Encoder):
-            x = encoder.transform(columns, np.float32)  # as trees are compared
-        else:
-            x = encoder.transform(columns)
-        score, label, _ = self._judge(self._engine.score(x))
+        score, label, _ = self._judge(self._raw(columns))
         return score, label
 
-    def _answer(self, x: NDArray[np.float64]) -> Predictions:
-        score, label, probabilities = self._judge(self._engine.score(x))
+    def _raw(self, columns: Columns) -> Scores:
+        """What the engine says of columns."""
+        if self._tables is not None:
+            return self._tables.score(columns).astype(np.float64)
+        encoder = self._encoder
+        if isinstance(self._engine, TreeEngine) and isinstance(encoder, Encoder):
+            return self._engine.score(encoder.transform(columns, np.float32))  # as trees compare
+        return self._engine.score(encoder.transform(columns))
+
+    def _raw_of_row(self, values: Sequence[float | str]) -> Scores:
+        if self._tables is not None:
+            return np.array([self._tables.score_one(values)])
+        return self._engine.score(self._encoder.transform_row(values))
+
+    def _answer(self, raw: Scores) -> Predictions:
+        score, label, probabilities = self._judge(raw)
         if label is None:
             return Predictions(score, None)
         labels = self.package.labels

@@ -29,7 +29,7 @@ def onnx_of(estimator: Any) -> bytes:
     options = {"zipmap": False} if hasattr(estimator, "predict_proba") else None
     model = to_onnx(
         estimator,
-        initial_types=[("x", FloatTensorType([None, X.shape[1]]))],
+        initial_types=[("x", FloatTensorType([None, estimator.n_features_in_]))],
         options=options,
         target_opset={"": 18, "ai.onnx.ml": 3},
     )
@@ -38,9 +38,8 @@ def onnx_of(estimator: Any) -> bytes:
 
 
 def onnx_of_xgboost(estimator: Any) -> bytes:
-    model = convert_xgboost(
-        estimator, initial_types=[("x", XgboostInput([None, X.shape[1]]))], target_opset=15
-    )
+    x = XgboostInput([None, estimator.n_features_in_])
+    model = convert_xgboost(estimator, initial_types=[("x", x)], target_opset=15)
     data: bytes = model.SerializeToString()
     return data
 

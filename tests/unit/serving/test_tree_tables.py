@@ -116,7 +116,7 @@ def test_rows_with_nan_are_left_to_onnxruntime() -> None:
 
 def test_many_thresholds_are_walked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables that would take more memory than they are worth are not made."""
-    monkeypatch.setattr(tree_tables, "_MOST_BYTES", 1000)
+    monkeypatch.setattr(tree_tables, "MOST_BYTES", 1000)
     engine = engine_of(*BOOSTED["xgboost, two labels"])
     assert np.array_equal(engine.score(X), walked(engine, X))
     assert engine._tables is None
