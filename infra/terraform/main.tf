@@ -60,6 +60,7 @@ locals {
     SMTP_USER                  = var.mail.user
     SMTP_SECURITY              = var.mail.security
     MLFLOW_TRACKING_URI        = local.mlflow_url
+    MLFLOW_TRACKING_AUTH       = var.mlflow == "server" ? "google" : ""
     MLFLOW_DISABLE_TELEMETRY   = "true"
     DO_NOT_TRACK               = "true"
   }

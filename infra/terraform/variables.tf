@@ -102,6 +102,16 @@ variable "predict_max_instances" {
   }
 }
 
+variable "predict_p99_ms" {
+  description = "Alert when the slowest hundredth of predictions takes longer for a quarter of an hour. Cold starts count: below 2500 only with predict_min_instances."
+  type        = number
+  default     = 2500
+  validation {
+    condition     = var.predict_p99_ms > 0
+    error_message = "Milliseconds, above 0."
+  }
+}
+
 variable "predict_ingress" {
   description = "Who reaches the predictor's front door (its lock is IAM): INGRESS_TRAFFIC_ALL, or _INTERNAL_ONLY, or _INTERNAL_LOAD_BALANCER."
   type        = string
@@ -143,6 +153,36 @@ variable "mlflow" {
   validation {
     condition     = contains(["server", "off"], var.mlflow)
     error_message = "server or off."
+  }
+}
+
+variable "mlflow_instance" {
+  description = "Name of MLflow's database instance. Google may keep the name of a deleted one for a week."
+  type        = string
+  default     = "millrace-mlflow"
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{0,78}[a-z0-9]$", var.mlflow_instance))
+    error_message = "Lower-case letters, digits and hyphens, a letter first."
+  }
+}
+
+variable "mlflow_tier" {
+  description = "Machine of MLflow's database: db-f1-micro (about 8 USD a month, no SLA), db-g1-small, or db-custom-CPUS-MEGABYTES."
+  type        = string
+  default     = "db-f1-micro"
+  validation {
+    condition     = can(regex("^db-(f1-micro|g1-small|custom-[0-9]+-[0-9]+)$", var.mlflow_tier))
+    error_message = "db-f1-micro, db-g1-small or db-custom-CPUS-MEGABYTES."
+  }
+}
+
+variable "mlflow_users" {
+  description = "Who may use MLflow, e.g. [\"group:team@example.com\"]; trainings and mirror may anyway."
+  type        = list(string)
+  default     = []
+  validation {
+    condition     = alltrue([for member in var.mlflow_users : can(regex("^(user|group|serviceAccount|domain):[^\\s]+$", member))])
+    error_message = "user:, group:, serviceAccount: or domain: and an address; never everybody."
   }
 }
 
