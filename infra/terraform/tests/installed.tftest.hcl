@@ -11,6 +11,10 @@ mock_provider "google" {
   }
 }
 
+mock_provider "google" {
+  alias = "quota"
+}
+
 mock_provider "time" {}
 
 variables {
