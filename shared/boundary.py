@@ -25,6 +25,7 @@ from shared.documents import timestamp
 from shared.envelope import Delivery, caller, json_object, parse_delivery
 from shared.errors import InProgress, Rejected, Retryable, UnknownMessageType
 from shared.events import AutomationNoted, Event, RunRejected, publish
+from shared.noted import Noted
 from shared.ports import Bucket, Clock, Publisher
 
 if TYPE_CHECKING:  # flask comes with functions-framework; importing it here would only cost
@@ -75,7 +76,9 @@ def receive(
                     "delivery_attempt": delivery.attempt,
                     "type": _type(delivery),
                 }
-                use_case(delivery)
+                found = use_case(delivery)
+                if isinstance(found, Noted):
+                    facts |= found
                 reply, outcome = ACK, "done"
             except Rejected as error:
                 keep_rejected(name, error, raw, wiring)

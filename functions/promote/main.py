@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 from shared import boundary, events
 from shared.boundary import Reply
 from shared.usecases.decisions import parse_decision, take_decision
-from shared.usecases.promote import decide_version, request_promotion, take_failure
+from shared.usecases.promote import request_promotion, take_failure
+from shared.usecases.promoted import decide_trained
 from shared.usecases.promoting import Promote
 from shared.wiring import Wiring
 
@@ -26,12 +27,8 @@ def decide(body: dict[str, Any], by: str) -> str:
 messages = boundary.function(
     "promote",
     {
-        events.TrainingCompleted: lambda event, _: decide_version(
-            event.model, event.version, ports()
-        ),
-        events.ComparisonCompleted: lambda event, _: decide_version(
-            event.model, event.version, ports()
-        ),
+        events.TrainingCompleted: lambda event, _: decide_trained(event, ports()),
+        events.ComparisonCompleted: lambda event, _: decide_trained(event, ports()),
         events.RunFailed: lambda event, _: take_failure(event, ports()),
         events.RunRejected: lambda event, _: take_failure(event, ports()),
         events.PromotionRequested: lambda event, _: request_promotion(event, ports()),
