@@ -86,6 +86,7 @@ locals {
   callable = merge(
     { for key, function in google_cloudfunctions2_function.function : key => function.name },
     { for key, service in google_cloud_run_v2_service.service : key => service.name },
+    { for service in google_cloud_run_v2_service.mlflow : "mlflow" => service.name },
   )
 }
 

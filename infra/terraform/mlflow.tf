@@ -8,8 +8,6 @@
 locals {
   mlflow          = var.mlflow == "server" ? 1 : 0
   mlflow_instance = var.mlflow == "server" ? var.mlflow_instance : ""
-  # Who shows trainings and versions there; a test compares them with the doors' code.
-  mlflow_clients = var.mlflow == "server" ? ["mirror", "train"] : []
   # Train writes artifacts there itself, and the server reads them to show them.
   mlflow_artifacts = "mlflow"
 
@@ -30,13 +28,7 @@ locals {
 }
 
 # --- who it is -------------------------------------------------------------------------------------
-
-resource "google_service_account" "mlflow" {
-  count = local.mlflow
-
-  account_id   = "mr-mlflow"
-  display_name = "Millrace mlflow"
-}
+# What it reads of the lake, and who may call it, are edges of the topology (iam.tf).
 
 # Cloud SQL has grants on projects only; the condition makes them grants on this instance.
 resource "google_project_iam_member" "mlflow_database" {
@@ -44,42 +36,11 @@ resource "google_project_iam_member" "mlflow_database" {
 
   project = var.project
   role    = each.key
-  member  = google_service_account.mlflow[0].member
+  member  = google_service_account.identity["mlflow"].member
   condition {
     title      = "MLflow's database"
     expression = "resource.name == \"projects/${var.project}/instances/${var.mlflow_instance}\" && resource.type == \"sqladmin.googleapis.com/Instance\""
   }
-}
-
-# To show artifacts; it writes none (`--no-serve-artifacts`).
-resource "google_storage_bucket_iam_member" "mlflow_artifacts" {
-  count = local.mlflow
-
-  bucket = google_storage_bucket.bucket["lake"].name
-  role   = "roles/storage.objectViewer"
-  member = google_service_account.mlflow[0].member
-  condition {
-    title      = "MLflow's artifacts"
-    expression = "resource.name.startsWith(\"projects/_/buckets/${local.buckets["lake"]}/objects/${local.mlflow_artifacts}/\") || api.getAttribute(\"storage.googleapis.com/objectListPrefix\", \"\").startsWith(\"${local.mlflow_artifacts}/\")"
-  }
-}
-
-resource "google_cloud_run_v2_service_iam_member" "mlflow_client" {
-  for_each = toset(local.mlflow_clients)
-
-  name     = google_cloud_run_v2_service.mlflow[0].name
-  location = var.region
-  role     = "roles/run.invoker"
-  member   = google_service_account.identity[each.key].member
-}
-
-resource "google_cloud_run_v2_service_iam_member" "mlflow_people" {
-  for_each = var.mlflow == "server" ? toset(var.mlflow_users) : []
-
-  name     = google_cloud_run_v2_service.mlflow[0].name
-  location = var.region
-  role     = "roles/run.invoker"
-  member   = each.key
 }
 
 # --- the database ----------------------------------------------------------------------------------
@@ -155,7 +116,7 @@ resource "google_sql_user" "mlflow" {
   count = local.mlflow
 
   # As Postgres has it: without the ending.
-  name            = trimsuffix(google_service_account.mlflow[0].email, ".gserviceaccount.com")
+  name            = trimsuffix(google_service_account.identity["mlflow"].email, ".gserviceaccount.com")
   instance        = google_sql_database_instance.mlflow[0].name
   type            = "CLOUD_IAM_SERVICE_ACCOUNT"
   deletion_policy = "ABANDON"
@@ -173,7 +134,7 @@ resource "google_cloud_run_v2_job" "mlflow_database" {
   template {
     task_count = 1
     template {
-      service_account = google_service_account.mlflow[0].email
+      service_account = google_service_account.identity["mlflow"].email
       timeout         = "3600s"
       # A migration that failed is looked at, not tried again.
       max_retries = 0
@@ -227,7 +188,7 @@ resource "google_cloud_run_v2_service" "mlflow" {
   deletion_protection = false # what it knows is in the database
 
   template {
-    service_account                  = google_service_account.mlflow[0].email
+    service_account                  = google_service_account.identity["mlflow"].email
     timeout                          = "120s"
     max_instance_request_concurrency = 20
 

@@ -176,16 +176,6 @@ variable "mlflow_tier" {
   }
 }
 
-variable "mlflow_users" {
-  description = "Who may use MLflow, e.g. [\"group:team@example.com\"]; trainings and mirror may anyway."
-  type        = list(string)
-  default     = []
-  validation {
-    condition     = alltrue([for member in var.mlflow_users : can(regex("^(user|group|serviceAccount|domain):[^\\s]+$", member))])
-    error_message = "user:, group:, serviceAccount: or domain: and an address; never everybody."
-  }
-}
-
 variable "vertex_registry" {
   description = "Whether versions are mirrored to Vertex AI's Model Registry."
   type        = bool

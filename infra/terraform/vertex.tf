@@ -1,10 +1,5 @@
 # Vertex AI's Model Registry as a mirror: no server of ours, nothing deployed, so nothing waits.
 
-locals {
-  # Who registers versions: the job that trains them, and mirror where that did not work.
-  vertex_clients = var.vertex_registry ? ["mirror", "train"] : []
-}
-
 # Google has no grant on a model that does not exist yet, and no role as small as this.
 resource "google_project_iam_custom_role" "vertex_registry" {
   count = var.vertex_registry ? 1 : 0
@@ -21,11 +16,11 @@ resource "google_project_iam_custom_role" "vertex_registry" {
 }
 
 resource "google_project_iam_member" "vertex_registry" {
-  for_each = toset(local.vertex_clients)
+  for_each = { for key, edge in local.grants.registry : key => edge if edge.external == "vertex" }
 
   project = var.project
   role    = google_project_iam_custom_role.vertex_registry[0].name
-  member  = google_service_account.identity[each.key].member
+  member  = each.value.member
 }
 
 # Vertex AI copies the package as its own agent, which exists once its API is switched on and asked.

@@ -34,8 +34,9 @@ def _prefixes() -> set[str]:
 
 
 def test_every_prefix_has_an_answer() -> None:
-    """Whatever is written into the lake either goes after some days or stays for a reason."""
-    assert _prefixes() == LAKE.retention.keys() | LAKE.kept.keys()
+    """Whatever is written into the lake either goes after some days or stays for a reason. MLflow's
+    artifacts are written by its own client."""
+    assert _prefixes() | {"mlflow/"} == LAKE.retention.keys() | LAKE.kept.keys()
     assert len(_prefixes()) > 30
 
 

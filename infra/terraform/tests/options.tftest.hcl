@@ -35,7 +35,7 @@ run "everything_on" {
   command = apply
   variables {
     mlflow          = "server"
-    mlflow_users    = ["group:team@example.com"]
+    people          = { analysts = ["group:team@example.com"] }
     vertex_registry = true
     billing_account = "012345-678901-ABCDEF"
     budget_amount   = 70
@@ -110,8 +110,15 @@ run "everything_on" {
   }
 
   assert {
-    condition     = toset([for one in values(google_cloud_run_v2_service_iam_member.mlflow_people) : one.member]) == toset(["group:team@example.com"])
-    error_message = "Somebody else may use MLflow."
+    condition = toset([
+      for key, grant in google_cloud_run_v2_service_iam_member.invoker : key if endswith(split(" ", key)[0], "/mlflow")
+    ]) == toset(["mirror/mlflow", "train/mlflow", "people/analysts/mlflow group:team@example.com"])
+    error_message = "Somebody else may use MLflow, or a part may not."
+  }
+
+  assert {
+    condition     = toset(keys(google_project_iam_member.vertex_registry)) == toset(["mirror/vertex", "train/vertex"])
+    error_message = "Somebody else may write into Vertex AI's registry, or a part may not."
   }
 
   assert {
@@ -142,7 +149,7 @@ run "everything_off" {
   assert {
     condition = (
       length(google_sql_database_instance.mlflow) + length(google_cloud_run_v2_service.mlflow) + length(google_cloud_run_v2_job.mlflow_database)
-      + length(google_service_account.mlflow) + length(google_project_iam_member.mlflow_database) + length(google_project_iam_member.vertex_registry)
+      + length(google_project_iam_member.mlflow_database) + length(google_project_iam_member.vertex_registry)
       + length(google_storage_bucket_iam_member.vertex_agent) + length(google_billing_budget.month) == 0
     )
     error_message = "Something costs, or has rights, that is switched off."
