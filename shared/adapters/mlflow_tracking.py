@@ -195,11 +195,14 @@ def _key(name: str) -> str:
 
 @contextmanager
 def _answering() -> Iterator[None]:
-    """Whatever MLflow has against a training, it does not undo it: TrackingUnavailable for all."""
+    """Whatever MLflow, or where its artifacts lie, has against a training, it does not undo it:
+    TrackingUnavailable for all."""
     import requests
+    from google.api_core.exceptions import GoogleAPIError
+    from google.auth.exceptions import GoogleAuthError
     from mlflow.exceptions import MlflowException
 
     try:
         yield
-    except (MlflowException, requests.RequestException) as error:
+    except (MlflowException, requests.RequestException, GoogleAPIError, GoogleAuthError) as error:
         raise TrackingUnavailable(f"MLflow: {error}") from error
