@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from shared.tabular import metrics
 from shared.tabular.estimates import estimate
 from shared.tabular.gains import ALPHA
-from shared.tabular.influence import influence, ratio
+from shared.tabular.influence import Influence, influence, ratio
 
 Metric = Literal["auroc", "rmse", "accuracy"]
 MIN_EFFECT: dict[str, float] = {"auroc": 0.02, "accuracy": 0.02, "rmse": 0.05}
@@ -40,6 +40,12 @@ class Measured:
     @property
     def rows(self) -> int:
         return len(self.score)
+
+    def of(self, kept: NDArray[np.bool_]) -> Measured:
+        """These rows only."""
+        hit = self.hit[kept]
+        positives = None if self.positives is None else int(hit.sum())
+        return Measured(self.metric, self.score[kept], hit, positives)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +87,7 @@ def worth_measuring(
 ) -> Measured | None:
     """The rows as measurable pairs; None when the metric is undefined on them (no rows, one class
     only, no predicted labels). Rows without a score or target are left out."""
-    keep = ~np.isnan(score)
-    if task == "regression":
-        keep &= ~np.isnan(target.astype(np.float64))
+    keep = measurable(task, score, target)
     score, target = score[keep], target[keep]
     if not len(score):
         return None
@@ -96,6 +100,14 @@ def worth_measuring(
     if predicted is None:
         return None
     return Measured("accuracy", score, (predicted[keep] == target).astype(np.float64), None)
+
+
+def measurable(task: str, score: NDArray[np.float64], target: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which rows have a score and a target."""
+    keep = ~np.isnan(score)
+    if task == "regression":
+        keep &= ~np.isnan(target.astype(np.float64))
+    return keep
 
 
 def realised(rows: Measured) -> float:
@@ -111,12 +123,27 @@ def favourable_bound(rows: Measured, *, in_time: bool = False) -> float:
     one where less is better. `in_time`: rows are in order of time, neighbours which
     resemble each other are worth fewer."""
     order = np.arange(rows.rows) if in_time else None
-    if rows.metric == "auroc":
-        return min(estimate(influence("auroc", rows.hit, rows.score), order).upper(ALPHA), 1.0)
-    mean = estimate(ratio(rows.hit, np.ones(rows.rows)), order)
+    found = estimate(error_of(rows), order)
     if rows.metric == "rmse":
-        return float(np.sqrt(max(mean.lower(ALPHA), 0.0)))
-    return min(mean.upper(ALPHA), 1.0)
+        return float(np.sqrt(max(found.lower(ALPHA), 0.0)))
+    return min(found.upper(ALPHA), 1.0)
+
+
+def error_of(rows: Measured) -> Influence:
+    """What each row adds to the error of the metric; of RMSE to that of its square."""
+    if rows.metric == "auroc":
+        return influence("auroc", rows.hit, rows.score)
+    return ratio(rows.hit, np.ones(rows.rows))
+
+
+def effect_of(metric: str, told: float | None) -> float:
+    """The minimum effect: as told, or the metric's own."""
+    return MIN_EFFECT[metric] if told is None else told
+
+
+def limit_of(metric: str, base: float, effect: float) -> float:
+    """What realised performance must not be worse than."""
+    return base * (1 + effect) if metric == "rmse" else base - effect
 
 
 def judge_performance(
@@ -143,8 +170,7 @@ def judge_performance(
         return Performance(
             metric, value, None, base, None, labelled, positives, coverage, None, sentence
         )
-    effect = MIN_EFFECT[metric] if evidence.min_effect is None else evidence.min_effect
-    limit = base * (1 + effect) if metric == "rmse" else base - effect
+    limit = limit_of(metric, base, effect_of(metric, evidence.min_effect))
     bound = favourable_bound(rows, in_time=in_time)
     breach = bound > limit if metric == "rmse" else bound < limit
     side = "at least" if metric == "rmse" else "at most"

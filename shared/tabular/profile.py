@@ -26,7 +26,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from shared.serving.columns import Columns
 from shared.serving.features import Bounds, Feature
-from shared.tabular.performance import realised, worth_measuring
+from shared.tabular.performance import Measured, measurable, realised, worth_measuring
+from shared.tabular.sliced import reference_slices
 
 FORMAT = 1
 BINS = 10
@@ -47,6 +48,7 @@ def build_reference(
     positive: str | None = None,
     seed: int = 0,
     made_of: Mapping[str, Sequence[str]] | None = None,
+    slices: Mapping[str, NDArray[Any]] | None = None,
 ) -> dict[str, Any]:
     """Everything monitoring needs to know about a version, as plain JSON (no NaN).
 
@@ -59,6 +61,7 @@ def build_reference(
         metrics: Holdout metrics by name, on the same rows.
         positive: Binary only: the label whose probability `scores` are.
         made_of: Features that are derived of others, with those.
+        slices: Category columns of the rows that have scores, whose levels are looked at apart.
 
     Raises ValueError for lengths that differ or a binary task without `positive`.
     """
@@ -95,7 +98,9 @@ def build_reference(
             for name, value in metrics.items()
             if math.isfinite(value)
         },
-        "performance": _performance(task, score, predicted, target, positive),
+        "performance": _performance(
+            task, score, predicted, target, positive=positive, slices=slices or {}
+        ),
         "sample": _sample(columns, features, score, rows, seed),
     }
 
@@ -210,7 +215,9 @@ def _performance(
     score: NDArray[np.float64],
     predicted: NDArray[Any] | None,
     target: NDArray[Any],
+    *,
     positive: str | None,
+    slices: Mapping[str, NDArray[Any]],
 ) -> dict[str, Any] | None:
     """The one metric that realised performance is held against, by the very same code."""
     rows = worth_measuring(task, score, predicted, target, positive)
@@ -221,7 +228,14 @@ def _performance(
         "value": realised(rows),
         "rows": rows.rows,
         "positives": rows.positives,
+        "slices": _slices(rows, slices, measurable(task, score, target)),
     }
+
+
+def _slices(
+    rows: Measured, slices: Mapping[str, NDArray[Any]], kept: NDArray[np.bool_]
+) -> list[dict[str, Any]]:
+    return reference_slices(rows, {name: column[kept] for name, column in slices.items()})
 
 
 def _sample(

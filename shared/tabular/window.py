@@ -12,7 +12,7 @@ import json
 import math
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from shared.rules.expressions import parse_value
 from shared.serving.cells import BadCell
 from shared.serving.columns import Columns, Schema
-from shared.tabular.performance import Measured, worth_measuring
+from shared.tabular.performance import Measured, measurable, worth_measuring
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,7 +35,8 @@ PENDING = 8192
 class WindowRows:
     """`columns`, `scores` and `labels` are of `profiled` rows; a refused row has cells, a NaN score
     and the label "". `labelled` of the `rows` have a label by now, `measured` are those of them
-    that also have a score, `truths` the labels of all of them."""
+    that also have a score, `slices` the levels of these by column, `truths` the labels of all that
+    have one."""
 
     version: str
     rows: int
@@ -49,6 +50,7 @@ class WindowRows:
     truths: NDArray[Any] | None = None
     one_in: int = 1
     labels_one_in: int = 1
+    slices: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 class Gathering:
@@ -59,6 +61,7 @@ class Gathering:
         truths: Known labels by prediction id, as texts.
         positive: Binary: the label whose probability the score is.
         expected: How many rows will be given, where that is known.
+        sliced: Category columns whose values are kept of every labelled row.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Gathering:
         one_in: int = 1,
         labels_one_in: int = 1,
         expected: int = 0,
+        sliced: Sequence[str] = (),
     ) -> None:
         self._version, self._schema, self._task = version, schema, task
         self._truths, self._positive = truths, positive
@@ -85,6 +89,11 @@ class Gathering:
         self._redacted: set[str] = set()
         self._rows = self._refused = self._labelled = 0
         self._measured: list[tuple[float, str, str]] = []
+        self._sliced = {
+            place: (feature.name, _Cells(schema, "category"))
+            for place, feature in enumerate(schema.inputs)
+            if feature.name in sliced and feature.kind == "category"
+        }
 
     def add(
         self,
@@ -104,6 +113,8 @@ class Gathering:
         if truth is not None:
             self._labelled += 1
             self._measured.append((math.nan if score is None else score, label or "", truth))
+            for place, (_, column) in self._sliced.items():
+                column.add(values[place])
         if self._rows % self._stride == 0:
             for column, value in zip(self._values, values, strict=True):
                 column.add(value)
@@ -123,12 +134,16 @@ class Gathering:
         """Rows of a scored file at once: texts in the schema's order, NaN for refused rows."""
         count = len(scores)
         self._refused += int(np.isnan(scores).sum())
-        known = self._truths.get
+        known, labelled = self._truths.get, array("q")
         for place, truth in enumerate(map(known, prediction_ids) if self._truths else ()):
             if truth is not None:
-                self._labelled += 1
+                labelled.append(place)
                 label = labels[place] if labels else ""
                 self._measured.append((float(scores[place]), label, truth))
+        self._labelled += len(labelled)
+        if labelled:
+            for place, (_, column) in self._sliced.items():
+                column.extend(cells[place].take(np.array(labelled)))
         kept = np.arange(-self._rows % self._stride, count, self._stride)
         for column, values in zip(self._values, cells, strict=True):
             column.extend(values.take(kept))
@@ -180,7 +195,13 @@ class Gathering:
         if not regression:
             truths = _objects(["" if truth is None else truth for truth in truths])
         measured = worth_measuring(self._task, scores, predicted, truths, positive)
-        return {"measured": measured, "truths": truths}
+        kept = measurable(self._task, scores, truths)
+        slices = {
+            name: column.converted()[kept]
+            for name, column in self._sliced.values()
+            if name not in self._redacted
+        }
+        return {"measured": measured, "truths": truths, "slices": slices}
 
     def _thin(self) -> None:
         self._stride *= 2

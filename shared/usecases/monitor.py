@@ -29,12 +29,11 @@ from shared.spec.registry import find_spec
 from shared.tabular import drift_page
 from shared.tabular.alarms import KINDS, Alarm
 from shared.tabular.input_stats import input_stats
+from shared.usecases.monitoring.page import Draw, report_page
 from shared.usecases.monitoring.report import (
-    Draw,
     Judged,
     alert_events,
     report_body,
-    report_page,
     summary_csv,
 )
 from shared.usecases.monitoring.rows import (
@@ -153,7 +152,8 @@ def _versions(
     What is wrong with the rows as such is said of the version with most of them."""
     earlier = Earlier(window, lake=lake)
     found: list[VersionJudged] = []
-    read = read_window(window, runs_of(window, lake=lake), labels, lake=lake)
+    sliced = spec.promotion.slices.columns
+    read = read_window(window, runs_of(window, lake=lake), labels, lake=lake, sliced=sliced)
     traffic = judge_traffic(window, sum(rows.rows for _, rows in read), lake=lake)
     for facts, rows in read or (no_rows(window.model, lake=lake) if traffic else []):
         season = earlier.season(rows.version)

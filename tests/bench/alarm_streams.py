@@ -25,14 +25,20 @@ from shared.serving.features import Feature
 
 Floats = NDArray[np.float64]
 Kind = Literal["independent", "autocorrelated", "strongly autocorrelated", "weekly"]
-Shift = Literal["one feature", "prior", "missing burst", "new category"]
+Shift = Literal["one feature", "prior", "missing burst", "new category", "one slice"]
 STREAMS: tuple[Kind, ...] = (
     "independent",
     "autocorrelated",
     "weekly",
     "strongly autocorrelated",
 )
-SHIFTS: tuple[Shift, ...] = ("one feature", "prior", "missing burst", "new category")
+SHIFTS: tuple[Shift, ...] = (
+    "one feature",
+    "prior",
+    "missing burst",
+    "new category",
+    "one slice",  # only where slices are watched
+)
 
 NUMBERS = ("age", "weight", "school_years", "gain", "loss", "hours")
 LEVELS = {"work": 8, "school": 16, "married": 7, "job": 14, "family": 6, "origin": 5, "sex": 2}
@@ -137,6 +143,9 @@ def spoil(
     if shift == "one feature":
         place = NAMES.index(name)
         day.columns[name] = columned(name, latent[:, place] + move_of(name, 0.2))
+    elif shift == "one slice":
+        of_it = day.columns["family"] == "family-1"  # a fifth of the rows
+        day.truths[of_it] = random.permutation(day.truths[of_it])
     elif shift == "missing burst":
         start = int(random.integers(rows - rows // 10))
         day.columns["hours"][start : start + rows // 10] = np.nan

@@ -3,6 +3,7 @@
     python tests/bench/simulate_alarms.py                       Markdown, minutes on 2 cores
     python tests/bench/simulate_alarms.py --years 5 --shifts 40
     python tests/bench/simulate_alarms.py --number wasserstein --category js
+    python tests/bench/simulate_alarms.py --slices sex family     a slice of family may break
 
 Every model-year is a model of its own: four weeks of a stream are its training, 20 % of them the
 holdout, then 365 daily windows come through the same judgement and persistence as in production,
@@ -15,7 +16,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -55,11 +56,21 @@ from tests.bench.alarm_streams import (  # noqa: E402
 MONDAY, DAY = datetime(2026, 1, 5, tzinfo=UTC), timedelta(days=1)
 TRAINING_DAYS, HOLDOUT = 28, 0.2
 FOUND_WITHIN = 3
-Statistics = dict[str, Any]
 
 
-def spec_of(statistics: Statistics | None = None) -> Spec:
-    """The defaults, but for these `monitoring.statistics`."""
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What differs from the defaults: `monitoring.statistics`, and the columns of
+    `promotion.slices`."""
+
+    statistics: Mapping[str, Any] = field(default_factory=dict)
+    slices: tuple[str, ...] = ()
+
+
+USUAL = Chosen()
+
+
+def spec_of(chosen: Chosen) -> Spec:
     return Spec.model_validate(
         {
             "task": "binary",
@@ -68,12 +79,13 @@ def spec_of(statistics: Statistics | None = None) -> Spec:
                 **{name: {"type": "number"} if name in NUMBERS else {} for name in NAMES},
                 "y": {},
             },
-            "monitoring": {"statistics": statistics or {}},
+            "monitoring": {"statistics": dict(chosen.statistics)},
+            "promotion": {"slices": {"columns": list(chosen.slices)}},
         }
     )
 
 
-SPEC = spec_of()
+SPEC = spec_of(USUAL)
 MATURE = Labels((), mature=True, count_from=MONDAY)
 
 
@@ -82,7 +94,7 @@ class Model:
     """A model that was trained on a stream and is watched from day to day."""
 
     stream: Stream
-    statistics: Statistics | None = None
+    chosen: Chosen = USUAL
     spec: Spec = field(init=False)
     facts: VersionFacts = field(init=False)
     past: dict[str, list[Alarm]] = field(init=False)
@@ -91,8 +103,9 @@ class Model:
 
     def __post_init__(self) -> None:
         days = [self.stream.day(number) for number in range(TRAINING_DAYS)]
-        self.spec = spec_of(self.statistics)
-        reference = trained(days, self.stream.random, sample=bool(self.statistics))
+        self.spec = spec_of(self.chosen)
+        sample, slices = bool(self.chosen.statistics), self.chosen.slices
+        reference = trained(days, self.stream.random, sample=sample, slices=slices)
         self.facts = VersionFacts(Schema.of(self.spec), "binary", reference)
         self.past = {kind: [] for kind in KINDS}
 
@@ -100,7 +113,7 @@ class Model:
         """The next day's window; what alarms that did not the day before, with the reason."""
         start = MONDAY + self.day * DAY
         window = Window("m", "online", start, start + DAY)
-        rows = gathered(self.stream.day(self.day, shift))
+        rows = gathered(self.stream.day(self.day, shift), self.chosen.slices)
         season = Season(self._back(*(7 * week for week in range(1, 5))), self._back(*range(1, 7)))
         found = judge_version(self.facts, rows, self.spec, MATURE, channel="online", season=season)
         judged = [found]
@@ -121,7 +134,11 @@ class Model:
 
 
 def trained(
-    days: Sequence[Day], random: np.random.Generator, *, sample: bool = False
+    days: Sequence[Day],
+    random: np.random.Generator,
+    *,
+    sample: bool = False,
+    slices: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The reference of a model that learned from these days but for the holdout. `sample` is for
     drawings, and for statistics of values."""
@@ -138,11 +155,12 @@ def trained(
         task="binary",
         positive="yes",
         metrics={},
+        slices={name: columns[name][out] for name in slices},
     )
     return made if sample else made | {"sample": {"columns": {}, "score": []}}
 
 
-def gathered(day: Day) -> WindowRows:
+def gathered(day: Day, slices: Sequence[str] = ()) -> WindowRows:
     """A day as monitoring reads it."""
     labels = np.array(_labels(day.scores), object)
     rows = len(labels)
@@ -157,6 +175,7 @@ def gathered(day: Day) -> WindowRows:
         labelled=rows,
         measured=worth_measuring("binary", day.scores, labels, day.truths, "yes"),
         truths=day.truths,
+        slices={name: day.columns[name] for name in slices},
     )
 
 
@@ -164,21 +183,19 @@ def _labels(scores: Any) -> list[str]:
     return ["yes" if score >= 0.5 else "no" for score in scores]
 
 
-def quiet_year(
-    kind: Kind, statistics: Statistics | None, seed: Sequence[int]
-) -> list[tuple[int, str, str]]:
+def quiet_year(kind: Kind, chosen: Chosen, seed: Sequence[int]) -> list[tuple[int, str, str]]:
     """Alarms of a year in which nothing is wrong: day, kind, reason."""
-    model = Model(Stream(kind, np.random.default_rng(seed)), statistics)
+    model = Model(Stream(kind, np.random.default_rng(seed)), chosen)
     return [(day, what, why) for day in range(365) for what, why in model.judge().items()]
 
 
 def shifted(
-    kind: Kind, shift: Shift, statistics: Statistics | None, seed: Sequence[int]
+    kind: Kind, shift: Shift, chosen: Chosen, seed: Sequence[int]
 ) -> tuple[int, str] | None:
     """At which window of a shift an alarm opened, and which; None after FOUND_WITHIN. One to two
     quiet weeks come first, so that it starts on any day of the week."""
     random = np.random.default_rng(seed)
-    model = Model(Stream(kind, random, moved=NAMES[int(random.integers(len(NAMES)))]), statistics)
+    model = Model(Stream(kind, random, moved=NAMES[int(random.integers(len(NAMES)))]), chosen)
     for _ in range(7 + int(random.integers(7))):
         model.judge()
     for number in range(FOUND_WITHIN):
@@ -193,19 +210,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--shifts", type=int, default=200, help="times that a shift is tried")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--streams", nargs="+", default=STREAMS, choices=STREAMS)
-    parser.add_argument("--only", nargs="+", default=SHIFTS, choices=SHIFTS, help="shifts")
+    parser.add_argument("--only", nargs="+", default=SHIFTS[:-1], choices=SHIFTS, help="shifts")
     parser.add_argument("--number", help="statistic of numbers (monitoring.statistics)")
     parser.add_argument("--category", help="statistic of categories")
     parser.add_argument("--threshold", nargs=2, action="append", default=[], help="ks 0.2")
+    parser.add_argument("--slices", nargs="+", default=[], help="columns of promotion.slices")
     parser.add_argument("--why", action="store_true", help="print what alarmed, and when")
     asked = parser.parse_args(arguments)
-    statistics = chosen(asked)
+    chosen = chosen_by(asked)
     with ProcessPoolExecutor(2) as pool:
         print("| nothing is wrong | model-years | false alarms | a model-year (95 %) | by kind |")
         print("|---|---:|---:|---:|---|")
         for place, kind in enumerate(asked.streams if asked.years else ()):
             seeds = [(asked.seed, 0, place, number) for number in range(asked.years)]
-            years = list(pool.map(partial(quiet_year, kind, statistics), seeds))
+            years = list(pool.map(partial(quiet_year, kind, chosen), seeds))
             print(quiet_line(kind, years), flush=True)
             for number, year in enumerate(years if asked.why else ()):
                 for day, what, why in year:
@@ -217,21 +235,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for row, shift in enumerate(SHIFTS if asked.shifts else ()):
             for place, kind in enumerate(asked.streams if shift in asked.only else ()):
                 seeds = [(asked.seed, 1 + row, place, number) for number in range(asked.shifts)]
-                found = list(
-                    pool.map(partial(shifted, kind, shift, statistics), seeds, chunksize=4)
-                )
+                found = list(pool.map(partial(shifted, kind, shift, chosen), seeds, chunksize=4))
                 print(found_line(shift, kind, found), flush=True)
     return 0
 
 
-def chosen(asked: argparse.Namespace) -> Statistics | None:
-    """None for what specs do by default."""
-    found: Statistics = {
+def chosen_by(asked: argparse.Namespace) -> Chosen:
+    found: dict[str, Any] = {
         kind: value for kind in ("number", "category") if (value := getattr(asked, kind))
     }
     if asked.threshold:
         found["thresholds"] = {name: float(value) for name, value in asked.threshold}
-    return found or None
+    return Chosen(found, tuple(asked.slices))
 
 
 def quiet_line(kind: str, years: Sequence[Sequence[tuple[int, str, str]]]) -> str:

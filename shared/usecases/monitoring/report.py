@@ -1,6 +1,6 @@
-"""What a judged window looks like: JSON for programs, HTML and CSV for people, events for others.
+"""What a judged window looks like: JSON for programs, CSV for people, events for others. Pure.
 
-Everything that comes from people's files is escaped. Pure but for the drawing.
+`shared.usecases.monitoring.page` is the page of the same.
 """
 
 from __future__ import annotations
@@ -10,11 +10,7 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from html import escape
-from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from shared import paths
 from shared.documents import timestamp
@@ -29,12 +25,10 @@ from shared.events import (
     encode,
     parse_time,
 )
-from shared.serving.columns import Columns
 from shared.spec.model import RegisteredSpec
 from shared.tabular.alarms import KINDS, Alarm, Kind, news
-from shared.tabular.measures import Measures
 from shared.usecases.monitoring.rows import Labels, Window
-from shared.usecases.monitoring.verdict import VersionJudged, measures_of, spokesman, worst
+from shared.usecases.monitoring.verdict import VersionJudged, spokesman, worst
 
 FORMAT = 1
 OPENED: dict[Kind, tuple[type[MonitorAlert], str, str]] = {
@@ -51,20 +45,6 @@ RESOLVED: dict[Kind, tuple[type[MonitorAlert], str, str]] = {
         "{model} is as good as on its holdout again: {why}.",
     ),
 }
-
-
-class Draw(Protocol):
-    """Makes the HTML page of a reference beside a window's rows, None when nothing can be drawn."""
-
-    def __call__(
-        self,
-        reference: Mapping[str, Any],
-        columns: Columns,
-        scores: NDArray[np.float64],
-        *,
-        measures: Measures,
-        drift_share: float,
-    ) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,7 +150,8 @@ def _version_body(item: VersionJudged) -> dict[str, Any]:
         "labels_one_in": item.rows.labels_one_in,
         "drift": asdict(item.drift),
         "quality": asdict(item.quality),
-        "performance": asdict(item.performance),
+        "performance": asdict(item.realised.performance),
+        "slices": [asdict(found) for found in item.realised.slices],
         "estimate": item.estimate,
     }
 
@@ -207,80 +188,3 @@ def summary_csv(judged: Judged) -> str:
 def _cell(text: str) -> str:
     """A text that no spreadsheet takes for a formula."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-
-# --- HTML ----------------------------------------------------------------------------------------
-
-_STYLE = """<style>
-.mr{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:1.5rem auto;padding:0 1rem;color:#222}
-.mr h1{font-size:1.4rem}.mr table{border-collapse:collapse;margin:.5rem 0}
-.mr td,.mr th{border:1px solid #ccc;padding:.2rem .6rem;text-align:left;vertical-align:top}
-.mr .bad{color:#a40000;font-weight:600}
-</style>"""
-
-
-def report_page(judged: Judged, body: Mapping[str, Any], draw: Draw) -> str:
-    """Our verdicts on top, Evidently's drawings below where there is enough to draw."""
-    settings, page = judged.registered.spec.monitoring, None
-    if judged.versions and judged.versions[0].drift.verdict != "insufficient_data":
-        main = judged.versions[0]
-        page = draw(
-            main.facts.reference or {},
-            main.rows.columns,
-            main.rows.scores,
-            measures=measures_of(judged.registered.spec),
-            drift_share=settings.drift_share,
-        )
-    if page is None:
-        title = escape(f"{judged.window.model} {judged.window.folder}")
-        page = (
-            f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-            "</head><body></body></html>"
-        )
-    head, opening, rest = page.partition("<body>")
-    return f"{head}{opening}{_section(judged, body)}{rest}"
-
-
-def _section(judged: Judged, body: Mapping[str, Any]) -> str:
-    window = judged.window
-    tables = "".join(_version_table(item) for item in judged.versions)
-    drawn = "Evidently's drawings below compare a sample of the window with one of the training."
-    return (
-        f'{_STYLE}<div class="mr"><h1>{escape(window.model)}, {window.channel}: '
-        f"{escape(judged.verdict)}</h1>"
-        f"<p>{timestamp(window.start)} to {timestamp(window.end)}, {body['rows']} predictions, "
-        f"revision {judged.revision}, judged {judged.judged_at}</p>"
-        f"{tables or '<p>No predictions in this window.</p>'}<p>{drawn}</p></div>"
-    )
-
-
-def _version_table(item: VersionJudged) -> str:
-    rows = []
-    for kind in KINDS:
-        breach = item.breach(kind)
-        word = {None: "no judgement", True: "worse", False: "fine"}[breach]
-        lines = "<br>".join(escape(line) for line in item.lines(kind))
-        css = ' class="bad"' if breach else ""
-        name = kind.replace("_", " ")
-        rows.append(
-            f"<tr><th>{name}</th><td{css}>{word}</td><td>{escape(item.sentence(kind))}</td>"
-            f"<td>{lines}</td></tr>"
-        )
-    return (
-        f"<h2>Version {escape(item.version)}: {item.rows.rows} rows, {item.rows.refused} refused"
-        f"</h2><table>{''.join(rows)}</table>{_sampled(item)}"
-    )
-
-
-def _sampled(item: VersionJudged) -> str:
-    """What was left out of very long windows."""
-    found, rows = [], item.rows
-    if rows.one_in > 1:
-        found.append(
-            f"one row in {rows.one_in} of the log was read, counts are what these stand for"
-        )
-    if rows.labels_one_in > 1:
-        found.append(f"one label in {rows.labels_one_in} was")
-    if rows.profiled * rows.one_in < rows.rows:
-        found.append(f"columns and scores are judged on {rows.profiled} rows, evenly spread")
-    return f"<p>Of so many rows {'; '.join(found)}.</p>" if found else ""

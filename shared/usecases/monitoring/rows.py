@@ -7,7 +7,7 @@ online: lines of the inference log whose time is in the window
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -84,6 +84,12 @@ class VersionFacts:
     def positive(self) -> str | None:
         return self.reference["positive"] if self.reference else None
 
+    @property
+    def sliced(self) -> list[str]:
+        """The columns whose levels were looked at on the holdout."""
+        performance = (self.reference or {}).get("performance") or {}
+        return list(dict.fromkeys(item["column"] for item in performance.get("slices", ())))
+
 
 def window_folder(start: datetime, end: datetime) -> str:
     return f"{start:%Y%m%dT%H%M%SZ}_{end:%Y%m%dT%H%M%SZ}"
@@ -156,10 +162,16 @@ def _log_one_in(window: Window, lake: Bucket) -> int:
 
 
 def read_window(
-    window: Window, runs: list[BatchRun], labels: Labels, *, lake: Bucket
+    window: Window,
+    runs: list[BatchRun],
+    labels: Labels,
+    *,
+    lake: Bucket,
+    sliced: Sequence[str] = (),
 ) -> list[tuple[VersionFacts, WindowRows]]:
-    """The window's rows per version, the version with most rows first. Raises ObjectNotFound for
-    a version that was never stored."""
+    """The window's rows per version, the version with most rows first; `sliced` are the columns
+    that are looked at by level, else those of the version. Raises ObjectNotFound for a version that
+    was never stored."""
     rows_one_in = 1 if window.channel == "batch" else _log_one_in(window, lake)
     labels_one_in = one_of(labels.count, MOST_LABELS)
     gathering = _Gatherings(
@@ -169,6 +181,7 @@ def read_window(
         one_in=rows_one_in,
         labels_one_in=labels_one_in,
         expected=sum(run.rows for run in runs),
+        sliced=sliced,
     )
     for run in runs:
         _read_run(window.model, run, gathering, lake)
@@ -197,9 +210,17 @@ def no_rows(model: str, *, lake: Bucket) -> list[tuple[VersionFacts, WindowRows]
 class _Gatherings:
     """One gathering per version, made when its first row comes."""
 
-    def __init__(self, model: str, truths: Mapping[str, str], lake: Bucket, **sampled: int) -> None:
+    def __init__(
+        self,
+        model: str,
+        truths: Mapping[str, str],
+        lake: Bucket,
+        *,
+        sliced: Sequence[str] = (),
+        **sampled: int,
+    ) -> None:
         self._model, self.truths, self._lake = model, truths, lake
-        self._sampled = sampled
+        self._sampled, self._sliced = sampled, sliced
         self._found: dict[str, tuple[VersionFacts, Gathering]] = {}
         self.challengers: set[str] = set()
 
@@ -212,6 +233,7 @@ class _Gatherings:
                 facts.task,
                 truths=self.truths,
                 positive=facts.positive,
+                sliced=self._sliced or facts.sliced,
                 **self._sampled,
             )
             self._found[version] = facts, rows

@@ -13,11 +13,11 @@ from shared.tabular.alarms import KINDS, Alarm, Kind, settle
 from shared.tabular.column_drift import ColumnDrift
 from shared.tabular.drift import Drift, judge_drift
 from shared.tabular.measures import Measures
-from shared.tabular.performance import Evidence, Performance, judge_performance
 from shared.tabular.quality import Finding, Quality, describe, judge_quality, summed_up
 from shared.tabular.season import Season
 from shared.tabular.unlabelled import estimate_sentence
 from shared.tabular.window import WindowRows
+from shared.usecases.monitoring.realised import Realised, judge_realised
 from shared.usecases.monitoring.rows import Labels, VersionFacts, Window
 
 FACTS = 5
@@ -36,7 +36,7 @@ class VersionJudged:
     rows: WindowRows
     drift: Drift
     quality: Quality
-    performance: Performance
+    realised: Realised
     season_known: bool = False
     estimate: str = ""
 
@@ -49,7 +49,7 @@ class VersionJudged:
         if kind == "data_quality":
             return self.quality.broken
         if kind == "performance":
-            return self.performance.breach
+            return self.realised.breach
         if self.drift.in_season:
             return None
         return (
@@ -60,15 +60,15 @@ class VersionJudged:
         return {
             "data_quality": self.quality.sentence,
             "drift": self.drift.sentence,
-            "performance": self.performance.sentence,
+            "performance": self.realised.sentence,
         }[kind]
 
     def causes(self, kind: Kind) -> list[str]:
-        """What a breach rests on; nothing where it can only be one thing."""
+        """What a breach rests on."""
         if kind == "data_quality":
             broken = [item for item in self.quality.findings if item.broken]
             return [f"{item.column} {item.check}".strip() for item in broken]
-        return list(self.drift.causes) if kind == "drift" else []
+        return list(self.drift.causes) if kind == "drift" else self.realised.causes
 
     def lines(self, kind: Kind) -> list[str]:
         """Short lines with value and threshold, what matters most first."""
@@ -76,7 +76,7 @@ class VersionJudged:
             broken = [item for item in self.quality.findings if item.broken]
             return [describe(item) for item in broken[:FACTS]]
         if kind == "performance":
-            return [*_performance_lines(self.performance), *filter(None, [self.estimate])]
+            return [*self.realised.lines, *filter(None, [self.estimate])]
         return [describe_drift(item) for item in self._moved()][: FACTS + 1]
 
     def findings(self, kind: Kind) -> list[dict[str, Any]]:
@@ -85,7 +85,7 @@ class VersionJudged:
             broken = [item for item in self.quality.findings if item.broken]
             found = [_quality_finding(item) for item in broken]
         elif kind == "performance":
-            found = [_performance_finding(self.performance)] if self.performance.breach else []
+            found = [_finding(*item) for item in self.realised.findings]
         else:
             found = [_drift_finding(item) for item in self._moved()]
         return found[:FINDINGS]
@@ -134,29 +134,10 @@ def judge_version(
         )
     if traffic:
         quality = _with_traffic(quality, traffic)
-    performance = judge_performance(
-        rows.measured,
-        reference["performance"] if reference else None,
-        Evidence(
-            min_rows=settings.min_rows,
-            min_coverage=settings.min_coverage,
-            min_positives=settings.min_positives,
-            min_effect=settings.min_effect,
-        ),
-        predictions=rows.rows,
-        labelled=rows.labelled,
-        # Rows of a file may be in any order.
-        in_time=channel == "online",
-    )
-    if not labels.mature:
-        performance = _immature(performance, labels)
-    elif facts.challenger and performance.breach is not None:
-        performance = _unjudged(performance)
-    if spec.labels.biased and performance.labelled:
-        performance = _biased(performance)
+    realised = judge_realised(facts, rows, spec, labels, in_time=channel == "online")
     known = season is not None and season.known
     estimate = estimate_sentence(reference, rows.scores) if reference else ""
-    return VersionJudged(facts, rows, drift, quality, performance, known, estimate)
+    return VersionJudged(facts, rows, drift, quality, realised, known, estimate)
 
 
 def measures_of(spec: Spec) -> Measures:
@@ -226,14 +207,6 @@ def describe_drift(item: ColumnDrift) -> str:
     return f"{item.column}: {value} (threshold {item.threshold:.3g}), {item.change}"
 
 
-def _performance_lines(found: Performance) -> list[str]:
-    lines = [found.sentence]
-    numbers = f"{found.labelled} labelled rows, {found.coverage:.0%} of the predictions"
-    if found.positives is not None:
-        numbers += f", {found.positives} positive"
-    return [*lines, numbers]
-
-
 def worst(findings: Sequence[Mapping[str, Any]]) -> float:
     """The largest distance from a reference, 1 where the threshold is; 0 without findings."""
     found = 0.0
@@ -254,11 +227,6 @@ def _quality_finding(item: Finding) -> dict[str, Any]:
     return _finding(what, item.current, item.reference, item.limit, item.detail.strip())
 
 
-def _performance_finding(found: Performance) -> dict[str, Any]:
-    value, base, limit = (number or 0.0 for number in (found.value, found.reference, found.limit))
-    return _finding(found.metric, value, base, limit, f"{found.labelled} labelled rows")
-
-
 def _finding(
     what: str, value: float, reference: float, threshold: float, change: str
 ) -> dict[str, Any]:
@@ -276,22 +244,3 @@ def _with_traffic(quality: Quality, traffic: Sequence[Finding]) -> Quality:
     if quality.broken is None and not found.broken:
         return replace(found, sentence=quality.sentence)
     return found
-
-
-def _unjudged(found: Performance) -> Performance:
-    """A challenger that does badly is what its experiment is there to show: nobody should roll back
-    or train again because of it."""
-    sentence = f"{found.sentence}; no alarm: it is the challenger of an experiment"
-    return replace(found, breach=None, sentence=sentence)
-
-
-def _biased(found: Performance) -> Performance:
-    """Of labels that came because somebody acted."""
-    why = "biased: only predictions that somebody acted on get a label (labels.selection)"
-    return replace(found, biased=True, sentence=f"{found.sentence}; {why}")
-
-
-def _immature(found: Performance, labels: Labels) -> Performance:
-    when = timestamp(labels.count_from)
-    sentence = f"no judgement on performance: labels of this window count from {when} on"
-    return replace(found, breach=None, sentence=sentence)

@@ -17,6 +17,7 @@ from shared.serving.columns import Schema
 from shared.serving.package import LoadedModel
 from shared.tabular import metrics
 from shared.tabular.importances import permutation_importances
+from shared.tabular.measuring import slice_columns
 from shared.tabular.profile import build_reference
 from shared.usecases.training.compared import answers_of, answers_to
 from shared.usecases.training.loaded import Prepared
@@ -43,6 +44,8 @@ def describe(
     )
     found = model.predict(holdout.columns)
     labels = prepared.outcome.labels
+    declared = run.spec.promotion.slices.columns
+    sliced = slice_columns(declared, prepared.schema.seen, holdout.columns)
     reference = build_reference(
         fit.columns,
         prepared.schema.seen,
@@ -55,6 +58,7 @@ def describe(
         metrics=measured,
         positive=labels[1] if model.task == "binary" else None,
         made_of=_made_of(prepared.schema),
+        slices={name: holdout.columns[name] for name in sliced},
     )
     important = permutation_importances(
         # A column of the file matters by what is derived of it, too.

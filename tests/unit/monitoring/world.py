@@ -123,6 +123,7 @@ class World:
             task=self.spec.task,
             positive="yes",
             metrics={},
+            slices={name: unseen[name] for name in ("job", "town")},
         )
         name = paths.dataset(MODEL, version, "reference.json")
         documents.create(self.lake, name, reference)
