@@ -56,10 +56,22 @@ def create(bucket: Bucket, name: str, body: Mapping[str, Any]) -> bool:
     return True
 
 
-def swap(bucket: Bucket, name: str, body: Mapping[str, Any], *, generation: int) -> int:
-    """Replace exactly that generation; the new generation comes back. Raises PreconditionFailed."""
+def swap(
+    bucket: Bucket,
+    name: str,
+    body: Mapping[str, Any],
+    *,
+    generation: int,
+    metadata: Mapping[str, str] | None = None,
+) -> int:
+    """Replace exactly that generation; the new generation comes back. Listings tell `metadata`.
+    Raises PreconditionFailed."""
     info = bucket.write(
-        name, dumps(body), if_generation=generation, content_type="application/json"
+        name,
+        dumps(body),
+        if_generation=generation,
+        content_type="application/json",
+        metadata=metadata,
     )
     return info.generation
 

@@ -40,7 +40,10 @@ def advance(
     message brought us here; of all others the outcome must be known as published before their
     slot is free. Raises Retryable on a lane that changes faster than it can be read."""
 
-    for slot in read_lane(model, lake=lake)[0].slots:
+    lane, _ = read_lane(model, lake=lake)
+    if request is None and not (lane.slots or lane.waiting or lane.dropped):
+        return lane
+    for slot in lane.slots:
         if slot.run_id != heard:
             _announce(model, slot.run_id, lake=lake, publisher=publisher, clock=clock)
     served = read_manifest(model, lake=lake) is not None

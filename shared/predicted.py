@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 from shared import documents, paths
 from shared.beside.second_version import Kind, mark_in
 from shared.events import parse_time
-from shared.ports import Bucket
+from shared.ports import Bucket, ObjectInfo
 
 # A summary is written when its run has finished; clocks of two machines may differ by this.
 CLOCK_SKEW = timedelta(minutes=5)
@@ -144,17 +144,25 @@ def read_log_day(
         json.dumps(about, ensure_ascii=way)[1:-1].encode(errors="surrogatepass")
         for way in (True, False)
     ]
+
+    def wanted(raw: bytes) -> bool:
+        if one_in > 1 and zlib.crc32(raw.rstrip()) % one_in:
+            return False
+        return any(text in raw for text in spelled)
+
     for info in lake.list(paths.inference_log(day)):
-        with lake.open_reader(info.name, generation=info.generation) as stream:
-            for raw in stream:
-                if one_in > 1 and zlib.crc32(raw.rstrip()) % one_in:
-                    continue
-                line = _object(raw) if any(text in raw for text in spelled) else None
-                if (
-                    line is not None
-                    and {"model", "version", "time", "prediction_id"} <= line.keys()
-                ):
-                    yield line
+        yield from log_lines(info, wanted, lake=lake)
+
+
+def log_lines(
+    info: ObjectInfo, wanted: Callable[[bytes], bool], *, lake: Bucket
+) -> Iterator[dict[str, Any]]:
+    """The lines of one object of the log, of those whose bytes are `wanted`."""
+    with lake.open_reader(info.name, generation=info.generation) as stream:
+        for raw in stream:
+            line = _object(raw) if wanted(raw) else None
+            if line is not None and {"model", "version", "time", "prediction_id"} <= line.keys():
+                yield line
 
 
 def online_lines(

@@ -62,6 +62,11 @@ def latest(model: str, *, lake: Bucket) -> Iterator[Record]:
         yield _parse(found.body, found.generation)
 
 
+def recorded(*, lake: Bucket) -> set[str]:
+    """Models that have experiments on record."""
+    return {folder.split("/")[1] for folder in lake.folders("experiments/")}
+
+
 def end(record: Record, ended: Ended, *, lake: Bucket) -> Record:
     """Record how an experiment ended; the end that stays comes back, maybe somebody else's."""
     model, experiment = record.model, record.experiment

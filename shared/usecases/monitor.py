@@ -191,12 +191,23 @@ def _finish(
     }
     name = _name(window, "latest.json")
     try:
-        documents.swap(ports.lake, name, summary, generation=latest.generation)
+        generation = latest.generation
+        documents.swap(
+            ports.lake, name, summary, generation=generation, metadata=labels_told(body["labels"])
+        )
     except PreconditionFailed as error:
         raise InProgress(f"{name} was moved on by another delivery") from error
     _write_trend(window, ports.lake)
     result = {"verdict": body["verdict"], "revision": body["revision"]}
     claims.complete(claim, result, lake=ports.lake, clock=ports.clock)
+
+
+def labels_told(labels: dict[str, Any]) -> dict[str, str]:
+    """What a listing of latest.json says about the labels of its judgement: when they were read,
+    and whether they counted by then."""
+    if not labels.get("read_at"):
+        return {}
+    return {"labels-read": str(labels["read_at"]), "labels-count": str(labels["mature"]).lower()}
 
 
 def _write_trend(window: Window, lake: Bucket) -> None:

@@ -16,18 +16,18 @@ from datetime import datetime, timedelta
 
 from shared import claims, paths
 from shared.documents import timestamp
-from shared.manifests import read_manifest
+from shared.manifests import Manifest
 from shared.spec.registry import find_spec
 from shared.usecases.retrain import RetrainPorts, has_to_wait, settle
 from shared.usecases.retrain_facts import Occasion, champion_of
 
 
-def look_after(model: str, ports: RetrainPorts) -> int:
+def look_after(manifest: Manifest, ports: RetrainPorts) -> int:
     """Decide the model's refresh if one is due; 1 when something was decided. Raises InProgress."""
+    model = manifest.model
     registered = find_spec(model, lake=ports.lake)
     stretch = registered.spec.retrain.refresh if registered else None
-    manifest = read_manifest(model, lake=ports.lake) if stretch else None
-    if stretch is None or manifest is None:
+    if stretch is None:
         return 0
     since, now = champion_of(manifest, lake=ports.lake).since, ports.clock.now()
     slot = slot_at(now, since, stretch)

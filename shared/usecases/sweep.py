@@ -10,21 +10,21 @@ champions that are due for a refresh.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 
 from shared import approvals, documents, paths
 from shared.batch import OPEN
-from shared.beside import canaries
+from shared.beside import canaries, experiments
 from shared.boundary import apart
 from shared.lanes import advance
-from shared.manifests import read_manifest, served_models
+from shared.manifests import Manifest, read_manifest, served_models
 from shared.moves import keep
-from shared.ports import JobRunner
+from shared.ports import Bucket, JobRunner
 from shared.usecases import batches, refresh, spec_changes
-from shared.usecases.beside import experimenting
+from shared.usecases.beside import canary_look, experimenting
 from shared.usecases.beside.canary_log import LogReader
-from shared.usecases.beside.canary_look import look_after
 from shared.usecases.promote import carry_out
 from shared.usecases.promoting import Promote
 from shared.usecases.retrain import RetrainPorts
@@ -78,44 +78,87 @@ def sweep(intake: Intake, promote: Promote, jobs: JobRunner) -> Swept:
             if mark not in settled
         )
 
-    def look_after_moves() -> int:
-        models = served_models(lake=lake)
-        return apart((model, partial(_look_after_moves, model, promote)) for model in models)
-
-    def look_after_experiments() -> int:
-        models = served_models(lake=lake)
-        return apart((model, partial(experimenting.look_after, model, promote)) for model in models)
-
-    def look_after_canaries() -> int:
-        models, log = served_models(lake=lake), LogReader(lake, promote.clock.now())
-        recorded = canaries.recorded(lake=lake)
-        work = partial(look_after, ports=promote, log=log, recorded=recorded)
-        return apart((model, partial(work, model)) for model in models)
-
-    def look_after_refreshes() -> int:
+    def look_after_models() -> int:
         loop = RetrainPorts(
             lake, promote.publisher, promote.clock, promote.claim_seconds, intake.inbox.name
         )
+        served = _Served(promote, loop, LogReader(lake, promote.clock.now()), counts)
         models = served_models(lake=lake)
-        return apart((model, partial(refresh.look_after, model, loop)) for model in models)
+        return apart((model, partial(served.look_after, model)) for model in models)
 
     parts = {
         "waiting": look_after_waiting,
         "batches": look_after_batches,
         "lanes": look_after_lanes,
         "approvals": look_after_approvals,
-        "moves": look_after_moves,
-        "experiments": look_after_experiments,
-        "canaries": look_after_canaries,
-        "refreshes": look_after_refreshes,
     }
 
     def counted(part: str) -> int:
         counts[part] = parts[part]()
         return counts[part]
 
-    apart((part, partial(counted, part)) for part in parts)
+    work: dict[str, Callable[[], int]] = {part: partial(counted, part) for part in parts}
+    apart([*work.items(), ("models", look_after_models)])
     return Swept(**counts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """What is looked after of every model that serves, in one pass: its manifest is read once, and
+    again only when something was done about it. `counts` are added up by part."""
+
+    promote: Promote
+    loop: RetrainPorts
+    log: LogReader
+    counts: dict[str, int]
+    experimented: set[str] = field(init=False)
+    canaried: set[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        lake = self.promote.lake
+        object.__setattr__(self, "experimented", experiments.recorded(lake=lake))
+        object.__setattr__(self, "canaried", canaries.recorded(lake=lake))
+
+    def look_after(self, model: str) -> int:
+        read = _Manifest(model, self.promote.lake)
+        parts: dict[str, Callable[[Manifest], int]] = {
+            "moves": partial(_look_after_moves, ports=self.promote),
+            "experiments": partial(
+                experimenting.look_after, ports=self.promote, recorded=self.experimented
+            ),
+            "canaries": partial(
+                canary_look.look_after, ports=self.promote, log=self.log, recorded=self.canaried
+            ),
+            "refreshes": partial(refresh.look_after, ports=self.loop),
+        }
+
+        def done(part: str) -> int:
+            manifest = read.now()
+            if manifest is None:
+                return 0
+            read.stale = True  # until it is known that nothing was done
+            count = parts[part](manifest)
+            read.stale = bool(count)
+            self.counts[part] = self.counts.get(part, 0) + count
+            return count
+
+        return apart((part, partial(done, part)) for part in parts)
+
+
+@dataclass(slots=True)
+class _Manifest:
+    """A model's manifest as it was read last, unless that is `stale`."""
+
+    model: str
+    lake: Bucket
+    stale: bool = True
+    found: Manifest | None = None
+
+    def now(self) -> Manifest | None:
+        if self.stale:
+            self.found = read_manifest(self.model, lake=self.lake)
+            self.stale = False
+        return self.found
 
 
 def _look_after_lane(name: str, ports: Promote, jobs: JobRunner) -> int:
@@ -124,10 +167,8 @@ def _look_after_lane(name: str, ports: Promote, jobs: JobRunner) -> int:
     return 1
 
 
-def _look_after_moves(model: str, ports: Promote) -> int:
-    manifest = read_manifest(model, lake=ports.lake)
-    if manifest is None:
-        return 0
+def _look_after_moves(manifest: Manifest, ports: Promote) -> int:
+    model = manifest.model
     count = keep(model, manifest.journal, lake=ports.lake)
     # A person made it serve, and the request died before it said so: perhaps nobody asks again.
     if not told(model, manifest.version, ports):

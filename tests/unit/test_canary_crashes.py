@@ -11,6 +11,7 @@ import pytest
 from shared import documents, paths
 from shared.beside import canaries
 from shared.errors import AliasMoved
+from shared.manifests import read_manifest
 from shared.usecases.beside import canary_look
 from shared.usecases.beside.canary_log import LogReader
 from tests.support.canarying import (
@@ -194,7 +195,9 @@ def between(name: str, meanwhile: Callable[[], object]) -> pytest.MonkeyPatch:
 def look(system: System) -> int:
     log = LogReader(system.lake, system.clock.now())
     ports = system.doors["promote"].ports()
-    return canary_look.look_after("m", ports, log, canaries.recorded(lake=system.lake))
+    manifest = read_manifest("m", lake=system.lake)
+    assert manifest is not None
+    return canary_look.look_after(manifest, ports, log, canaries.recorded(lake=system.lake))
 
 
 def test_a_look_with_a_manifest_of_before_counts_nothing() -> None:

@@ -49,7 +49,9 @@ def begun(knows: dict[str, float], key: str = "customer") -> Trial:
 
 def look(trial: Trial) -> canaries.Record:
     log = LogReader(trial.lake, trial.clock.now())
-    look_after(MODEL, trial.promoting, log, {MODEL})
+    manifest = read_manifest(MODEL, lake=trial.lake)
+    assert manifest is not None
+    look_after(manifest, trial.promoting, log, {MODEL})
     return next(canaries.latest(MODEL, lake=trial.lake))
 
 

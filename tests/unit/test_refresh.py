@@ -28,7 +28,12 @@ def world_of(**retrain: Any) -> World:
 
 
 def look(world: World) -> int:
-    return look_after(MODEL, ports_of(world))
+    return look_at(world, ports_of(world))
+
+
+def look_at(world: World, ports: RetrainPorts) -> int:
+    manifest = read_manifest(MODEL, lake=world.lake)
+    return look_after(manifest, ports) if manifest else 0
 
 
 @pytest.mark.parametrize(("days", "slot"), [(0, None), (9.99, None), (10, 10), (29, 20)])
@@ -159,7 +164,7 @@ def test_a_crash_at_any_port_call_is_made_good_by_the_next_sweep(after: bool) ->
         world.clock.advance_to(BORN + 10 * DAY)
         ports: RetrainPorts = ports_of(world, fuse.wrap)
         try:
-            look_after(MODEL, ports)
+            look_at(world, ports)
         except Crash:
             world.clock.advance(300)
             look(world)

@@ -27,13 +27,12 @@ from shared.usecases.beside.seconding import gate_of, take_out
 from shared.usecases.promoting import Promote
 
 
-def look_after(model: str, ports: Promote, log: LogReader, recorded: Container[str]) -> int:
+def look_after(manifest: Manifest, ports: Promote, log: LogReader, recorded: Container[str]) -> int:
     """Judge the model's canary by what is new in the log, and finish what a crash left undone.
     `recorded` are the models that have canaries on record."""
-    manifest = read_manifest(model, lake=ports.lake)
+    model, running = manifest.model, manifest.beside
     done = close_open(model, manifest, ports) if model in recorded else 0
-    running = manifest.beside if manifest else None
-    if manifest is None or running is None or running.kind == "experiment":
+    if running is None or running.kind == "experiment":
         return done
     decision = documents.read(ports.lake, paths.version(model, running.version, "decision.json"))
     if decision.exists and (running.kind == "canary" or running.by == "policy"):

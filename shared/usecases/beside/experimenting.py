@@ -10,7 +10,7 @@ message about it is made of the record. Knows no statistics: what a person stops
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from shared.beside.second_version import PREDICTION_ID, SecondVersion
 from shared.documents import timestamp
 from shared.errors import NotAllowed
 from shared.events import AutomationNoted, parse_time
-from shared.manifests import Manifest, read_manifest, set_beside
+from shared.manifests import Manifest, set_beside
 from shared.moves import Move
 from shared.ports import Bucket
 from shared.spec.registry import read_spec
@@ -142,12 +142,12 @@ def end_moved(model: str, manifest: Manifest | None, ports: Promote) -> int:
     return count
 
 
-def look_after(model: str, ports: Promote) -> int:
-    """What a crash or the passing of time left to do about a model's experiment."""
-    manifest = read_manifest(model, lake=ports.lake)
-    done = end_moved(model, manifest, ports)
-    running = manifest.experiment if manifest else None
-    if manifest is None or running is None:
+def look_after(manifest: Manifest, ports: Promote, recorded: Container[str]) -> int:
+    """What a crash or the passing of time left to do about a model's experiment. `recorded` are the
+    models that have experiments on record."""
+    model, running = manifest.model, manifest.experiment
+    done = end_moved(model, manifest, ports) if model in recorded else 0
+    if running is None:
         return done
     record = experiments.find(model, running.id, lake=ports.lake)
     if record is not None and record.ended is not None:

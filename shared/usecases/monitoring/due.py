@@ -2,27 +2,26 @@
 labels changed since.
 
 Windows are as long as the spec says and start at multiples of that since 1970 (UTC midnight for a
-day). Reads listings and small documents; the inference log is read for windows not looked at yet
-only, and a window without predictions gets a mark, unless they always came at that time. Publishing
-a window twice does no harm.
+day). One pass per model, of listings and few documents (`shared.usecases.monitoring.arrivals`). A
+window without predictions gets a mark, unless they always came at that time. Publishing a window
+twice does no harm.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from shared import documents, paths
 from shared.events import WindowDue, parse_time, publish
-from shared.labelled import label_objects
 from shared.manifests import served_models
 from shared.ports import Bucket, ObjectInfo
-from shared.predicted import log_days, read_log_day
 from shared.spec.model import Monitoring
 from shared.spec.registry import find_spec
 from shared.tabular.traffic import expects_rows
 from shared.usecases.monitor import Monitor
+from shared.usecases.monitoring.arrivals import LabelledWindows, ScoredWindows, answered_windows
 from shared.usecases.monitoring.rows import Window, labels_of, parse_window_folder, runs_of
 from shared.usecases.monitoring.season import EMPTY, rows_at_same_time
 
@@ -32,23 +31,25 @@ LEAST_LOOK_BACK = timedelta(hours=2)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # A judgement reads labels at most this long before it writes its latest.json (its timeout is less).
 LONGEST_JUDGEMENT = timedelta(hours=1)
+# Labels that came earlier were looked at then, by as many ticks.
+LABELS_LOOK_BACK = timedelta(days=14)
 CHANNELS = ("batch", "online")
 
 
 def find_due(published: datetime, ports: Monitor) -> list[WindowDue]:
     """Publish one WindowDue per due window, as of the time the tick was published."""
-    log = _OnlineLog(ports.lake)
-    due: list[Window] = []
-    for model in served_models(lake=ports.lake):
-        registered = find_spec(model, lake=ports.lake)
-        if registered is None:
-            continue
-        settings = registered.spec.monitoring
-        labels = label_objects(model, lake=ports.lake)
-        for channel in CHANNELS:
-            stream = _Stream(model, channel, settings, _looked_at(model, channel, ports.lake))
-            due += _new(stream, published, log, ports)
-            due += _labels_changed(stream, labels, ports)
+    due: dict[Window, None] = {}
+    streams = list(_streams(ports.lake))
+    unseen = {id(stream): _unseen(stream, published) for stream in streams}
+    online = [
+        window for stream in streams for window in unseen[id(stream)] if stream.channel == "online"
+    ]
+    answered = answered_windows(online, lake=ports.lake)
+    for stream in streams:
+        for window in _new(stream, unseen[id(stream)], answered, ports):
+            due[window] = None
+        for window in _labels_changed(stream, ports):
+            due[window] = None
     found = [
         WindowDue(
             model=window.model,
@@ -63,6 +64,18 @@ def find_due(published: datetime, ports: Monitor) -> list[WindowDue]:
     return found
 
 
+def _streams(lake: Bucket) -> Iterator[_Stream]:
+    """Both channels of every model that serves."""
+    for model in served_models(lake=lake):
+        registered = find_spec(model, lake=lake)
+        if registered is None:
+            continue
+        labels, scored = LabelledWindows(model, lake), ScoredWindows(model, lake)
+        for channel in CHANNELS:
+            looked = _looked_at(model, channel, lake)
+            yield _Stream(model, channel, registered.spec.monitoring, looked, labels, scored)
+
+
 def closed_windows(
     published: datetime, length: timedelta, grace: timedelta
 ) -> list[tuple[datetime, datetime]]:
@@ -75,20 +88,27 @@ def closed_windows(
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
-    """A window that was looked at; `judged_at` is None when it was found empty."""
+    """A window that was looked at; `judged_at` is None when it was found empty. `labels_read` is
+    since when its judgement may have missed label files, `counted` whether they counted then, None
+    where nobody knows."""
 
     window: Window
     judged_at: datetime | None
+    labels_read: datetime | None = None
+    counted: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Stream:
-    """One channel of one model, with the windows of it that were looked at."""
+    """One channel of one model, with the windows of it that were looked at, the label files of the
+    model and its scoring runs."""
 
     model: str
     channel: str
     settings: Monitoring
     looked: dict[tuple[datetime, datetime], _Looked]
+    labels: LabelledWindows
+    scored: ScoredWindows
 
     def expects(self, window: Window, lake: Bucket) -> bool:
         """True when predictions used to come at this time of the week; reads nothing of a channel
@@ -105,20 +125,37 @@ def _looked_at(model: str, channel: str, lake: Bucket) -> dict[tuple[datetime, d
         folder, _, file_name = info.name.removeprefix(prefix).partition("/")
         if file_name in ("latest.json", EMPTY):
             start, end = parse_window_folder(folder)
-            judged_at = None if file_name == EMPTY else info.created
+            window = Window(model, channel, start, end)
             # In name order latest.json comes last, so a judgement wins over the mark.
-            found[start, end] = _Looked(Window(model, channel, start, end), judged_at)
+            found[start, end] = _Looked(window, None) if file_name == EMPTY else _of(window, info)
     return found
 
 
-def _new(stream: _Stream, published: datetime, log: _OnlineLog, ports: Monitor) -> Iterator[Window]:
+def _of(window: Window, info: ObjectInfo) -> _Looked:
+    """A judgement, by the listing of its latest.json."""
+    told = info.metadata
+    if "labels-read" not in told:  # of an older version
+        return _Looked(window, info.created, info.created - LONGEST_JUDGEMENT)
+    counted = told["labels-count"] == "true"
+    return _Looked(window, info.created, parse_time(told["labels-read"]), counted)
+
+
+def _unseen(stream: _Stream, published: datetime) -> list[Window]:
+    """Closed windows that nobody looked at yet."""
     settings = stream.settings
-    for start, end in closed_windows(published, settings.window, settings.grace):
-        if (start, end) in stream.looked:
-            continue
-        window = Window(stream.model, stream.channel, start, end)
+    return [
+        Window(stream.model, stream.channel, start, end)
+        for start, end in closed_windows(published, settings.window, settings.grace)
+        if (start, end) not in stream.looked
+    ]
+
+
+def _new(
+    stream: _Stream, unseen: list[Window], answered: set[Window], ports: Monitor
+) -> Iterator[Window]:
+    for window in unseen:
         batch = stream.channel == "batch"
-        if runs_of(window, lake=ports.lake) if batch else log.has(window):
+        if stream.scored.has(window) if batch else window in answered:
             yield window
         elif stream.expects(window, ports.lake):
             yield window  # nothing came where something always did: that is judged
@@ -127,53 +164,34 @@ def _new(stream: _Stream, published: datetime, log: _OnlineLog, ports: Monitor) 
             documents.create(ports.lake, mark, {"rows": 0})
 
 
-def _labels_changed(stream: _Stream, labels: list[ObjectInfo], ports: Monitor) -> Iterator[Window]:
-    if not labels:
-        return
-    now, newest = ports.clock.now(), max(info.created for info in labels)
-    delay = stream.settings.label_delay
+def _labels_changed(stream: _Stream, ports: Monitor) -> Iterator[Window]:
+    now, labels = ports.clock.now(), stream.labels
     for found in stream.looked.values():
-        window, counting = found.window, found.window.end + delay
-        if found.judged_at is None or counting > now:
+        window, counting = found.window, found.window.end + stream.settings.label_delay
+        seen, lately = found.labels_read, now - LABELS_LOOK_BACK
+        if seen is None or counting > now:
             continue
-        # Listings tell which windows cannot have changed; only the others are opened.
-        if max(newest, counting) < found.judged_at - LONGEST_JUDGEMENT:
+        # Labels that were there but too young when it was judged, else those that came since.
+        young = seen <= counting if found.counted is None else not found.counted
+        ripe = young and lately <= counting
+        new = labels.since(window.start if ripe else max(seen, lately))
+        if not new:
             continue
-        name = paths.reports(window.model, window.channel, window.folder, "latest.json")
-        judged = documents.require(ports.lake, name)
-        runs = runs_of(window, lake=ports.lake)
-        count = labels_of(
-            window,
-            runs,
-            now=now,
-            delay=delay,
-            lake=ports.lake,
-            objects=labels,
-        )
-        if count.fingerprint != judged["labels_fingerprint"]:
+        runs = stream.scored.runs(window) if window.channel == "batch" else []
+        if labels.about(window, runs, new) and _differs(stream, window, ports):
             yield window
 
 
-class _OnlineLog:
-    """Which model answered at which second; each day of the log is read once per tick."""
-
-    def __init__(self, lake: Bucket) -> None:
-        self._lake = lake
-        self._days: dict[date, dict[str, set[int]]] = {}
-
-    def has(self, window: Window) -> bool:
-        first, last = window.start.timestamp(), window.end.timestamp()
-        return any(
-            first <= second < last
-            for day in log_days(window.start, window.end)
-            for second in self._seconds(day).get(window.model, ())
-        )
-
-    def _seconds(self, day: date) -> dict[str, set[int]]:
-        if day not in self._days:
-            found: dict[str, set[int]] = {}
-            for line in read_log_day(day, lake=self._lake):
-                second = int(parse_time(line["time"]).timestamp())
-                found.setdefault(line["model"], set()).add(second)
-            self._days[day] = found
-        return self._days[day]
+def _differs(stream: _Stream, window: Window, ports: Monitor) -> bool:
+    """True when other label files count than those that the window was judged by."""
+    name = paths.reports(window.model, window.channel, window.folder, "latest.json")
+    judged = documents.require(ports.lake, name)
+    count = labels_of(
+        window,
+        runs_of(window, lake=ports.lake),
+        now=ports.clock.now(),
+        delay=stream.settings.label_delay,
+        lake=ports.lake,
+        objects=stream.labels.since(window.start),
+    )
+    return count.fingerprint != str(judged["labels_fingerprint"])

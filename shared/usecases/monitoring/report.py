@@ -133,6 +133,7 @@ def report_body(judged: Judged, alerts: list[MonitorAlert]) -> dict[str, Any]:
             "objects": [file.info.name for file in judged.labels.files],
             "mature": judged.labels.mature,
             "count_from": timestamp(judged.labels.count_from),
+            "read_at": timestamp(judged.labels.read_at) if judged.labels.read_at else None,
         },
         "versions": [_version_body(item) for item in judged.versions],
         "alarms": {kind: alarm.to_json() for kind, alarm in judged.alarms.items()},

@@ -53,11 +53,13 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """The label files that count for a window; none before they are old enough."""
+    """The label files that count for a window; none before they are old enough. `read_at` is when
+    they were listed."""
 
     files: tuple[LabelFile, ...]
     mature: bool
     count_from: datetime
+    read_at: datetime | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -117,7 +119,7 @@ def labels_of(
     `objects` spares the listing."""
     count_from = window.end + delay
     if now < count_from:
-        return Labels((), mature=False, count_from=count_from)
+        return Labels((), mature=False, count_from=count_from, read_at=now)
     hours = hours_between(window.start, window.end) if window.channel == "online" else set()
     score_runs = [run.run_id for run in runs]
     found = []
@@ -128,7 +130,7 @@ def labels_of(
             continue  # put there by hand: not of a label job, so nobody checked it
         if file.summary.is_about(score_runs, hours):
             found.append(file)
-    return Labels(tuple(found), mature=True, count_from=count_from)
+    return Labels(tuple(found), mature=True, count_from=count_from, read_at=now)
 
 
 def truths_of(
