@@ -73,7 +73,8 @@ class Config:
             run_endpoint=env.get("MILLRACE_RUN_ENDPOINT", "https://run.googleapis.com").rstrip("/"),
             anonymous=env.get("MILLRACE_ANONYMOUS", "") == "true",
             tracking_uri=env.get("MLFLOW_TRACKING_URI", ""),
-            slack_webhook_url=env.get("SLACK_WEBHOOK_URL", ""),
+            # A secret that was piped into Secret Manager often ends with a line end.
+            slack_webhook_url=env.get("SLACK_WEBHOOK_URL", "").strip(),
             predict_url=env.get("MILLRACE_PREDICT_URL", "").rstrip("/"),
             promote_url=env.get("MILLRACE_PROMOTE_URL", "").rstrip("/"),
             claim_seconds=int(env.get("MILLRACE_CLAIM_SECONDS", "90")),
@@ -88,7 +89,7 @@ class Config:
             smtp_host=env.get("SMTP_HOST", ""),
             smtp_port=int(env.get("SMTP_PORT") or "587"),
             smtp_user=env.get("SMTP_USER", ""),
-            smtp_password=env.get("SMTP_PASSWORD", ""),
+            smtp_password=env.get("SMTP_PASSWORD", "").rstrip("\r\n"),
             smtp_security=env.get("SMTP_SECURITY") or "starttls",
             mail_from=env.get("MILLRACE_MAIL_FROM", ""),
             mail_to=tuple(env.get("MILLRACE_MAIL_TO", "").replace(",", " ").split()),

@@ -26,8 +26,9 @@ from infra.deploy.stages import Stage
 from infra.deploy.tools import StepFailed
 
 PLAN, TEXT, IMAGES, PROVIDERS = "tfplan", "plan.txt", "images.json", ".terraform.lock.hcl"
-# Where the layers of earlier builds are; `mode=max` keeps those of the build stage as well.
-_CACHE = "type=registry,ref={registry}/{name}:cache"
+# Where the layers of earlier builds are; `mode=max` keeps those of the build stage as well. Not
+# beside the images: of each name in the registry only the newest ten are kept.
+_CACHE = "type=registry,ref={registry}/cache-{name}:layers"
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,8 +57,10 @@ class SlackMessenger:
     def _send(self, message: Mapping[str, object]) -> Any:
         try:
             return self._client.send_dict(dict(message))
-        except (OSError, HTTPException) as error:  # URLError and timeouts are OSErrors
-            raise SlackUnavailable(f"Slack did not answer: {type(error).__name__}") from error
+        except (OSError, HTTPException, ValueError) as error:  # URLError, timeouts: OSErrors
+            # The cause is left out: for an address that is none it repeats it, and causes are
+            # logged.
+            raise SlackUnavailable(f"Slack did not answer: {type(error).__name__}") from None
 
 
 def _formed(message: Mapping[str, object]) -> dict[str, object]:

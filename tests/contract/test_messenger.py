@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -78,6 +79,16 @@ def test_nobody_there_is_retryable() -> None:
         with pytest.raises(Retryable) as error:
             messenger.post(MESSAGE)
         assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1/secret", "no address, secret", "http://x/secret\n"]
+)
+def test_the_address_is_in_no_traceback(url: str) -> None:
+    """Tracebacks are logged, and some faults of an address that is none repeat it."""
+    with pytest.raises(Retryable) as error:
+        SlackMessenger(url, timeout_seconds=1).post(MESSAGE)
+    assert "secret" not in "".join(traceback.format_exception(error.value)).replace(__file__, "")
 
 
 def test_silence_is_retryable() -> None:

@@ -120,8 +120,8 @@ def test_only_images_that_are_not_there_are_built(world: World) -> None:
     assert target["args"] == {"DOOR": "jobs/train"}
     assert target["dockerfile"] == "infra/images/Dockerfile"
     registry = "europe-west1-docker.pkg.dev/acme-data/millrace"
-    assert target["cache-from"] == [f"type=registry,ref={registry}/train:cache"]
-    assert target["cache-to"] == [f"type=registry,ref={registry}/train:cache,mode=max"]
+    assert target["cache-from"] == [f"type=registry,ref={registry}/cache-train:layers"]
+    assert target["cache-to"] == [f"type=registry,ref={registry}/cache-train:layers,mode=max"]
     world.buildx(delivery)
     assert delivery.bake() == []
     assert not (delivery.folder / "bake.json").exists()
