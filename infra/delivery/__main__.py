@@ -18,6 +18,7 @@ from infra.delivery import specs
 from infra.delivery.pipeline import Delivery
 from infra.deploy.deployment import Deployment
 from infra.deploy.tools import StepFailed, Tools
+from infra.deploy.trial import Database
 from shared.cli import installations
 
 _HANDED_ON = REPOSITORY / ".millrace" / "delivery"
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
     steps: Mapping[str, Callable[[Delivery], None]] = {
         "bake": _bake,
         "plan": _plan,
-        "apply": lambda delivery: delivery.apply([]),
+        "apply": lambda delivery: delivery.apply([Database()]),
         "drop-specs": _drop_specs,
     }
     try:
