@@ -85,8 +85,14 @@ class World:
         self.monkeypatch.setattr(installations, "HOME", home)
         tools = ShelfTools(self.site.cloud, home / "logs", self.site.told.append)
         tools.shelf = self.shelf
-        place = {"project": "acme-data", "region": "europe-west1", "environment": "dev"}
-        deployment = Deployment(name="dev", tools=tools, home=home, **place)
+        deployment = Deployment(
+            name="dev",
+            project="acme-data",
+            region="europe-west1",
+            environment="dev",
+            tools=tools,
+            home=home,
+        )
         self.monkeypatch.setattr(
             "infra.deploy.terraform.Terraform._command",
             lambda _, *words: ("terraform", "x", *words),
