@@ -75,6 +75,11 @@ resource "time_sleep" "service_agents" {
 
 resource "time_sleep" "grants" {
   create_duration = "60s"
+  # Once more for every right that comes later: a function with a secret it may not read yet would not
+  # start.
+  triggers = {
+    grants = sha256(jsonencode([for kind in ["bucket", "topic", "secret"] : keys(local.grants[kind])]))
+  }
   depends_on = [
     google_pubsub_topic_iam_member.storage_agent,
     google_storage_bucket_iam_member.export_writer,

@@ -10,13 +10,18 @@ resource "google_cloud_run_v2_service" "service" {
   ingress             = var.predict_ingress
   deletion_protection = var.deletion_protection
 
+  # Of the service: a revision's own minimum would be kept for every revision that has a tag, so for
+  # the last two of each rollout. https://cloud.google.com/run/docs/configuring/min-instances
+  scaling {
+    min_instance_count = var.predict_min_instances
+  }
+
   template {
     service_account                  = google_service_account.identity[each.key].email
     timeout                          = "${each.value.timeout_seconds}s"
     max_instance_request_concurrency = each.value.concurrency
 
     scaling {
-      min_instance_count = var.predict_min_instances
       max_instance_count = coalesce(var.predict_max_instances, each.value.max_instances)
     }
 

@@ -77,6 +77,11 @@ run "installed" {
   }
 
   assert {
+    condition     = alltrue([for service in values(google_cloud_run_v2_service.service) : service.scaling[0].min_instance_count == var.predict_min_instances])
+    error_message = "A minimum of instances is a revision's instead of the service's."
+  }
+
+  assert {
     condition     = alltrue([for function in values(google_cloudfunctions2_function.function) : length(function.service_config[0].secret_environment_variables) == 0])
     error_message = "A function is given a secret that has no value yet, so it would not start."
   }
