@@ -81,6 +81,18 @@ def before(deployment: Deployment) -> Iterator[Check]:
     yield _roles(deployment, account.found)
     yield from _regions(deployment, enabled)
     yield _quotas(deployment)
+    if deployment.runs_mlflow:
+        yield _knows_roles(tools)
+
+
+def _knows_roles(tools: Tools) -> Check:
+    """MLflow's account is made a member of the database's owner by a command that gcloud 528, of
+    June 2025, does not have yet."""
+    said = tools.ask("gcloud", "sql", "users", "assign-roles", "--help")
+    if said.good:
+        return Check("gcloud for MLflow", "ok", "knows `sql users assign-roles`")
+    found = "too old: it does not know `sql users assign-roles`"
+    return Check("gcloud for MLflow", "missing", found, "gcloud components update")
 
 
 def tool_checks(tools: Tools) -> Iterator[Check]:

@@ -115,8 +115,10 @@ def settings(deployment: Deployment) -> dict[str, Any]:
     """Paths are relative to Terraform's root, because Terraform remembers them."""
     where: dict[str, Any] = json.loads(place(deployment).read_text(encoding="utf-8"))
     zips = bundle_paths(deployment)
+    pinned = deployment.setting("secret_versions", "")  # by people, who then say them all
     return {
         **where,
+        "context": deployment.name,
         "bundles": {
             name: {
                 "path": os.path.relpath(path, deployment.root),
@@ -126,7 +128,7 @@ def settings(deployment: Deployment) -> dict[str, Any]:
         },
         "images": images.references(deployment),
         "code_version": code_version(deployment.repository),
-        "secret_versions": secret_versions(deployment),
+        **({} if pinned else {"secret_versions": secret_versions(deployment)}),
     }
 
 

@@ -38,7 +38,7 @@ locals {
     GOOGLE_CLOUD_PROJECT       = var.project
     MILLRACE_PROJECT           = var.project
     MILLRACE_REGION            = var.region
-    MILLRACE_CONTEXT           = var.environment
+    MILLRACE_CONTEXT           = coalesce(var.context, var.environment)
     MILLRACE_INBOX             = local.buckets["inbox"]
     MILLRACE_LAKE              = local.buckets["lake"]
     MILLRACE_IDENTITY          = "token"

@@ -20,11 +20,21 @@ variable "region" {
 }
 
 variable "environment" {
-  description = "dev, staging or prod: a label, and how messages call this installation."
+  description = "dev, staging or prod: a label, and what `./millrace` asks before it changes something."
   type        = string
   validation {
     condition     = contains(["dev", "staging", "prod"], var.environment)
     error_message = "The environment is dev, staging or prod."
+  }
+}
+
+variable "context" {
+  description = "How people's command lines call this installation (`./millrace --context NAME`), for lines to type in messages; empty is the environment."
+  type        = string
+  default     = ""
+  validation {
+    condition     = can(regex("^([a-z][a-z0-9-]{0,30})?$", var.context)) && !contains(["local", "demo"], var.context)
+    error_message = "Up to 31 lower-case letters, digits and hyphens, starting with a letter; local and demo are stacks on one's own machine."
   }
 }
 

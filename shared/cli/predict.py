@@ -55,9 +55,11 @@ def no_entry(context: Context, service: str, status: int) -> str:
     if status == 401:
         return f"{service} does not accept this ID token. {identity.HOW}."
     who = context.user
+    role = {"promote": "deciders", "predict": "callers"}.get(service, "operators")
     kind = "serviceAccount" if who.endswith(".gserviceaccount.com") else "user"
     return (
-        f"{who} may not call {service} ({status}). Who may grant it runs:\n"
+        f"{who} may not call {service} ({status}). For good: name {kind}:{who} among people."
+        f"{role} in the settings of {there.name}, and deploy. Until then, who may grant it runs:\n"
         f"  gcloud run services add-iam-policy-binding {service} --project={there.project} "
         f"--region={there.region} --member={kind}:{who} --role=roles/run.invoker"
     )

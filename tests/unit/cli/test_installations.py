@@ -165,6 +165,7 @@ def test_who_may_not_come_in_learns_which_role_to_ask_for(cloud: Cloud) -> None:
         result = cloud(*words)
         assert result.exit_code == 1
         assert f"--member=user:{EMAIL} --role=roles/run.invoker" in result.output
+        assert f"name user:{EMAIL} among people." in result.output
     assert "--project=proj --region=europe-west1" in result.output
 
 

@@ -75,6 +75,15 @@ def test_whoever_has_the_roles_needs_not_own_the_project(site: Site) -> None:
     assert "roles/cloudsql.admin" in found(site, "roles", mlflow="server").fix
 
 
+def test_an_old_gcloud_cannot_make_mlflows_tables(site: Site) -> None:
+    """Asked only where MLflow runs."""
+    assert found(site, "gcloud for MLflow", mlflow="server").state == "ok"
+    site.cloud.fail("sql users assign-roles --help")
+    assert found(site, "gcloud for MLflow", mlflow="server").fix == "gcloud components update"
+    names = {check.name for check in before(site.deployment())}
+    assert "gcloud for MLflow" not in names
+
+
 def test_an_old_terraform_is_not_enough(site: Site) -> None:
     """With the version that is."""
     site.cloud.be(answers={"terraform version": {"terraform_version": "1.5.7"}})

@@ -12,7 +12,7 @@ from infra.deploy import stages
 from infra.deploy.deployment import BadDeployment, Deployment
 from infra.deploy.every import ALL
 from infra.deploy.images import NOT_YET, build_config, wanted
-from infra.deploy.installation import bundle_paths
+from infra.deploy.installation import bundle_paths, settings
 from infra.deploy.tools import StepFailed
 from infra.images.dockerfile import Ignored
 from shared.cli import installations
@@ -105,6 +105,10 @@ def test_what_terraform_is_told(site: Site) -> None:
     }
     assert body["secret_versions"] == {"slack-webhook-url": "3"}
     assert (body["project"], body["environment"]) == ("acme-data", "dev")
+    assert body["context"] == "acme"
+    own = site.home / "own.tfvars"
+    own.write_text('secret_versions = { slack-webhook-url = "2" }\n')
+    assert "secret_versions" not in settings(site.deployment(var_files=(own,)))
 
 
 def test_the_second_time_nothing_is_built(site: Site) -> None:
