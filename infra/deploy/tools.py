@@ -7,6 +7,7 @@ tools themselves.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from shared.errors import MillraceError
 MISSING = 127
 _LAST_LINES = 25
 _ASK_SECONDS = 180.0
+_COLOURS = re.compile("\x1b\\[[0-9;]*m")
 _QUIET = {"CLOUDSDK_CORE_DISABLE_PROMPTS": "1", "TF_IN_AUTOMATION": "1", "TF_INPUT": "0"}
 
 
@@ -85,7 +87,7 @@ class Tools:
             return Said(MISSING, "", f"ERROR: {command[0]} is not installed")
         except subprocess.TimeoutExpired:
             return Said(1, "", f"ERROR: no answer within {_ASK_SECONDS:.0f} s")
-        return Said(done.returncode, done.stdout, done.stderr)
+        return Said(done.returncode, done.stdout, _COLOURS.sub("", done.stderr))
 
     def do(
         self,
@@ -127,10 +129,11 @@ class Tools:
     def _show(
         self, process: subprocess.Popen[str], keep: Callable[[str], object], last: deque[str]
     ) -> None:
-        for line in process.stdout or ():
-            keep(line)
-            last.append(line.rstrip())
-            self.tell(f"  | {line.rstrip()}")
+        for coloured in process.stdout or ():
+            line = _COLOURS.sub("", coloured).rstrip()
+            keep(line + "\n")
+            last.append(line)
+            self.tell(f"  | {line}")
 
 
 def failure(command: tuple[str, ...], code: int, last: list[str], file: Path) -> str:
