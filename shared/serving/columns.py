@@ -133,8 +133,13 @@ class Schema(Declared):
     def from_records(self, records: Sequence[object]) -> Columns:
         """Columns of JSON objects; unknown fields are ignored, absent ones are missing.
         Raises InvalidInstances with every problem of every row."""
+        return self.read_records(records)[0]
+
+    def read_records(self, records: Sequence[object]) -> tuple[Columns, bool]:
+        """`from_records`, and whether each record is known to have all inputs."""
         names = self.names
         values = _complete(records, names)
+        complete = bool(values)
         problems: list[Problem] = [] if values else self._no_rows(records)
         columns: Columns = {}
         if not problems:
@@ -148,7 +153,7 @@ class Schema(Declared):
             )
         if problems:
             raise InvalidInstances(sorted(problems, key=lambda problem: problem["row"]))  # type: ignore[arg-type, return-value]
-        return self.with_derived(columns)
+        return self.with_derived(columns), complete
 
     def _no_rows(self, records: Sequence[object]) -> list[Problem]:
         """What is wrong with records that are none, or have nothing that the model knows."""

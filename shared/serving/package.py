@@ -103,11 +103,13 @@ class TargetScale:
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Answers in row order; see the module's docstring for their meaning."""
+    """Answers in row order; see the module's docstring for their meaning. `plain`: each of the
+    records is known to have all inputs and nothing else."""
 
     score: Scores
     label: list[str] | None
     probabilities: Scores | None = None
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -244,10 +246,11 @@ class LoadedModel:
             if odd is not None:
                 self._watch.row(values, odd)
             return self._answer(self._raw_of_row(values))
-        columns = self.schema.from_records(records)
+        columns, complete = self.schema.read_records(records)
         if odd is not None:
             self._watch.columns(columns, odd)
-        return self.predict(columns)
+        plain = complete and set(map(len, records)) == {len(self.names)}  # type: ignore[arg-type]  # dicts
+        return self._answer(self._raw(columns), plain=plain)
 
     def predict_many(self, columns: Columns) -> tuple[Scores, NDArray[np.intp] | None]:
         """Scores and the labels' places among the package's: `predict` without a Python object
@@ -269,12 +272,12 @@ class LoadedModel:
             return np.array([self._tables.score_one(values)])
         return self._engine.score(self._encoder.transform_row(values))
 
-    def _answer(self, raw: Scores) -> Predictions:
+    def _answer(self, raw: Scores, *, plain: bool = False) -> Predictions:
         score, label, probabilities = self._judge(raw)
         if label is None:
-            return Predictions(score, None)
-        labels = self.package.labels
-        return Predictions(score, [labels[index] for index in label.tolist()], probabilities)
+            return Predictions(score, None, plain=plain)
+        labels = list(map(self.package.labels.__getitem__, label.tolist()))
+        return Predictions(score, labels, probabilities, plain)
 
     def _judge(self, raw: Scores) -> tuple[Scores, NDArray[np.intp] | None, Scores | None]:
         """Score, label's place and all probabilities of raw scores."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Any, NamedTuple
 
 from shared.ports import Clock
@@ -13,19 +14,22 @@ from shared.serving.watching import Odd
 
 class Scored(NamedTuple):  # made per request: cheaper than a frozen class
     """`records` are as the version read them: with the columns of joined sources, whose look-ups
-    `notes` tell about; `odd` counts what is unusual in them."""
+    `notes` tell about; `odd` counts what is unusual in them. `plain`: callers sent all inputs and
+    nothing else, as far as is known."""
 
     records: Sequence[Any]
     result: Predictions
     notes: Sequence[dict[str, Any]]
     odd: Odd
+    plain: bool = False
 
 
 def score(served: Served, records: Sequence[Any], clock: Clock) -> Scored:
     """Raises InvalidInstances, FeaturesTooOld."""
     odd: Odd = {}
     if served.resolver is None:
-        return Scored(records, served.model.predict_records(records, odd), (), odd)
+        result = served.model.predict_records(records, odd)
+        return Scored(records, result, (), odd, result.plain)
     resolved = served.resolver.resolve(records, clock.now())
     result = served.model.predict_records(resolved.records, odd)
     return Scored(resolved.records, result, resolved.notes, odd)
@@ -33,19 +37,15 @@ def score(served: Served, records: Sequence[Any], clock: Clock) -> Scored:
 
 def rows_of(served: Served, scored: Scored, ids: Sequence[str]) -> list[dict[str, Any]]:
     """The answers as callers get them, in the records' order."""
-    result, labels = scored.result, served.model.package.labels
+    result, version = scored.result, served.model.version
+    labels: Iterable[str | None] = repeat(None) if result.label is None else result.label
     rows: list[dict[str, Any]] = [
-        {
-            "score": score,
-            "label": result.label[row] if result.label is not None else None,
-            "prediction_id": ids[row],
-            "model_version": served.model.version,
-        }
-        for row, score in enumerate(result.score.tolist())
+        {"score": score, "label": label, "prediction_id": prediction_id, "model_version": version}
+        for score, label, prediction_id in zip(result.score.tolist(), labels, ids, strict=False)
     ]
     if result.probabilities is not None:
         for row, shares in zip(rows, result.probabilities.tolist(), strict=True):
-            row["probabilities"] = dict(zip(labels, shares, strict=True))
+            row["probabilities"] = dict(zip(served.model.package.labels, shares, strict=True))
     if scored.notes:
         for row, note in zip(rows, scored.notes, strict=True):
             row.update(note)

@@ -74,10 +74,10 @@ def _answer(
     started = timer() if served.beside is not None else None
     scored = score(served, records, clock)
     took = timer().since(started) if started is not None else None
-    unknown = _unknown(served, records)
+    unknown = None if scored.plain else _unknown(served, records)
     if given_id is None and len(records) > 1:
         given_id = uuid7()
-    ids = prediction_ids(records, model.names, given_id)
+    ids = prediction_ids(records, model.names, given_id, plain=scored.plain)
     predictions = rows_of(served, scored, ids)
     dealt = None
     if served.beside is not None and took is not None:
@@ -128,9 +128,12 @@ def _give(predictions: list[dict[str, Any]], dealt: Dealt, champion: str) -> str
     return dealt.beside.second.version if everything else champion
 
 
-def prediction_ids(records: Sequence[Any], features: Sequence[str], given: str | None) -> list[str]:
-    """The caller's ids, else UUIDv7 of ours. Raises InvalidInstances."""
-    own = ID_FIELD not in features
+def prediction_ids(
+    records: Sequence[Any], features: Sequence[str], given: str | None, *, plain: bool = False
+) -> list[str]:
+    """The caller's ids, else UUIDv7 of ours; `plain` records have features and nothing else.
+    Raises InvalidInstances."""
+    own = ID_FIELD not in features and not plain
     count = len(records)
     fits = given and count > 1 and len(f"{given}-{count}") <= _ID_LENGTH
     if fits and not (own and any(ID_FIELD in record for record in records)):

@@ -123,3 +123,11 @@ def test_lines_of_the_log_are_one_line_and_lose_nothing(
     written = text_of(line)
     assert b"\n" not in written
     assert repr(json.loads(written)) == repr(expected)
+
+
+@pytest.mark.parametrize("before", range(12))
+@pytest.mark.parametrize("number", ["1" * 19, "-9223372036854775809", "18446744073709551616"])
+def test_long_numbers_are_found_in_long_bodies(before: int, number: str) -> None:
+    """Wherever they stand among others, which are short."""
+    body = f"[{' ' * before}{'12345678, 0.123456789012345678901, ' * 300}{number}]".encode()
+    assert outcome(fast_json.read, body) == outcome(json.loads, body)
