@@ -27,6 +27,7 @@ from shared.ports import (
 if TYPE_CHECKING:
     from shared.adapters.rest import Http
 
+HURRY_SECONDS = 2.0
 StorageClient = Any  # google.cloud.storage.Client, which has no types
 
 
@@ -144,7 +145,7 @@ class Wiring:
         """One connection pool and one token for all REST clients of the process."""
         from shared.adapters.rest import Http, Retries
 
-        retries = Retries(attempts=3, total_seconds=2.0) if self._hurry else None
+        retries = Retries(attempts=3, total_seconds=HURRY_SECONDS) if self._hurry else None
         return Http(self.config, retries=retries)
 
     @cached_property

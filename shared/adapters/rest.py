@@ -43,6 +43,12 @@ class Retries:
     total_seconds: float = 20.0
     sleep: Callable[[float], None] = time.sleep
 
+    @property
+    def silence_seconds(self) -> float:
+        """How long an answer is waited for: a silent service must not outlast the caller's patience
+        by much."""
+        return 1.25 * self.total_seconds
+
     def pause(self, attempt: int, asked: str | None) -> float:
         """Seconds to wait after failed attempt number `attempt` (1-based): full jitter, so that a
         hundred losers do not come back together; at least what the service asked for."""
@@ -93,12 +99,11 @@ class Http:
 
     def __init__(self, config: Config, *, retries: Retries | None = None) -> None:
         self._retries = retries or Retries()
-        # A silent service must not outlast the caller's patience by much.
-        patience = self._retries.total_seconds + 5.0
+        silence = self._retries.silence_seconds
         self._pool = urllib3.PoolManager(
             maxsize=_CONNECTIONS,
             retries=False,
-            timeout=urllib3.Timeout(connect=min(5.0, patience / 4), read=min(25.0, patience)),
+            timeout=urllib3.Timeout(connect=min(5.0, silence / 2), read=silence),
         )
         self._credentials: Credentials = (
             AnonymousCredentials() if config.anonymous else GoogleCredentials(self._pool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from flask import Response, request
 
@@ -17,6 +18,13 @@ _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
     "X-Content-Type-Options": "nosniff",
 }
+_SEE = {
+    "/docs": "how to ask, for people with a browser",
+    "/openapi.json": "the same for programs",
+    "/models": "what is served",
+    "/ready": "whether it is",
+    "/metrics": "counts and times, for Prometheus",
+}
 
 
 class About:
@@ -24,6 +32,10 @@ class About:
 
     def __init__(self, lookup: Lookup, metrics: Metrics) -> None:
         self._lookup, self._metrics = lookup, metrics
+
+    def index(self) -> Response:
+        """Where to look, for whoever has nothing but the address."""
+        return _json({**about_server(), "see": _SEE})
 
     def list_models(self) -> Response:
         return _json({"models": self._lookup.names()})
@@ -35,14 +47,15 @@ class About:
         from shared.serving.openapi import openapi  # cold start: few ask
 
         names, served = self._lookup.shown(model)
-        return _json(openapi(served, only=len(names) == 1))
+        left = _left_out(names, served) if model is None else []
+        return _json(openapi(served, only=len(names) == 1, left_out=left))
 
     def docs(self, model: str | None = None) -> Response:
         from shared.serving.docs_page import docs_page
 
-        _, served = self._lookup.shown(model)
+        names, served = self._lookup.shown(model)
         where = request.host_url.rstrip("/") if request.host else "http://localhost:8080"
-        page = docs_page(served, where)
+        page = docs_page(served, where, _left_out(names, served) if model is None else [])
         return Response(page, mimetype="text/html", headers=_PAGE_HEADERS)
 
     def healthz(self) -> Response:
@@ -86,6 +99,11 @@ class About:
     def _served(self, model: str | None, version: str | None = None) -> Served:
         name = model or self._lookup.only(request.args.get("model"))
         return self._lookup.served(name, version)
+
+
+def _left_out(names: list[str], served: Sequence[Served]) -> list[str]:
+    shown = {item.model.model for item in served}
+    return [name for name in names if name not in shown]
 
 
 def _json(body: object) -> Response:

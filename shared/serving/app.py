@@ -5,6 +5,7 @@ requests and answers are written is `shared.serving.protocols`.
     POST /invocations, /models/<model>/invocations      as `mlflow models serve`
     POST /v2/models/<model>[/versions/<version>]/infer  the Open Inference Protocol
     POST AIP_PREDICT_ROUTE                              Vertex AI
+    GET  /                                              where to look
     GET  /models, /models/<model>, /model/info          what is served, and how to ask
     GET  /docs, /openapi.json, each also under /models/<model>
     GET  /healthz, /ready, /metrics, /ping, /health, /version, /v2, /v2/health/*, ...
@@ -116,6 +117,7 @@ def _add_predictions(app: Flask, predictor: Predictor, contract: vertex.Contract
 def _add_about(app: Flask, about: About, contract: vertex.Contract) -> None:
     told: list[tuple[str, Callable[..., Response]]] = [
         *([(contract.health, about.ready)] if contract.health else []),
+        ("/", about.index),
         ("/models", about.list_models),
         ("/models/<model>", about.describe),
         ("/models/<model>/info", about.describe),

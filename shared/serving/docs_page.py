@@ -25,9 +25,15 @@ pre { background: #f6f8fa; padding: .8rem; overflow-x: auto; }
 """
 
 
-def docs_page(served: Sequence[Served], host: str) -> str:
-    """The page of these models. `host` is where the caller reached us, for the examples."""
+def docs_page(served: Sequence[Served], host: str, left_out: Sequence[str] = ()) -> str:
+    """The page of these models, and where that of those is which it leaves out. `host` is where the
+    caller reached us, for the examples."""
     parts = [_model(item, host) for item in served]
+    if left_out:
+        links = (
+            f'<li><a href="models/{name}/docs">{name}</a></li>' for name in map(escape, left_out)
+        )
+        parts.append(f"<h2>Further models</h2>\n<ul>{''.join(links)}</ul>")
     body = "\n".join(parts) or "<p>No model is served yet.</p>"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'

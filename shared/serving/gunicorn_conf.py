@@ -34,9 +34,9 @@ threads = 8
 # A request that loads a version may take long; Cloud Run has its own request timeout.
 timeout = 0
 # Of the ten seconds between SIGTERM and SIGKILL on Cloud Run. The process that serves stops
-# waiting for requests earlier, so that it can still write its log.
+# waiting for requests earlier, so that it can still write its log (`Predictor.close`).
 graceful_timeout = 9
-_REQUESTS_SECONDS = 6
+_REQUESTS_SECONDS = 4
 keepalive = 75
 accesslog = None
 errorlog = "-"

@@ -10,8 +10,8 @@ from shared.errors import MillraceError, NotServed
 from shared.serving.protocols.asked import Refusal
 from shared.serving.served import Served
 
-# Models that one page tells about; each has pages of its own.
-_SHOWN = 50
+# Models that a page about all of them loads at most; others are on it where they are in memory.
+_LOADED = 4
 _AGAIN = {"Retry-After": "2"}
 
 
@@ -35,14 +35,19 @@ class Lookup:
         self.models = models
 
     def shown(self, model: str | None) -> tuple[list[str], list[Served]]:
-        """All models, or the one; those that do not load at the moment are left out of all."""
+        """All models' names, and versions to tell about: the one's, else those in memory and a few
+        more, since whoever looks at a page shall not push out what others ask for. Those that do
+        not load at the moment are left out."""
         names = self.names()
         if model is not None:
             return names, [self.served(model)]
+        loaded = {served.model.model for served in self.models.loaded()}
+        few = [name for name in names if name not in loaded][: max(0, _LOADED - len(loaded))]
         served = []
-        for name in names[:_SHOWN]:
-            with suppress(Refusal):
-                served.append(self.served(name))
+        for name in names:
+            if name in loaded or name in few:
+                with suppress(Refusal):
+                    served.append(self.served(name))
         return names, served
 
     def only(self, given: str | None) -> str:

@@ -30,8 +30,11 @@ _STATUSES = {
 }
 
 
-def openapi(served: Sequence[Served], *, only: bool) -> Json:
-    """The document of these models; `only` says that routes without a name mean the one."""
+def openapi(served: Sequence[Served], *, only: bool, left_out: Sequence[str] = ()) -> Json:
+    """The document of these models; `only` says that routes without a name mean the one. Those
+    that are left out have documents of their own."""
+    others = "".join(f" /models/{name}/openapi.json" for name in left_out)
+    more = f" Further models have documents of their own:{others}" if left_out else ""
     schemas = dict(COMMON)
     paths = dict(_ABOUT)
     for item in served:
@@ -51,7 +54,7 @@ def openapi(served: Sequence[Served], *, only: bool) -> Json:
         "info": {
             "title": "Millrace predictor",
             "version": VERSION,
-            "description": "Predictions of tabular models, in four protocols.",
+            "description": f"Predictions of tabular models, in four protocols.{more}",
         },
         "paths": paths,
         "components": {"schemas": schemas},
@@ -279,6 +282,7 @@ def _get(name: str, title: str, tag: str, content_type: str = JSON) -> Json:
 
 
 _ABOUT = {
+    "/": _get("index", "Where to look", "About"),
     "/models": _get("models", "The models that are served", "About"),
     "/healthz": _get("healthz", "Whether the process lives", "About"),
     "/ready": _get("ready", "Whether it can answer", "About"),

@@ -27,6 +27,7 @@ TOPIC = "predictions"
 LINES = 500
 BYTES = 1_000_000
 SECONDS = 10.0
+_LAST_WAIT_SECONDS = 0.5
 # A message may have 10 MB; half of it leaves room for base64 and attributes.
 _MESSAGE_BYTES = 5_000_000
 _KIND = "PredictionsLogged"
@@ -82,8 +83,13 @@ class PredictionLog:
     def close(self) -> None:
         """Publish what is kept, and keep nothing from now on."""
         self._most, self._closing = 1, True
-        with self._publishing:
+        # Somebody who publishes has his own lines; waiting for him in vain would cost ours.
+        waited = self._publishing.acquire(timeout=_LAST_WAIT_SECONDS)
+        try:
             self._flush()
+        finally:
+            if waited:
+                self._publishing.release()
 
     def _is_due(self) -> bool:
         if self._pending >= self._most or self._bytes >= BYTES:

@@ -41,6 +41,8 @@ from shared.serving.trust import Spent
 from shared.usecases.predict import predict
 
 _PRELOADED = 4
+# Of the end of a process. What is published takes so long when nobody answers (shared/wiring.py).
+CLOSING_SECONDS, SLOWEST_SECONDS = 3.5, 2.5
 
 
 class Predictor:
@@ -77,9 +79,12 @@ class Predictor:
                 self.models.get(name)
 
     def close(self) -> None:
-        """The process ends: nothing that was answered may be lost."""
+        """The process ends: nothing that was answered may be lost. People hear of what is new as
+        far as there is time; another process finds that, too."""
+        until = time.monotonic() + CLOSING_SECONDS
         self.log.close()
-        self.alerts.send()
+        if time.monotonic() + SLOWEST_SECONDS <= until:
+            self.alerts.send()
         self.access.close()
 
     def survived(self, model: str, error: MillraceError) -> None:

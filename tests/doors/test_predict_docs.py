@@ -203,3 +203,33 @@ def test_an_empty_installation_has_a_page_and_a_document() -> None:
     assert "No model is served yet" in world.client.get("/docs").get_data(as_text=True)
     assert "/ready" in document(world)["paths"]
     assert world.client.get("/models/nope/docs").status_code == 404
+
+
+def test_a_page_of_many_models_loads_few() -> None:
+    """Those in memory and a few more are on it, and where the others are; each has its own page."""
+    world = World()
+    names = [f"m{number}" for number in range(8)]
+    for name in names:
+        serve(replace(binary_package(), model=name), world.lake.bucket)
+    assert world.ask(RECORD, "/models/m7/predict")[0] == 200
+    whole = document(world)
+    page = world.client.get("/docs").get_data(as_text=True)
+    assert world.client.get("/ready").get_json()["loaded"] == ["m7", "m0", "m1", "m2"]
+    for name in names:
+        shown = f"/models/{name}/predict" in whole["paths"]
+        assert shown == (name in {"m7", "m0", "m1", "m2"})
+        assert (f"/models/{name}/openapi.json" in whole["info"]["description"]) == (not shown)
+        assert (f'href="models/{name}/docs"' in page) == (not shown)
+    assert "/models/m5/predict" in document(world, "/models/m5/openapi.json")["paths"]
+
+
+def test_whoever_has_only_the_address_finds_the_way(world: World) -> None:
+    """The root names pages that are there, and an address without anything says where they are."""
+    about = world.client.get("/").get_json()
+    for path in about["see"]:
+        assert world.client.get(path).status_code == 200
+    response = world.client.get("/nowhere")
+    assert response.status_code == 404
+    error = response.get_json()["error"]
+    assert error["code"] == "not_found"
+    assert "/docs" in error["message"]

@@ -19,12 +19,15 @@ from typing import Any
 
 import pytest
 
-from shared.serving.prediction_log import LINES
+from shared.adapters.otlp_spans import SEND_SECONDS
+from shared.adapters.rest import Retries
+from shared.serving.prediction_log import _LAST_WAIT_SECONDS, LINES
+from shared.serving.predictor import CLOSING_SECONDS, SLOWEST_SECONDS
+from shared.wiring import HURRY_SECONDS
 from tests.support.predictor import RECORD
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "shared" / "serving" / "gunicorn_conf.py"
-HURRY_SECONDS = 2  # what a publish may take in the predictor (shared/wiring.py)
 KILLED_AFTER_SECONDS = 10
 PATIENCE_SECONDS = 60
 SERVER = """
@@ -217,9 +220,15 @@ def test_a_queue_that_is_too_long_is_shortened_at_once(start: Start) -> None:
 
 def test_there_is_time_to_write_the_log_before_the_platform_kills() -> None:
     """Waiting for requests, then writing, ends before the server gives up on its worker, and that
-    before Cloud Run kills: an idle connection of a client is waited for in full."""
+    before Cloud Run kills: an idle connection of a client is waited for in full, and so is a
+    Pub/Sub that does not answer."""
     config = runpy.run_path(str(CONFIG))
-    waits = config["_REQUESTS_SECONDS"] + HURRY_SECONDS
+    silence = Retries(total_seconds=HURRY_SECONDS).silence_seconds
+    assert silence <= SLOWEST_SECONDS
+    log = _LAST_WAIT_SECONDS + silence
+    alerts = silence if log + SLOWEST_SECONDS <= CLOSING_SECONDS else 0.0
+    assert log + alerts <= CLOSING_SECONDS
+    waits = config["_REQUESTS_SECONDS"] + CLOSING_SECONDS + SEND_SECONDS
     assert waits < config["graceful_timeout"] < KILLED_AFTER_SECONDS
 
 

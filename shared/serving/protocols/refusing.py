@@ -44,6 +44,8 @@ def _http(error: HTTPException) -> Refusal:
     status = error.code or 500
     code = error.name.lower().replace(" ", "_")
     message = "something went wrong here; it is logged" if status >= 500 else error.description
+    if status == 404:
+        message = "there is nothing at this address; GET /docs shows how to ask, /models what for"
     if status == 413:
         message = f"the body is larger than {MAX_BODY_BYTES} bytes; send fewer rows a request"
     # What the status asks for, e.g. the methods that are allowed.
