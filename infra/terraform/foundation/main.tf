@@ -22,6 +22,7 @@ locals {
       "secretmanager.googleapis.com",
       "serviceusage.googleapis.com",
       "storage.googleapis.com",
+      "sts.googleapis.com", # GitHub's identities, where its workflows are let in
     ],
     var.mlflow == "server" ? ["sqladmin.googleapis.com"] : [],
     var.vertex_registry ? ["aiplatform.googleapis.com"] : [],
