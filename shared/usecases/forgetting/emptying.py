@@ -21,6 +21,7 @@ from shared.usecases.forgetting.rewriting import Change, csv_change, lines_chang
 from shared.usecases.forgetting.subject import GONE, Subject
 
 REASON = "forgotten"
+_FEW = 50  # texts that are quicker to look for than a line is to read
 _QUARANTINE_LEADING = 4  # run, source, record, reasons
 _LABELS_LEADING = 2  # record, reason
 _KEPT_OF_ANSWERS = ("prediction_id", "model_version")
@@ -112,7 +113,8 @@ def log_change(subject: Subject, name: str, forget_id: str) -> Change:
             "error": REASON,
         }
 
-    return lines_change(row)
+    signs = [subject.sign, *subject.ids] if subject.key else [*subject.ids]
+    return lines_change(row, signs=signs if len(signs) <= _FEW else ())
 
 
 def labels_change(subject: Subject, forget_id: str) -> Change:

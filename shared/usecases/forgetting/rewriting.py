@@ -153,8 +153,14 @@ def _byte(character: str) -> bytes:
 # --- JSON lines ----------------------------------------------------------------------------------
 
 
-def lines_change(row: Callable[[int, dict[str, Any]], dict[str, Any] | None]) -> Change:
-    """Objects of a JSON lines file, numbered from 1; what is no object stays."""
+def lines_change(
+    row: Callable[[int, dict[str, Any]], dict[str, Any] | None], *, signs: Sequence[str] = ()
+) -> Change:
+    """Objects of a JSON lines file, numbered from 1; what is no object stays. With `signs` only
+    lines that hold one of these texts are looked at."""
+    spelled = [
+        json.dumps(sign, ensure_ascii=way)[1:-1].encode() for sign in signs for way in (True, False)
+    ]
 
     def change(source: BinaryIO, target: BinaryIO) -> int:
         stream, packed = packed_as(source)
@@ -163,7 +169,8 @@ def lines_change(row: Callable[[int, dict[str, Any]], dict[str, Any] | None]) ->
         with _packing(target, packed=packed) as out:
             for raw in unpacked:
                 number += bool(raw.strip())
-                found = _object(raw)
+                known = not spelled or any(text in raw for text in spelled)
+                found = _object(raw) if known else None
                 wanted = row(number, found) if found is not None else None
                 count += wanted is not None
                 out.write(raw if wanted is None else _dumped(wanted))

@@ -119,7 +119,7 @@ def matching(subject: Subject, info: ObjectInfo, how: Written, *, bucket: Bucket
 def _search_log(subject: Subject, lake: Bucket) -> None:
     """Predictions that were asked with the key."""
     for day in sorted(logged_days(lake=lake)):
-        for line in read_log_day(day, lake=lake):
+        for line in read_log_day(day, lake=lake, about=subject.sign):
             asked = line.get("instance") or {}
             if line["model"] == subject.model and subject.is_key(asked.get(subject.column)):
                 subject.ids.add(str(line["prediction_id"]))

@@ -29,6 +29,11 @@ class Subject:
         """What would tell who it is, if it stood somewhere."""
         return [text for text in (self.key, *sorted(self.ids)) if text]
 
+    @property
+    def sign(self) -> str:
+        """What is in every text that spells the key: of a number, what stands before the point."""
+        return self.key.partition(".")[0] if _is_plain(self.key) else self.key
+
     def is_key(self, cell: object) -> bool:
         """Whether a cell is the key: the same text, or the same number."""
         if not self.key or cell is None:

@@ -82,6 +82,19 @@ def test_lines_of_json() -> None:
     assert found == data[: data.rindex(b"{")] + b'{"who":"(forgotten)","b":null}\n'
 
 
+@pytest.mark.parametrize("spelled", ["17", "17.0", '"17"'])
+@pytest.mark.parametrize("key", ["17", "17.0"])
+def test_a_line_of_the_log_is_found_however_the_key_is_spelled(key: str, spelled: str) -> None:
+    """Lines that cannot be theirs are not parsed; none that is theirs is taken for one of those."""
+    line = '{"model": "m", "prediction_id": "%s", "instance": {"who": %s}}\n'
+    data = (line % ("a", spelled) + line % ("b", "18") + line % ("\\u00e9", "1")).encode()
+    rows, found = changed(emptying.log_change(Subject("m", "who", key), "x", "f"), data)
+    assert (rows, len(found.splitlines())) == (1, 3)
+    assert found.splitlines()[1:] == data.splitlines()[1:]
+    subject = Subject("m", "who", key, {"\u00e9"})
+    assert changed(emptying.log_change(subject, "x", "f"), data)[0] == 2
+
+
 def test_rows_of_parquet() -> None:
     """Types stay; theirs are nulls."""
     table = pa.table({"who": ["ann", "zed", "cee"], "b": pa.array([1, 2, 3], pa.int32())})
