@@ -84,10 +84,10 @@ ASSUMPTIONS: Mapping[str, Assumption] = MappingProxyType(
         ),
         "scoring_class_a": _guess(40, "operations", "13 counted in functions, the rest parts"),
         "scoring_class_b": _guess(60, "operations", "19 counted in functions, the rest the job's"),
-        "sweep_class_a": _counted(12, "operations", "one look of sweep at nothing takes 11"),
+        "sweep_class_a": _counted(10, "operations", "one look of sweep at nothing takes 9"),
         "sweep_model_class_a": _counted(1, "operations a model", "one look of sweep at one model"),
         "sweep_model_class_b": _counted(
-            15, "operations a model", "one look of sweep at one model takes 13"
+            10, "operations a model", "one look of sweep at a model takes 9"
         ),
         "windows": Assumption(
             61, "a model and month", "a window a day, of online and of batch predictions"
