@@ -85,6 +85,7 @@ ALWAYS = (
     "Models that were fitted on the rows: shaped by them until one without them is promoted.",
     "Google's soft delete keeps what was replaced for buckets.*.soft_delete_days (7).",
     "Copies that were made of the buckets, and files that people took home.",
+    "Messages in Slack and mails: one about a refused file may quote a cell.",
     "Cards, reports and MLflow's artifacts are aggregates; levels of categories are named in them.",
 )
 

@@ -16,12 +16,13 @@ from shared.runs import InputRef, RunRequest
 from shared.spec.registry import find_spec, read_generation
 from shared.usecases.forgetting import emptying, report
 from shared.usecases.forgetting.datasets import empty_dataset
-from shared.usecases.forgetting.quoted import without
+from shared.usecases.forgetting.quoted import SAID, without
 from shared.usecases.forgetting.searching import Written, matching, written
 from shared.usecases.forgetting.subject import pattern_of
 from shared.usecases.forgetting.work import Forgetting
 
-_SCORED = "predictions."
+# What a run was refused for may quote a cell.
+_ENDS = ("/outcome.json", "/events/rejected.json", "/events/failed.json")
 
 
 def datasets(work: Forgetting) -> None:
@@ -75,12 +76,16 @@ def refusals(work: Forgetting) -> None:
     pattern = pattern_of(work.subject.texts)
     if pattern is None:
         work.remains.append(
-            "rejections/, dead-letters/: the key is too short to be looked for as a word in them"
+            "rejections/, dead-letters/ and reasons in runs/: the key is too short to be looked "
+            "for as a word in them"
         )
         return
     for prefix in (f"rejections/{work.subject.model}/", "rejections/_messages/", "dead-letters/"):
         for info in work.lake.list(prefix):
             _change(work, info, lambda body: without(body, pattern))
+    for info in work.lake.list(f"runs/{work.subject.model}/"):
+        if info.name.endswith(_ENDS):
+            _change(work, info, lambda body: without(body, pattern, only=SAID))
 
 
 def features(work: Forgetting) -> None:

@@ -9,14 +9,22 @@ from typing import Any
 
 from shared.usecases.forgetting.subject import GONE
 
+# Of a run's documents only what is said to people may change; names of objects lead somewhere.
+SAID = frozenset({"message", "reason", "sentence", "why"})
 
-def without(value: Any, pattern: re.Pattern[str]) -> Any:
-    """The document without the texts that mention one; what is packed in base64 is looked into."""
+
+def without(
+    value: Any, pattern: re.Pattern[str], *, only: frozenset[str] = frozenset(), name: str = ""
+) -> Any:
+    """The document without the texts that mention one, `only` under these names if there are some;
+    what is packed in base64 is looked into."""
     if isinstance(value, dict):
-        return {name: without(item, pattern) for name, item in value.items()}
+        return {
+            key: without(item, pattern, only=only, name=str(key)) for key, item in value.items()
+        }
     if isinstance(value, list):
-        return [without(item, pattern) for item in value]
-    if isinstance(value, str) and _mentions(value, pattern):
+        return [without(item, pattern, only=only, name=name) for item in value]
+    if isinstance(value, str) and (not only or name in only) and _mentions(value, pattern):
         return GONE
     return value
 

@@ -16,7 +16,7 @@ from shared.ports import ObjectInfo
 from shared.spec.model import Source
 from shared.tabular.reading.records import read_records
 from shared.usecases.forgetting import emptying
-from shared.usecases.forgetting.quoted import without
+from shared.usecases.forgetting.quoted import SAID, without
 from shared.usecases.forgetting.rewriting import MARK, Change, rewrite
 from shared.usecases.forgetting.subject import GONE, Subject, pattern_of
 from tests.support.system import memory_cloud
@@ -202,4 +202,8 @@ def test_documents_that_quote_somebody() -> None:
     assert pattern is not None
     body = {"a": "row 3: 'P-10017' is bad", "b": ["P-100170"], "c": {"n": 1}}
     assert without(body, pattern) == {"a": GONE, "b": ["P-100170"], "c": {"n": 1}}
+    assert without({"message": "P-10017", "object": "in/P-10017"}, pattern, only=SAID) == {
+        "message": GONE,
+        "object": "in/P-10017",
+    }
     assert pattern_of(["17"]) is None

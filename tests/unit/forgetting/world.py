@@ -248,6 +248,11 @@ def _log(world: World) -> None:
 def _refusals(world: World) -> None:
     name = paths.rejection("m", "abc")
     documents.create(world.lake, name, {"reason": "X", "message": f"row 2: '{KEY}' is no number"})
+    refused = {"model": "m", "message": f"row 2: {KEY} is no number", "object": f"m/{KEY[:4]}"}
+    run_id = "20260101T000000-eeeeeeee"
+    documents.create(world.lake, paths.run_outcome("m", run_id), refused)
+    event = {"name": "rejected", "at": "2026-01-01T00:00:00Z", "facts": refused}
+    documents.create(world.lake, paths.run_event("m", run_id, "rejected"), event)
     inner = base64.b64encode(json.dumps({"who": KEY, "s": SECRETS}).encode()).decode()
     letter = {"function": "intake", "body": {"message": {"data": inner}}}
     documents.create(world.lake, paths.dead_letter("intake", DAY, "7"), letter)
