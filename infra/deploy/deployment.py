@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,8 @@ class BadDeployment(MillraceError):
 @dataclass(frozen=True)
 class Deployment:
     """`home` is `.millrace`; `var_files` are people's own settings, later ones win; `mlflow` is
-    empty where those files decide."""
+    empty where those files decide; `agree` is asked before a plan of Terraform is
+    applied."""
 
     name: str
     project: str
@@ -43,6 +44,7 @@ class Deployment:
     var_files: tuple[Path, ...] = ()
     mlflow: str = ""
     allow_destroy: bool = False
+    agree: Callable[[str], bool] = field(default=lambda _: True, repr=False)
     repository: Path = REPOSITORY
 
     def __post_init__(self) -> None:

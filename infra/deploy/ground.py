@@ -92,6 +92,11 @@ class Foundation:
         place(deployment)
         terraform_of(deployment).apply()
 
+    def show(self, deployment: Deployment) -> None:
+        """What Terraform would change, for reading. Needs logins and the state."""
+        place(deployment)
+        terraform_of(deployment).show()
+
 
 def terraform_of(deployment: Deployment) -> Terraform:
     files = [*deployment.settings, place_file(deployment)]

@@ -76,8 +76,16 @@ class Root:
         terraform.init()
         for bucket in ("lake", "inbox"):
             adopt(terraform, deployment, bucket)
-        if terraform.plan():
-            terraform.apply_plan()
+        if not terraform.plan():
+            return
+        if not deployment.agree("Apply this plan?"):
+            raise StepFailed("the plan was not agreed to, and nothing of it was applied")
+        terraform.apply_plan()
+
+    def show(self, deployment: Deployment) -> None:
+        """What Terraform would change, for reading. Needs logins, the state, and bundles here."""
+        write_settings(deployment)
+        terraform_of(deployment).show()
 
 
 def adopt(terraform: Terraform, deployment: Deployment, bucket: str) -> None:

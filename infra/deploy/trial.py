@@ -47,10 +47,10 @@ class Database:
 class Trial:
     key = "trial"
     title = "The doctor walks the whole chain"
-    help = "`./millrace --context NAME doctor` looks again; what is new may take minutes."
+    help = "`./millrace doctor NAME` looks again; what is new may take minutes."
 
     def look(self, deployment: Deployment) -> Look:
-        return Look("to do", (f"./millrace --context {deployment.name} doctor",))
+        return Look("to do", (f"./millrace doctor {deployment.name}",))
 
     def apply(self, deployment: Deployment) -> None:
         there = installations.find(deployment.name)

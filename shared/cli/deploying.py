@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +35,11 @@ settings_file = click.Path(exists=True, dir_okay=False, resolve_path=True, path_
     "--plan", "mode", flag_value="plan", help="Show the stages, change nothing (default)."
 )
 @click.option("--apply", "mode", flag_value="apply", help="Go through them.")
+@click.option("--diff", is_flag=True, help="With --plan: also what Terraform would change.")
 @click.option("--allow-destroy", is_flag=True, help="Even if buckets or a database would go.")
 @click.option("--json", "as_json", is_flag=True, help="With --plan: print JSON instead.")
 def deploy(
-    name: str, *, mode: str | None, as_json: bool, allow_destroy: bool, **given: Any
+    name: str, *, mode: str | None, diff: bool, as_json: bool, allow_destroy: bool, **given: Any
 ) -> None:
     """Make the installation NAME on Google Cloud, or bring it up to date.
 
@@ -48,6 +51,8 @@ def deploy(
     deployment = deployment_of(name, given, allow_destroy=allow_destroy)
     if mode != "apply":
         show_plan(stages.plan(ALL, deployment), as_json=as_json)
+        if diff:
+            show_diff(deployment)
         if not as_json:
             say(f"Nothing was changed. To do it: {deployment.typed('--apply')}", err=True)
         return
@@ -55,8 +60,19 @@ def deploy(
     say(f"context {name} ({where}): deploy", err=True)
     agree(name, deployment.environment)
     deployment.remember()
-    stages.apply(ALL, deployment)
-    say(f"{name} is deployed. ./millrace --context {name} doctor --end-to-end tries all of it.")
+    with going_on(deployment.again("--apply")):
+        stages.apply(ALL, deployment)
+    say(f"{name} is deployed. To try all of it: ./millrace doctor {name} --end-to-end")
+
+
+@contextmanager
+def going_on(again: str) -> Iterator[None]:
+    """Ctrl-C is no accident, but whoever pressed it wants to know what now."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(f"Interrupted; what was done stays. To go on: {again}", err=True)
+        raise
 
 
 def show_plan(planned: list[Any], *, as_json: bool) -> None:
@@ -71,6 +87,22 @@ def show_plan(planned: list[Any], *, as_json: bool) -> None:
             say(f"    {note}")
         for command in item.look.commands:
             say(f"    $ {command}")
+
+
+def show_diff(deployment: Any) -> None:
+    """Terraform's own plans, locking and changing nothing."""
+    from infra.deploy.ground import Foundation
+    from infra.deploy.installation import Bundles, Root
+
+    Bundles().apply(deployment)
+    for root in (Foundation(), Root()):
+        say(f"{root.title}:", err=True)
+        root.show(deployment)
+
+
+def _sees_plan(environment: str) -> bool:
+    """Whether somebody is there who should see a plan for production before it is applied."""
+    return environment == "prod" and sys.stdin.isatty() and not contexts.confirmed()
 
 
 def agree(name: str, environment: str) -> None:
@@ -118,6 +150,7 @@ def deployment_of(name: str, given: dict[str, Any], *, allow_destroy: bool = Fal
         mlflow=found.get("mlflow", ""),
         var_files=tuple(Path(file) for file in found.get("var_files", ())),
         allow_destroy=allow_destroy,
+        agree=lambda what: not _sees_plan(found["environment"]) or click.confirm(what, err=True),
         tools=Tools(folder / "logs", REPOSITORY, lambda line: say(line, err=True)),
         home=installations.HOME,
     )
@@ -167,7 +200,8 @@ def teardown(
     say(f"context {name} (project {deployment.project}): teardown{more}", err=True)
     _named(deployment.project, confirm_project, again)
     deployment.remember()
-    stages.apply(chosen, deployment, again)
+    with going_on(again):
+        stages.apply(chosen, deployment, again)
     say(f"{name} is gone.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -19,7 +20,7 @@ from shared.ports import Bucket
 
 
 @click.command()
-@click.option("--context", "chosen", metavar="NAME", help="As the option before the command.")
+@click.argument("name", default="")
 @click.option("--project", help="Before a first deployment: where it is to go.")
 @click.option("--region", default="europe-west1", show_default=True, help="With --project.")
 @click.option("--environment", type=click.Choice(ENVIRONMENTS), default="dev", hidden=True)
@@ -29,7 +30,7 @@ from shared.ports import Bucket
 def doctor(
     context_name: str,
     *,
-    chosen: str | None,
+    name: str,
     project: str | None,
     region: str,
     environment: str,
@@ -38,13 +39,15 @@ def doctor(
 ) -> None:
     """Look whether everything is there, with the command for what is missing.
 
-    Of an installation: tools, logins, rights, then every link of its chain and its doors. With
-    --project before there is one. Locally: the parts of the stack. Exit code 1 when something is
-    missing.
+    Of the installation NAME (else of --context): tools, logins, rights, then every link of its
+    chain and its doors. With --project before there is one. Locally: the parts of the stack. Exit
+    code 1 when something is missing.
     """
-    name = chosen or context_name
+    name = name or context_name
     if project:
-        checks = _before({"project": project, "region": region, "environment": environment}, "new")
+        checks = _before(
+            {"project": project, "region": region, "environment": environment}, "not-yet-deployed"
+        )
     elif name in installations.LOCAL:
         checks = local(contexts.load(name))
     else:
@@ -85,7 +88,10 @@ def installed(name: str) -> Iterator[Check]:
     there = installations.find(name)
     if there is None:
         raise contexts.unknown_context(name)
-    yield from _before({}, name)
+    for check in _before({}, name):
+        needless = check.name == "terraform" and check.state == "missing"
+        found = f"{check.found}; only whoever deploys needs it"
+        yield replace(check, state="doubtful", found=found) if needless else check
     deployment = deployment_of(name, {})
     yield from after(chain_of(there, deployment.topology, deployment.tools))
     try:

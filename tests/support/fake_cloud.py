@@ -257,7 +257,8 @@ def _terraform(words: list[str], world: dict[str, Any], _: str) -> tuple[str, in
     root = "foundation" if words[0].endswith("/foundation") else "installation"
     state, verb = world["state"][root], words[1]
     if verb == "plan":
-        return "Plan: 1 to add", 2 if world["changes"] or not state else 0
+        changes = world["changes"] or not state
+        return "Plan: 1 to add", 2 if changes and "-detailed-exitcode" in words else 0
     if verb == "apply":
         state.append('google_storage_bucket.bucket["lake"]')
     elif verb == "import":

@@ -238,6 +238,18 @@ def test_what_is_about_no_model_asks_for_the_contexts_name(cloud: Cloud) -> None
     assert len(cloud.system.published("SweepDue")) == 1
 
 
+def test_every_command_that_changes_something_asks_in_production() -> None:
+    """Whoever says where a change is made also agrees on it there, itself or in `decide`."""
+    folder = Path(contexts.__file__).parent
+    changing = [
+        file for file in folder.rglob("*.py") if ".announce(" in file.read_text(encoding="utf-8")
+    ]
+    assert len(changing) > 8
+    for file in changing:
+        text = file.read_text(encoding="utf-8")
+        assert ".agree(" in text or "decide(" in text, file.name
+
+
 # --- files ---------------------------------------------------------------------------------------
 
 

@@ -209,6 +209,23 @@ def test_a_plan_that_deletes_a_bucket_is_not_applied(site: Site) -> None:
     assert installations.find("acme") is not None
 
 
+def test_a_plan_that_nobody_agrees_to_is_not_applied(site: Site) -> None:
+    """Production shows it to whoever is there; what was made before stays."""
+    with pytest.raises(StepFailed, match="not agreed to"):
+        stages.apply(ALL, site.deployment(agree=lambda what: False))
+    assert short(site.cloud.changes())[-1].startswith("gcloud builds submit")
+
+
+def test_what_terraform_would_change_can_be_read(path: FakeCloud) -> None:
+    """It locks nothing and applies nothing."""
+    result = CliRunner().invoke(cli, ["deploy", "acme", *PLACE, "dev", "--diff"])
+    assert result.exit_code == 0, result.output
+    plans = [call for call in path.calls if " plan " in call]
+    assert len(plans) == 2
+    assert all("-lock=false" in call and "-out" not in call for call in plans)
+    assert path.changes() == []
+
+
 def test_a_lake_that_was_kept_is_taken_over(site: Site) -> None:
     """`teardown` leaves it; the next installation imports it instead of failing on its name."""
     site.cloud.be(buckets={"acme-data-millrace-lake": {"versioning_enabled": False}})
