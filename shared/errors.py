@@ -177,7 +177,8 @@ class VersionGone(MillraceError):
     def __init__(self, model: str, version: str, name: str) -> None:
         super().__init__(
             f"{version} of {model} cannot be registered: {name} is gone from the lake. Bring it "
-            f"back, or serve another version: millrace versions promote {model} VERSION"
+            "back, or serve another version: "
+            f'millrace versions promote {model} VERSION --reason "..."'
         )
         self.version = version
 

@@ -12,7 +12,9 @@ from shared.beside import canaries
 from shared.beside.canaries import Record
 from shared.beside.second_version import SecondVersion
 from shared.cli import contexts
+from shared.cli.canary_none import why_none
 from shared.cli.console import (
+    WHY,
     dry_run_option,
     json_option,
     nothing_done,
@@ -87,12 +89,10 @@ def chosen(context: Context, model: str, manifest: Manifest | None, canary_id: s
     for record in records:
         if wanted in ("", record.canary.id):
             return record
-    known = ", ".join(record.canary.id for record in records) or "none"
-    what = f"canary {canary_id!r}" if canary_id else "canary"
-    raise click.ClickException(
-        f"{model} has no {what}; known: {known}. A promotion begins one where the spec has "
-        "serving: {canary: {}}"
-    )
+    if not records:
+        raise click.ClickException(f"{model} has no canary. {why_none(context, model, manifest)}")
+    known = ", ".join(record.canary.id for record in records)
+    raise click.ClickException(f"{model} has no canary {canary_id!r}; known: {known}")
 
 
 def _running(manifest: Manifest | None, record: Record) -> SecondVersion | None:
@@ -153,8 +153,8 @@ def _next(
     def command(*words: str) -> str:
         return shown_command(*words, context=context.name)
 
-    stop = command("canary", "stop", record.model, "--reason", '"..."')
-    now = command("versions", "promote", record.model, running.version, "--reason", '"..."')
+    stop = command("canary", "stop", record.model, *WHY)
+    now = command("versions", "promote", record.model, running.version, *WHY)
     yield f"To stop it: {stop}"
     yield f"To let it answer everything now: {now}"
 

@@ -107,6 +107,10 @@ def cell(value: object) -> str:
     return escape(safe(str(value)))
 
 
+# How commands that take a reason are shown: it is recorded, and can be left out.
+WHY = ("--reason", '"..."')
+
+
 def shown_command(*words: str, context: str = "") -> str:
     """A command as a person would type it from the checkout, for the context of this command unless
     another is named."""

@@ -11,7 +11,7 @@ import click
 from shared import approvals, documents, paths, runs
 from shared.approvals import Approval
 from shared.cli import contexts, words
-from shared.cli.console import json_option, say, show_json, shown_command
+from shared.cli.console import WHY, json_option, say, show_json, shown_command
 from shared.cli.named import resolve
 from shared.cli.why import find_run
 from shared.manifests import Manifest, read_manifest
@@ -133,22 +133,22 @@ def _next(
         return shown_command(*parts, context=context)
 
     if action == "asked":
-        yield f"Say yes: {command('approvals', 'approve', model, version, '--reason', '...')}"
-        yield f"or no:   {command('approvals', 'decline', model, version, '--reason', '...')}"
+        yield f"Say yes: {command('approvals', 'approve', model, version, *WHY)}"
+        yield f"or no:   {command('approvals', 'decline', model, version, *WHY)}"
     elif action == "in_canary":
         yield f"How it does: {command('canary', 'status', model)}"
     elif manifest is not None and manifest.version == version:
         if manifest.replaced is not None:
             yield f"It serves. To put {manifest.replaced} back: {command('rollback', model)}"
         else:
-            another = command("versions", "promote", model, "VERSION", "--reason", "...")
+            another = command("versions", "promote", model, "VERSION", *WHY)
             yield f"It serves, and replaced no other. To let another one serve: {another}"
     elif action == "undecided":
         yield f"See what it waits for: {command('why', version)}"
     else:
         if manifest is None:
             yield letter.HELP
-        promote = command("versions", "promote", model, version, "--reason", "...")
+        promote = command("versions", "promote", model, version, *WHY)
         yield f"To let it serve all the same: {promote}"
 
 

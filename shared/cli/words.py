@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from shared.cli.console import safe, shown_command
+from shared.cli.console import WHY, safe, shown_command
 from shared.reporting import letter
 from shared.reporting.letter import moment
 from shared.runs import REPLAYED_BY
@@ -172,7 +172,8 @@ def next_steps(
 
     version = str(facts.get("version") or run_id)
     decided = f"How it was decided: {command('decision', 'show', version)}"
-    promote = f"To serve it all the same: {command('versions', 'promote', model, version)}"
+    at_once = command("versions", "promote", model, version, *WHY)
+    promote = f"To serve it all the same: {at_once}"
     nothing = facts.get("serving", "unknown") is None
     goes_on = letter.HELP if nothing else "What served before goes on."
     look = [f"Look again: {command('why', run_id)}"]
@@ -187,13 +188,13 @@ def next_steps(
         "not_promoted": [goes_on, promote, decided],
         "awaiting_approval": [
             f"What the rules found: {command('decision', 'show', version)}",
-            f"Say yes: {command('approvals', 'approve', model, version)}",
-            f"or no:   {command('approvals', 'decline', model, version, '--reason', '...')}",
+            f"Say yes: {command('approvals', 'approve', model, version, *WHY)}",
+            f"or no:   {command('approvals', 'decline', model, version, *WHY)}",
         ],
         "in_canary": [
             f"How it does: {command('canary', 'status', model)}",
-            f"To stop it: {command('canary', 'stop', model, '--reason', '...')}",
-            f"To let it answer everything now: {command('versions', 'promote', model, version)}",
+            f"To stop it: {command('canary', 'stop', model, *WHY)}",
+            f"To let it answer everything now: {at_once}",
         ],
         "rejected": [
             *(mend if facts.get("reason") == "TooManyBadRows" else []),

@@ -88,7 +88,7 @@ def model_not_promoted(event: ModelNotPromoted, where: Where) -> Draft:
         next=f"{goes_on} Rule by rule, or to serve it all the same:",
         commands=[
             where.command("decision", "show", event.model, event.version),
-            where.command("versions", "promote", event.model, event.version),
+            where.command("versions", "promote", event.model, event.version, "--reason", '"..."'),
         ],
         links=[card(event.model, event.version, where)],
         footer=[f"{event.model} run {event.run_id}"],

@@ -96,7 +96,7 @@ def _answer(decision: Decision, ports: Promote) -> str:
         tried = canarying.running_sentence(decision.model, running) if running else ""
         return (
             f"{decision.version} comes in by steps. {tried} To let it answer everything at once: "
-            f"millrace versions promote {decision.model} {decision.version}"
+            f'millrace versions promote {decision.model} {decision.version} --reason "..."'
         )
     return {
         "promoted": f"{decision.version} is the champion of {decision.model} now.",
@@ -115,7 +115,7 @@ def _check_question(decision: Decision, ports: Promote) -> None:
     if found:
         raise NotAllowed(
             f"{version} was asked about under an older spec. {found} Decline it, or to serve it "
-            f"all the same: millrace versions promote {model} {version}"
+            f'all the same: millrace versions promote {model} {version} --reason "..."'
         )
 
 
@@ -203,7 +203,8 @@ def nothing_before(model: str, champion: str) -> str:
     """Why a rollback leads nowhere, and what leads to another version all the same."""
     return (
         f"{champion} replaced no version when it was promoted, so {model} has no previous "
-        f"version to go back to. Another one: millrace versions promote {model} VERSION"
+        "version to go back to. Another one: "
+        f'millrace versions promote {model} VERSION --reason "..."'
     )
 
 
@@ -217,7 +218,7 @@ def _check_package(model: str, version: str, ports: Promote) -> None:
     if gone:
         raise NotAllowed(
             f"{version} of {model} cannot serve: {', '.join(gone)} of its package is gone. Another "
-            f"one: millrace versions promote {model} VERSION"
+            f'one: millrace versions promote {model} VERSION --reason "..."'
         )
 
 

@@ -82,7 +82,7 @@ class MovedAlias:
             f"champion alias in {where} set back, revision {manifest.revision}, {when}",
             f"The champion alias of {model} in {where}, which somebody had moved to {alias}, "
             f"points at {manifest.version} again: that is what was decided. To serve the other one "
-            f"after all: millrace versions promote {model} {alias}",
+            f'after all: millrace versions promote {model} {alias} --reason "..."',
         )
 
     def forget(self) -> None:
@@ -111,7 +111,8 @@ class MovedAlias:
         if alias.startswith("#") or not documents.read(ports.lake, about).exists:
             rest = (
                 f"That is no version of ours, so nothing can follow it. {manifest.version} keeps "
-                f"serving. To set it back: millrace versions promote {model} {manifest.version}"
+                "serving. To set it back: "
+                f'millrace versions promote {model} {manifest.version} --reason "..."'
             )
         else:
             publish(event, publisher=ports.publisher, clock=ports.clock)

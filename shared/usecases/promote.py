@@ -131,8 +131,8 @@ def request_promotion(event: PromotionRequested, ports: Promote) -> str:
     back = manifest.version if manifest else event.instead_of
     sentence += (
         f" It was decided before: {decision['sentence']} To follow the alias: "
-        f"millrace versions promote {model} {version}. To set it back: "
-        f"millrace versions promote {model} {back}"
+        f'millrace versions promote {model} {version} --reason "...". To set it back: '
+        f'millrace versions promote {model} {back} --reason "..."'
     )
     subject = f"champion alias in {event.where}, {event.seen_at}"
     note = AutomationNoted(

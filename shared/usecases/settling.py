@@ -199,7 +199,7 @@ def _expired(model: str, version: str, why: str) -> AutomationNoted:
         source="promote",
         subject=f"approval-{version}",
         sentence=f"The approval of {version} expired: {why}. To promote it after all: "
-        f"millrace versions promote {model} {version}",
+        f'millrace versions promote {model} {version} --reason "..."',
     )
 
 

@@ -13,6 +13,7 @@ undone is found by the open record (`canaries.Record.ended`) and done by `close_
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from shared import documents, paths
 from shared.beside import canaries
@@ -22,8 +23,10 @@ from shared.documents import timestamp
 from shared.errors import NotAllowed
 from shared.events import AutomationNoted, parse_time
 from shared.manifests import Manifest, read_manifest, set_beside
+from shared.ports import Bucket
 from shared.serving.times import format_duration
 from shared.spec.registry import read_spec
+from shared.spec.serving import Canary
 from shared.usecases.beside.seconding import planned, served, take_out
 from shared.usecases.beside.traffic import expected_rows
 from shared.usecases.moving import decided, move_to
@@ -62,15 +65,21 @@ def plan(
         )
     except NotAllowed as error:
         return None, str(error)
+    few = too_few(canary, manifest, now, ports.lake)
+    return (None, few) if few else (second, "")
+
+
+def too_few(canary: Canary, manifest: Manifest, now: datetime, lake: Bucket) -> str:
+    """Why the predictions that are to be expected are no canary's; empty when they are enough."""
     since = parse_time(manifest.moves[0].at)
-    rows = expected_rows(model, canary.max_duration, since=since, now=now, lake=ports.lake)
-    if rows < canary.predictions:
-        return None, (
-            f"its steps take {canary.predictions:,} predictions in the log, and by what came "
-            f"lately about {rows:,} are to be expected in {format_duration(canary.max_duration)} "
-            "(serving.canary)"
-        )
-    return second, ""
+    rows = expected_rows(manifest.model, canary.max_duration, since=since, now=now, lake=lake)
+    if rows >= canary.predictions:
+        return ""
+    return (
+        f"its steps take {canary.predictions:,} predictions in the log, and by what came "
+        f"lately about {rows:,} are to be expected in {format_duration(canary.max_duration)} "
+        "(serving.canary)"
+    )
 
 
 def begin(second: SecondVersion, manifest: Manifest, ports: Promote) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from shared import documents, paths
 from shared.cli import contexts, decide
 from shared.cli.main import cli
 from tests.support.canarying import (
@@ -70,7 +71,7 @@ def test_a_canary_is_told_from_its_begin_to_its_end(desk: Desk) -> None:
     ended, in words and as JSON."""
     system = desk.system
     train(system, BACK)
-    assert "m has no canary; known: none" in desk.refuses("canary", "status", "m")
+    assert "is the first champion" in desk.refuses("canary", "status", "m")
     traffic(system)
     version = train(system)
     shown = desk.says("canary", "status", "m")
@@ -173,3 +174,25 @@ def test_a_shadow_is_started_looked_at_and_stopped(desk: Desk) -> None:
     assert "nothing was done" in desk.says("shadow", "stop", "m", "--dry-run")
     assert "is over" in desk.says("shadow", "stop", "m")
     assert running(system) is None
+
+
+def test_whoever_finds_no_canary_hears_why(desk: Desk) -> None:
+    """A spec without one, the first champion, one that came in at once because there is too little
+    traffic, and a version that was not promoted."""
+    system = desk.system
+    assert "asks for none" in desk.refuses("canary", "status", "nobody")
+    first = train(system, BACK)
+    assert f"{first} is the first champion" in desk.refuses("canary", "status", "m")
+    second = train(system)
+    why = desk.refuses("canary", "status", "m")
+    assert f"{second} was promoted at once. As things are, the next one has none" in why
+    assert "predictions in the log" in why
+    third = f"{second[:4]}0201T000000-00000000"
+    lake = system.cloud.lake
+    store_version(lake, "m", third, against=second)
+    assert f"{third}, the latest, is not decided" in desk.refuses("canary", "status", "m")
+    decision = {"action": "declined", "sentence": "It is worse."}
+    documents.create(lake, paths.version("m", third, "decision.json"), decision)
+    assert f"{third}, the latest, was not promoted: It is worse." in desk.refuses(
+        "canary", "status", "m"
+    )
