@@ -8,9 +8,9 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from shared import approvals, documents, paths, runs
+from shared import documents, paths, runs
 from shared.errors import Rejected
-from shared.manifests import read_manifest
+from shared.manifests import Manifest, read_manifest
 from shared.ports import ObjectInfo
 from shared.runs import InputRef, RunRequest
 from shared.spec.registry import find_spec, read_generation
@@ -91,12 +91,12 @@ def refusals(work: Forgetting) -> None:
 def features(work: Forgetting) -> None:
     """What joined sources say about the key. A package promises the bytes of its snapshot, so of a
     version that may serve it stays."""
-    subject, used = work.subject, _may_serve(work)
+    subject, manifest = work.subject, read_manifest(work.subject.model, lake=work.lake)
     for info in work.lake.list(f"features/{subject.model}/"):
         if not subject.key or not _has_key(work, info):
             continue
         version = info.name.split("/")[2]
-        if version in used:
+        if _may_serve(version, manifest):
             work.remains.append(
                 f"features/{subject.model}/{version}/: this version may serve and looks keys up "
                 "there; drop the files without the person, promote, and forget again"
@@ -105,15 +105,13 @@ def features(work: Forgetting) -> None:
             work.delete(info)
 
 
-def _may_serve(work: Forgetting) -> set[str]:
-    """Champion, where a rollback leads, a second version, and those that wait for a person."""
-    model = work.subject.model
-    found = {item.version for item in approvals.every(model, lake=work.lake) if item.pending}
-    manifest = read_manifest(model, lake=work.lake)
-    if manifest is not None:
-        found |= {manifest.version, manifest.previous or "", manifest.replaced or ""}
-        found |= {manifest.beside.version} if manifest.beside else set()
-    return found
+def _may_serve(version: str, manifest: Manifest | None) -> bool:
+    """Whether a version serves, is where a rollback leads, a second one, or younger than the
+    champion: such a one may wait for a person."""
+    if manifest is None or version > manifest.version:
+        return True
+    named = {manifest.version, manifest.previous, manifest.replaced}
+    return version in named or (manifest.beside is not None and manifest.beside.version == version)
 
 
 def label_files(work: Forgetting) -> None:

@@ -41,11 +41,14 @@ def test_snapshots_go_unless_their_version_may_serve(found: World, tmp_path: Pat
     kept = snapshot(found, champion, tmp_path, "P-10016", KEY)
     old = snapshot(found, "20250101T000000-aaaaaaaa", tmp_path, "P-10016", KEY)
     other = snapshot(found, "20250102T000000-bbbbbbbb", tmp_path, "P-10016", "P-100170")
+    young = snapshot(found, "20990101T000000-cccccccc", tmp_path, KEY)
     body = found.forget()
-    assert [info.name for info in found.lake.list("features/")] == sorted([kept, other])
-    assert old not in [info.name for info in found.lake.list("features/")]
-    (told,) = [sentence for sentence in body["remains"] if sentence.startswith("features/")]
-    assert champion in told
+    left = [info.name for info in found.lake.list("features/")]
+    assert left == sorted([kept, other, young])
+    assert old not in left
+    told = [sentence for sentence in body["remains"] if sentence.startswith("features/")]
+    assert len(told) == 2
+    assert champion in told[0]
 
 
 def request_of(found: World, run_id: str, **more: object) -> RunRequest:
