@@ -85,7 +85,7 @@ locals {
   # Being somebody: for the smoke test's identity token, and for dropping specs as who may only that.
   account_grants = {
     for key, grant in {
-      "apply itself" = { who = "apply", as = "apply", role = "roles/iam.serviceAccountOpenIdTokenCreator" }
+      "apply itself" = { who = "apply", as = "apply", role = "roles/iam.serviceAccountTokenCreator" }
       "apply specs"  = { who = "apply", as = "specs", role = "roles/iam.serviceAccountTokenCreator" }
     } : key => grant if contains(keys(local.identities), grant.who)
   }
