@@ -102,8 +102,9 @@ resource "google_iam_workload_identity_pool_provider" "github" {
   workload_identity_pool_provider_id = "github"
   display_name                       = "GitHub Actions"
 
-  # Tokens of every workflow on GitHub come from this issuer; ours are those of one repository.
-  attribute_condition = "assertion.repository == '${var.github_repository}'"
+  # Tokens of every workflow on GitHub come from this issuer; ours are those of one repository's pull
+  # requests (a fork's workflow gets no token). Not by `sub`, whose form a repository may choose.
+  attribute_condition = "assertion.repository == '${var.github_repository}' && assertion.event_name == 'pull_request'"
   attribute_mapping = {
     "google.subject"       = "assertion.sub"
     "attribute.repository" = "assertion.repository"

@@ -99,7 +99,7 @@ run "github" {
 
   assert {
     condition = (
-      google_iam_workload_identity_pool_provider.github[0].attribute_condition == "assertion.repository == 'someone/millrace'" &&
+      google_iam_workload_identity_pool_provider.github[0].attribute_condition == "assertion.repository == 'someone/millrace' && assertion.event_name == 'pull_request'" &&
       endswith(google_service_account_iam_member.github[0].member, "/attribute.repository/someone/millrace")
     )
     error_message = "Workflows of another repository would be let in."

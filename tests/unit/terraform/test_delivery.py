@@ -8,6 +8,7 @@ from typing import Any
 import hcl2
 import pytest
 
+from infra.deploy import before
 from tests.support.terraform import ROOT
 
 FOLDER = ROOT / "delivery"
@@ -43,6 +44,12 @@ def test_who_plans_only_reads(local: dict[str, Any]) -> None:
     """The build that runs before an approval can change nothing of what runs."""
     for role in [*local["reading"], *local["reading_mlflow"]]:
         assert role.endswith(READERS), role
+
+
+def test_who_applies_may_what_a_person_who_deploys_may(local: dict[str, Any]) -> None:
+    """One list is the doctor's, who tells people what they lack; the other is Terraform's."""
+    assert local["applying"] == list(before.ROLES)
+    assert local["applying_mlflow"] == list(before.ROLES_MLFLOW)
 
 
 def test_nobody_has_a_basic_role(local: dict[str, Any]) -> None:
