@@ -135,6 +135,24 @@ run "everything_on" {
     condition     = length(output.after_apply) == 2 && strcontains(output.after_apply[1], "mlflow-database")
     error_message = "Nobody makes MLflow's tables."
   }
+
+  assert {
+    condition = alltrue([
+      for objective in values(google_monitoring_slo.objective) :
+      length(objective.request_based_sli[0].good_total_ratio) + length(objective.request_based_sli[0].distribution_cut) == 1 && objective.goal < 1
+    ]) && toset(keys(google_monitoring_slo.objective)) == toset(["drop-to-served", "predict-availability", "predict-latency"])
+    error_message = "An objective is missing, or measures two things."
+  }
+
+  assert {
+    condition     = one(google_monitoring_custom_service.promise["predict"].telemetry).resource_name == "//run.googleapis.com/projects/some-project/locations/europe-west1/services/predict"
+    error_message = "The predictor's objectives are not about the predictor."
+  }
+
+  assert {
+    condition     = jsondecode(google_monitoring_dashboard.machinery.dashboard_json).displayName == "Millrace dev" && length(jsondecode(google_monitoring_dashboard.machinery.dashboard_json).mosaicLayout.tiles) == 18
+    error_message = "The dashboard lost its charts."
+  }
 }
 
 run "everything_off" {

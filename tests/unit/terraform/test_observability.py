@@ -123,6 +123,22 @@ def test_everything_of_the_topology_is_watched(found: Any, tmp_path: Path) -> No
             assert f"{service}-availability" in watched["objectives"]
 
 
+def test_nothing_of_the_topology_is_written_out() -> None:
+    """The same where there is no terraform to ask: names come from the topology; those that are
+    written are sweep, which must run, and the topic of predictions."""
+    known = topology.load()
+    names = [*known.functions, *known.services, *known.subscriptions, *known.topics]
+    names += [f"{job.name}-{size}" for job in known.jobs.values() for size in job.sizes]
+    text = "".join(
+        file.read_text(encoding="utf-8") for file in sorted(POLICIES.parent.glob("*.tf"))
+    )
+    written = {name for name in names if re.search(rf'"{name}\\?"', text)}
+    assert written == {"sweep", "predictions"}
+    for source in ("topology.functions", "topology.services", "topology.job_names"):
+        assert f"(var.{source})" in text, source
+    assert "(var.topology.subscription_names)" in text
+
+
 def _with_another(text: str) -> str:
     """The topology with a function like retrain and a subscription like retrain's."""
     for entry in ("retrain", "retrain-alerts"):
