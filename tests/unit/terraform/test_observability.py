@@ -186,6 +186,8 @@ def test_the_titles_of_policies_are_the_last_entries_of_the_runbook() -> None:
     for title in _titles():
         for part in ("**What it means.**", "**Look first.**", "**What to do.**"):
             assert part in entries[title], title
+    page = RUNBOOK.with_name("observability.md").read_text(encoding="utf-8")
+    assert re.findall(r"(?m)^\| ([^|]+) \| [^|]+ \|$", page)[1 : 1 + len(_titles())] == _titles()
 
 
 def _titles() -> list[str]:
