@@ -21,6 +21,8 @@ from infra.deploy.tools import StepFailed, Tools
 from infra.deploy.trial import Database
 from shared.cli import installations
 
+# Of one's own repository; Millrace ships none. What differs by environment alone is beside it.
+_SETTINGS = REPOSITORY / "infra" / "terraform" / "settings"
 _HANDED_ON = REPOSITORY / ".millrace" / "delivery"
 
 
@@ -36,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     steps: Mapping[str, Callable[[Delivery], None]] = {
         "bake": _bake,
         "plan": _plan,
-        "apply": lambda delivery: delivery.apply([Database()]),
+        "apply": lambda delivery: delivery.apply([Database()], _account(delivery, "apply")),
         "drop-specs": _drop_specs,
     }
     try:
@@ -62,7 +64,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _deployment(options: argparse.Namespace) -> Deployment:
-    """Named after its environment; what else there is to say stands in environments/*.tfvars."""
+    """Named after its environment, with the settings that its owners keep in git, if any."""
+    own = _SETTINGS / f"{options.environment}.tfvars"
     logs = installations.HOME / "deploy" / options.environment / "logs"
     return Deployment(
         name=options.environment,
@@ -71,6 +74,7 @@ def _deployment(options: argparse.Namespace) -> Deployment:
         environment=options.environment,
         tools=Tools(logs, REPOSITORY, _tell),
         home=installations.HOME,
+        var_files=(own,) if own.is_file() else (),
     )
 
 
@@ -91,10 +95,14 @@ def _plan(delivery: Delivery) -> None:
 
 
 def _drop_specs(delivery: Delivery) -> None:
-    identity = f"mr-ci-specs@{delivery.deployment.project}.iam.gserviceaccount.com"
     kept: list[Path] = specs.kept()
-    delivery.drop_specs(kept, identity)
+    delivery.drop_specs(kept, _account(delivery, "specs"))
     print(f"{len(kept)} specs were dropped")
+
+
+def _account(delivery: Delivery, name: str) -> str:
+    """As infra/terraform/delivery calls it."""
+    return f"mr-ci-{name}@{delivery.deployment.project}.iam.gserviceaccount.com"
 
 
 def _tell(line: str) -> None:

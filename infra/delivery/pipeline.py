@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from infra.deploy.images import DOCKERFILE, NOT_YET, Image
 from infra.deploy.installation import Bundles, Known, terraform_of, write_settings
 from infra.deploy.stages import Stage
 from infra.deploy.tools import StepFailed
+from shared.cli import installations
 
 PLAN, TEXT, IMAGES, PROVIDERS = "tfplan", "plan.txt", "images.json", ".terraform.lock.hcl"
 # Where the layers of earlier builds are; `mode=max` keeps those of the build stage as well. Not
@@ -92,9 +93,10 @@ class Delivery:
 
     # --- the apply build
 
-    def apply(self, after: list[Stage]) -> None:
+    def apply(self, after: list[Stage], identity: str) -> None:
         """Apply the plan of this commit, and no other; then the stages after it, and the context
-        that the command line takes. Raises StepFailed."""
+        that the command line takes, in which services are asked as `identity`: a builder has no
+        identity token of its own. Raises StepFailed."""
         place(self.deployment)
         Bundles().apply(self.deployment)  # the zips that the plan names, byte by byte
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -114,6 +116,8 @@ class Delivery:
         for stage in [*after, Known()]:
             self.deployment.tools.tell(stage.title)
             stage.apply(self.deployment)
+        if there := installations.find(self.deployment.name):
+            installations.save(replace(there, impersonate=identity))
 
     def drop_specs(self, specs: list[Path], identity: str) -> None:
         """Drop them into the inbox, as an account that may write there and nowhere else. One that

@@ -12,6 +12,7 @@ import pytest
 
 from infra.delivery.pipeline import IMAGES, PLAN, PROVIDERS, TEXT, Delivery
 from infra.deploy.deployment import Deployment
+from infra.deploy.installation import Bundles
 from infra.deploy.tools import StepFailed
 from shared.cli import installations
 from tests.support.fake_cloud import FakeTools
@@ -83,6 +84,8 @@ class World:
         (root / PROVIDERS).write_text(f"chosen by build {self.builds}")
         self.monkeypatch.setattr(Deployment, "root", root)
         self.monkeypatch.setattr(installations, "HOME", home)
+        # Zips take their time, and that they are made is the promise of deploy's own tests.
+        self.monkeypatch.setattr(Bundles, "apply", lambda *_: None)
         tools = ShelfTools(self.site.cloud, home / "logs", self.site.told.append)
         tools.shelf = self.shelf
         deployment = Deployment(
@@ -168,18 +171,20 @@ def test_exactly_the_approved_plan_is_applied(world: World) -> None:
     world.planned()
     world.site.cloud.forget_calls()
     delivery, tools = world.build()
-    delivery.apply([])
+    delivery.apply([], "ci@acme-data")
     assert tools.applied == (world.plans / PLAN).read_text()
     assert (delivery.deployment.root / PROVIDERS).read_text() == "chosen by build 1"
     assert not [call for call in world.site.cloud.calls if " plan " in call]
-    assert installations.find("dev") is not None
+    there = installations.find("dev")
+    assert there is not None
+    assert there.impersonate == "ci@acme-data"
 
 
 def test_without_its_plan_nothing_is_applied(world: World) -> None:
     """The plan build of the commit failed, or goes on while somebody approved already."""
     delivery, tools = world.build()
     with pytest.raises(StepFailed, match="start this one again when it is done"):
-        delivery.apply([])
+        delivery.apply([], "ci@acme-data")
     assert tools.applied == ""
     assert not [call for call in world.site.cloud.calls if "terraform" in call]
 
@@ -190,7 +195,7 @@ def test_a_plan_that_was_overtaken_is_refused_and_said(world: World) -> None:
     delivery, _ = world.build()
     world.site.cloud.fail(r"terraform .* apply", said="Error: Saved plan is stale")
     with pytest.raises(StepFailed, match="stale"):
-        delivery.apply([])
+        delivery.apply([], "ci@acme-data")
     assert installations.find("dev") is None
 
 
