@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, event
+from sqlalchemy.exc import OperationalError
 
 from infra.images.mlflow import main as door
 from infra.images.mlflow.main import NotReady, Server
@@ -61,6 +62,29 @@ def test_a_fault_of_ours_is_not_waited_for() -> None:
 
     with pytest.raises(KeyError):
         Server(load).look()
+
+
+class Engine:
+    """Refuses as often as it is told to."""
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals, self.asked = refusals, 0
+
+    def connect(self) -> str:
+        self.asked += 1
+        if self.asked <= self.refusals:
+            raise OperationalError("login", {}, Exception("permission denied\nby IAM"))
+        return "connected"
+
+
+def test_the_job_waits_for_a_grant_that_is_new() -> None:
+    """IAM takes minutes to believe a grant; one that never comes is told in one line."""
+    pauses: list[float] = []
+    assert door.reached(Engine(3), pauses.append) == "connected"
+    assert len(pauses) == 3
+    with pytest.raises(NotReady, match=r"permission denied\)$"):
+        door.reached(Engine(1000), pauses.append)
+    assert 120 < sum(pauses) < 600
 
 
 def test_every_connection_has_a_new_token() -> None:

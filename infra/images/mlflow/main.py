@@ -23,6 +23,7 @@ from typing import Any
 
 _LOGIN_SCOPE = "https://www.googleapis.com/auth/sqlservice.login"
 _PAUSE_SECONDS = 5.0  # between two looks at a database that was not ready
+_TRIES = 36  # of the job, with pauses between: three minutes
 _LOCK = 4_711_170  # any number, the same for all who change the tables
 _RUN_THE_JOB = "run the job: gcloud run jobs execute mlflow-database --wait"
 _GIVE_THE_RIGHT = (
@@ -97,7 +98,7 @@ def upgrade(address: str) -> None:
 
     utils = _tools()
     engine = utils.create_sqlalchemy_engine(address)
-    with engine.connect() as held:  # fails at once where MLflow would try for an hour
+    with reached(engine) as held:
         if engine.dialect.name == "postgresql":
             held.execute(text(f"SELECT pg_advisory_lock({_LOCK})"))
             if not held.scalar(text("SELECT has_schema_privilege('public', 'CREATE')")):
@@ -110,6 +111,22 @@ def upgrade(address: str) -> None:
         after = utils._get_schema_version(engine)
     engine.dispose()
     say("INFO", f"the database has version {after}, before that {before or 'none'}")
+
+
+def reached(engine: Any, sleep: Callable[[float], None] = time.sleep) -> Any:
+    """A connection, in the minutes that a new grant takes to hold; MLflow itself would try for an
+    hour. Raises NotReady."""
+    from sqlalchemy.exc import OperationalError
+
+    for left in reversed(range(_TRIES)):
+        try:
+            return engine.connect()
+        except OperationalError as error:
+            if not left:
+                reason = str(error).partition("\n")[0]
+                raise NotReady(f"MLflow cannot use its database ({reason})") from error
+        sleep(_PAUSE_SECONDS)
+    raise AssertionError("the last try returns or raises")
 
 
 def _check(address: str) -> None:

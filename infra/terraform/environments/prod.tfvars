@@ -7,6 +7,7 @@ predict_max_instances = 20
 mlflow                = "server"
 vertex_registry       = false
 budget_amount         = 150
+# mlflow_tier         = "db-custom-1-3840" # with an SLA, about 49 USD a month
 # alert_emails        = ["oncall@example.com"]
 # secret_versions     = { slack-webhook-url = "1" }
 # mail                = { host = "smtp.example.com", user = "millrace", from = "millrace@example.com", to = ["team@example.com"] }
