@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from google.api_core.exceptions import Forbidden
 from google.cloud import storage
 
 from shared.adapters.google_errors import Insistence, translated
@@ -94,7 +95,8 @@ class GoogleBucket(GoogleReader):
                     )
                     if token is None:
                         return info_from_blob(target)
-        except PreconditionFailed as error:
+        except (PreconditionFailed, Forbidden) as error:
+            self._check_taken(name, if_generation, error)
             # A copy carries its source's metadata, hence no marker of ours. After a lost answer
             # the same content under the name counts as our copy.
             there = self._after_lost_answer(name, insist)
@@ -175,9 +177,21 @@ class GoogleBucket(GoogleReader):
                     timeout=TIMEOUT,
                     retry=insist.policy,
                 )
-        except PreconditionFailed:
+        except (PreconditionFailed, Forbidden) as error:
+            self._check_taken(blob.name, if_generation, error)
             return self._ours(blob.name, insist, sent)
         return info_from_blob(blob)
+
+    def _check_taken(self, name: str, if_generation: int | None, error: Exception) -> None:
+        """Whoever may create objects but not replace them can be answered 403 where something is
+        there already, before the precondition is looked at. Raises what is really forbidden."""
+        if isinstance(error, Forbidden):
+            try:
+                taken = if_generation == 0 and self._look(name) is not None
+            except ObjectNotFound:
+                taken = False
+            if not taken:
+                raise error
 
     def _ours(self, name: str, insist: Insistence, sent: Mapping[str, str]) -> ObjectInfo:
         """What we wrote, when only the repeat of a write with a lost answer failed."""

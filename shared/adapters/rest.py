@@ -174,7 +174,8 @@ class Http:
             response = self._once(call)
         if 200 <= response.status < 300 or response.status in call.accept:
             return response
-        answer = UnexpectedAnswer(call.method, call.shown, response.status, _reason(response))
+        reason = reason_of(response.data)
+        answer = UnexpectedAnswer(call.method, call.shown, response.status, reason)
         if response.status in _AGAIN:
             wished = response.headers.get("Retry-After")
             raise _Fault(str(answer), maybe_done=response.status != 429, wished=wished) from answer
@@ -201,9 +202,8 @@ def _with_query(url: str, query: Mapping[str, object]) -> str:
     return f"{url}?{urlencode(given)}" if given else url
 
 
-def _reason(response: urllib3.BaseHTTPResponse) -> str:
+def reason_of(data: bytes) -> str:
     """The sentence in Google's error body, or the start of whatever came."""
-    data = response.data
     try:
         return str(json.loads(data)["error"]["message"])
     except (ValueError, KeyError, TypeError):

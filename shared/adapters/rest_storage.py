@@ -22,9 +22,9 @@ from shared.adapters.objects import (
     marked,
     new_marker,
 )
-from shared.adapters.rest import Answer, Http
+from shared.adapters.rest import Answer, Http, UnexpectedAnswer, reason_of
 from shared.adapters.rest_reading import FIELDS, RestReader, quoted
-from shared.adapters.rest_upload import CHUNK_BYTES, send_in_chunks, send_whole
+from shared.adapters.rest_upload import CHUNK_BYTES, refusals, send_in_chunks, send_whole
 from shared.config import Config
 from shared.errors import ObjectNotFound, PreconditionFailed
 from shared.ports import ObjectInfo
@@ -94,21 +94,23 @@ class RestBucket(RestReader):
         url = f"{origin}/rewriteTo/b/{quote(self._name, safe='')}/o/{quoted(name)}"
         token: str | None = None
         while True:
+            query = {
+                "sourceGeneration": source_generation,
+                "ifGenerationMatch": if_generation,
+                "rewriteToken": token,
+            }
             answer = self._http.request(
                 "POST",
                 url,
-                query={
-                    "sourceGeneration": source_generation,
-                    "ifGenerationMatch": if_generation,
-                    "rewriteToken": token,
-                },
+                query=query,
                 body=b"",
                 repeatable=if_generation is not None,
-                accept={404, 412},
+                accept={404, *refusals(query)},
             )
             if answer.status == 404:
                 raise ObjectNotFound(source_bucket, source, source_generation)
-            if answer.status == 412:
+            if answer.status in refusals(query):
+                self._check_taken(name, answer)
                 return self._copied_already(name, answer, origin, source_generation)
             body = answer.json()
             if body["done"]:
@@ -162,8 +164,9 @@ class RestBucket(RestReader):
 
     def _stored(self, name: str, answer: Answer, sent: Mapping[str, Any]) -> ObjectInfo:
         """What we wrote, also when only the repeat of a write with a lost answer failed."""
-        if answer.status != 412:
+        if answer.status not in {403, 412}:
             return info_from_resource(answer.json())
+        self._check_taken(name, answer)
         if answer.repeated:
             try:
                 there = self._resource(name, None)
@@ -173,6 +176,16 @@ class RestBucket(RestReader):
             if there.get("metadata", {}).get(WRITE_MARKER) == marker:
                 return info_from_resource(there)
         raise PreconditionFailed(self._name, name)
+
+    def _check_taken(self, name: str, answer: Answer) -> None:
+        """A 403 to a write that was only to create means that the name is taken, or what it says.
+        Raises UnexpectedAnswer."""
+        if answer.status == 403:
+            try:
+                self._resource(name, None)
+            except ObjectNotFound:
+                reason = reason_of(answer.data)
+                raise UnexpectedAnswer("POST", self._object(name), 403, reason) from None
 
     def _copied_already(
         self, name: str, answer: Answer, origin: str, generation: int | None

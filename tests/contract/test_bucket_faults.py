@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from google.api_core.exceptions import Forbidden
 
 from infra.local import storage_server
 from shared.adapters.google_storage import GoogleBucket
@@ -74,6 +75,60 @@ def test_lost_create_after_a_fault(line: Line) -> None:
     with pytest.raises(PreconditionFailed):
         line.bucket.write("a", b"same", if_generation=0)
     assert line.generations() == 1
+
+
+FORBIDDEN = Fault(status=403)
+
+
+def test_a_name_that_is_taken_reads_the_same_with_fewer_rights(line: Line, tmp_path: Path) -> None:
+    """Whoever may create but not replace can be answered 403 where something is there: for us the
+    race is lost as with 412, however the object was sent."""
+    line.direct.write("a", b"theirs")
+    line.direct.write("source", b"x")
+    large = tmp_path / "large"
+    large.write_bytes(b"x" * (9 * MIB))
+    line.proxy.plan("POST", "/upload/", FORBIDDEN)
+    with pytest.raises(PreconditionFailed):
+        line.bucket.write("a", b"mine", if_generation=0)
+    line.proxy.plan("POST", "uploadType=resumable", FORBIDDEN)
+    with pytest.raises(PreconditionFailed):
+        line.bucket.upload("a", large, if_generation=0)
+    line.proxy.plan("PUT", "/upload/", FORBIDDEN)
+    with pytest.raises(PreconditionFailed):
+        line.bucket.upload("a", large, if_generation=0)
+    line.proxy.plan("POST", "/rewriteTo/", FORBIDDEN)
+    with pytest.raises(PreconditionFailed):
+        line.bucket.copy("b", "source", "a", if_generation=0)
+    assert line.direct.read("a").data == b"theirs"
+
+
+def test_our_own_create_is_found_with_fewer_rights(line: Line) -> None:
+    """The answer to a create is lost and its repeat refused, because ours is there: it has won."""
+    line.direct.write("source", b"x")
+    line.proxy.plan("POST", "/upload/", LOSE, FORBIDDEN)
+    info = line.bucket.write("a", b"mine", if_generation=0)
+    assert info.generation == line.direct.stat("a").generation
+    line.proxy.plan("POST", "/rewriteTo/", LOSE, FORBIDDEN)
+    copied = line.bucket.copy("b", "source", "c", if_generation=0)
+    assert copied.generation == line.direct.stat("c").generation
+
+
+def test_what_is_forbidden_stays_forbidden(line: Line) -> None:
+    """A 403 where nothing is, or to a write that may replace, is no lost race."""
+    line.direct.write("a", b"theirs")
+    line.direct.write("source", b"x")
+    for write in (
+        lambda: line.bucket.write("free", b"mine", if_generation=0),
+        lambda: line.bucket.write("a", b"mine"),
+        lambda: line.bucket.write("a", b"mine", if_generation=line.direct.stat("a").generation),
+    ):
+        line.proxy.plan("POST", "/upload/", FORBIDDEN)
+        with pytest.raises((UnexpectedAnswer, Forbidden), match="planned"):
+            write()
+    line.proxy.plan("POST", "/rewriteTo/", FORBIDDEN)
+    with pytest.raises((UnexpectedAnswer, Forbidden), match="planned"):
+        line.bucket.copy("b", "source", "free", if_generation=0)
+    assert line.proxy.left == 0
 
 
 def test_won_swap_with_lost_answers(line: Line) -> None:
