@@ -82,8 +82,9 @@ bundles: setup ## import functions, build and start images: each in a .venv of i
 lock: setup ## resolve all requirements again (ARGS=--upgrade for newer versions)
 	@$(run) infra/locks/lock.py $(ARGS)
 
-docs: setup ## write infra/docs/reasons.md, alerts.md (with pictures) and the tables of cost.md from the code
+docs: setup ## write infra/docs/reasons.md, access.md, alerts.md (with pictures) and the tables of cost.md
 	@$(run) -m infra.docs.reasons
+	@$(run) -m infra.docs.access
 	@$(run) -m infra.docs.alerts
 	@$(run) -m infra.docs.costs
 

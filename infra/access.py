@@ -45,9 +45,10 @@ def places(party: Party, operation: Operation) -> tuple[str, ...]:
 
 
 def allows(party: Party, operation: Operation, bucket: str, name: str) -> bool:
-    """Whether a party may do that to an object, or (list) see the names that begin so."""
+    """Whether a party may do that to an object, or (list) see the names that begin so: a list has
+    no exceptions."""
     whole = f"{bucket}/{name}"
-    if isinstance(party, People) and whole.startswith(party.excludes):
+    if operation != "list" and isinstance(party, People) and whole.startswith(party.excludes):
         return False
     return whole.startswith(places(party, operation))
 

@@ -117,6 +117,7 @@ def finish(raw: Mapping[str, Any], *, local: bool = False) -> Topology:
         schedules={name: Schedule(**item) for name, item in entries("schedules").items()},
         externals={name: _external(item) for name, item in entries("externals").items()},
         people={name: _people(item) for name, item in entries("people").items()},
+        project_roles=dict(raw["project_roles"]),
         **common,
     )
 

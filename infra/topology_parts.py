@@ -74,7 +74,7 @@ class External(Party):
 
 @dataclass(frozen=True, slots=True)
 class People(Party):
-    """A role of people. `excludes` are places that the others do not reach."""
+    """A role of people. `excludes` are places whose objects the others do not reach."""
 
     excludes: tuple[str, ...] = ()
 
@@ -134,7 +134,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """All maps are keyed by topology key."""
+    """All maps are keyed by topology key. `project_roles` are reasons, by Terraform resource."""
 
     buckets: Mapping[str, Bucket]
     topics: tuple[str, ...]
@@ -145,6 +145,7 @@ class Topology:
     schedules: Mapping[str, Schedule]
     externals: Mapping[str, External]
     people: Mapping[str, People]
+    project_roles: Mapping[str, str]
     claim_seconds: int
     spec_wait_seconds: int
 

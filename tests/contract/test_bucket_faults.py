@@ -117,14 +117,11 @@ def test_what_is_forbidden_stays_forbidden(line: Line) -> None:
     """A 403 where nothing is, or to a write that may replace, is no lost race."""
     line.direct.write("a", b"theirs")
     line.direct.write("source", b"x")
-    for write in (
-        lambda: line.bucket.write("free", b"mine", if_generation=0),
-        lambda: line.bucket.write("a", b"mine"),
-        lambda: line.bucket.write("a", b"mine", if_generation=line.direct.stat("a").generation),
-    ):
+    there = line.direct.stat("a").generation
+    for name, if_generation in (("free", 0), ("a", None), ("a", there)):
         line.proxy.plan("POST", "/upload/", FORBIDDEN)
         with pytest.raises((UnexpectedAnswer, Forbidden), match="planned"):
-            write()
+            line.bucket.write(name, b"mine", if_generation=if_generation)
     line.proxy.plan("POST", "/rewriteTo/", FORBIDDEN)
     with pytest.raises((UnexpectedAnswer, Forbidden), match="planned"):
         line.bucket.copy("b", "source", "free", if_generation=0)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import cache
 
 from infra import access, topology
-from infra.topology import Topology
+from infra.topology import Party, Topology
 from tests.support.recording import Touch, watching
 
 
@@ -31,7 +31,8 @@ def refusing(found: Topology) -> Iterator[None]:
 
 def _refuser(found: Topology) -> Callable[[Touch], None]:
     def look(touch: Touch) -> None:
-        if touch.who in found.parties and not is_granted(touch, found):
+        known = touch.who in found.parties or touch.who == "people"
+        if known and not is_granted(touch, found):
             raise NotGranted(
                 f"{touch.who} may not {touch.operation} {touch.where}/{touch.name}: "
                 "infra/topology.yaml does not grant it"
@@ -41,8 +42,13 @@ def _refuser(found: Topology) -> Callable[[Touch], None]:
 
 
 def is_granted(touch: Touch, found: Topology) -> bool:
-    """Whether the topology lets this party do this."""
-    party = found.parties[touch.who]
+    """Whether the topology lets this party do this, or (people) one of their roles."""
+    if touch.who == "people":
+        return any(_may(people, touch) for people in found.people.values())
+    return _may(found.parties[touch.who], touch)
+
+
+def _may(party: Party, touch: Touch) -> bool:
     match touch.operation:
         case "publish":
             return touch.where in party.publishes

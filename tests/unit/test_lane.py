@@ -68,6 +68,19 @@ def test_a_dead_execution_is_started_again_and_given_up_after_three() -> None:
     assert len(system.running()) == 1
 
 
+def test_a_dead_label_run_is_started_again() -> None:
+    """Runs that are beside the trainings are looked after as they are."""
+    system = _served()
+    source = system.drop("m/labels/l.csv", b"prediction_id,label\n1,yes\n")
+    system.drain()
+    (execution,) = system.running("label-s")
+    system.cloud.jobs.end(execution.name, "failed")
+    system.tick()
+    (again,) = system.running("label-s")
+    assert (again.env["RUN_ID"], again.env["ATTEMPT"]) == (execution.env["RUN_ID"], "2")
+    assert system.state(source) == "running"
+
+
 def _died_before_it_was_published() -> tuple[System, str]:
     """A job wrote its outcome and said nothing; the upload it worked on."""
     system = System()

@@ -74,6 +74,19 @@ def test_nothing_new_is_said_once_per_slot() -> None:
     assert (len(notes(world)), len(requested(world))) == (2, 1)
 
 
+def test_labels_that_came_twice_are_counted_once() -> None:
+    """The same predictions in two files are no more to refresh with."""
+    world = world_of(min_new_labels=300)
+    run_id, truths = world.score(200)
+    for _ in range(2):
+        world.clock.advance(60)
+        world.label(run_id, truths)
+    world.clock.advance_to(BORN + 10 * DAY)
+    assert look(world) == 1
+    assert notes(world)[0].sentence.startswith("200 new labelled rows (300 needed)")
+    assert requested(world) == []
+
+
 def test_a_refresh_waits_out_the_cooldown() -> None:
     """Only time is in its way: nothing is decided and nothing said until it is over."""
     world = world_of(cooldown="2d")

@@ -108,6 +108,45 @@ run "installed" {
   }
 }
 
+run "who_may_what" {
+  command = plan
+  variables {
+    people    = { deciders = ["group:leads@example.com", "user:ada@example.com"] }
+    deployers = ["serviceAccount:deploy@some-project.iam.gserviceaccount.com"]
+  }
+
+  assert {
+    condition = toset(keys(google_storage_bucket_iam_member.access)) == toset([
+      for key, edge in module.topology.bucket_grants : key
+      if !startswith(edge.who, "people/") && contains(local.switched_on, edge.when)
+    ])
+    error_message = "Somebody may not what the topology says, or nobody is somebody."
+  }
+
+  assert {
+    condition     = alltrue([for grant in google_storage_bucket_iam_member.access : strcontains(one(grant.condition).expression, "/buckets/some-project-millrace-") || !strcontains(one(grant.condition).expression, "resource.name")])
+    error_message = "A condition names a bucket that is not there."
+  }
+
+  assert {
+    condition = toset([for key in keys(google_cloud_run_v2_service_iam_member.invoker) : key if startswith(key, "people/")]) == toset([
+      "people/deciders/promote group:leads@example.com",
+      "people/deciders/promote user:ada@example.com",
+    ])
+    error_message = "People get what their role has, each of them, and nobody else does."
+  }
+
+  assert {
+    condition     = toset([for key in keys(google_cloud_run_v2_service_iam_member.invoker) : key if startswith(key, "push-")]) == toset([for name in keys(module.topology.functions) : "push-${name}/${name}"])
+    error_message = "Pub/Sub may call a function that it should not, or not one that it should."
+  }
+
+  assert {
+    condition     = length(google_service_account_iam_member.deployer) == length(google_service_account.identity)
+    error_message = "Whoever deploys may not act as everybody."
+  }
+}
+
 run "with_secrets" {
   command = plan
   variables {

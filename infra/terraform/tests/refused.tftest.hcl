@@ -70,3 +70,19 @@ run "mail_needs_people" {
   }
   expect_failures = [var.mail]
 }
+
+run "a_role_of_people_that_is_none" {
+  command = plan
+  variables {
+    people = { admins = ["group:a@example.com"] }
+  }
+  expect_failures = [var.people]
+}
+
+run "everybody_is_nobody" {
+  command = plan
+  variables {
+    people = { callers = ["allUsers"] }
+  }
+  expect_failures = [var.people]
+}
