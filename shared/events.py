@@ -211,8 +211,8 @@ class MonitorAlert(Event):
 
     `opened_by` is the incident of the first window of an unbroken row of firing ones, `since` that
     window's start. `findings` are what is out of bounds: `what`, `value`, `reference`, `threshold`
-    and `change` each. `effect` is the largest distance from the reference, 1 where the threshold
-    is. Older messages lack these four."""
+    and `change` each, and a column's `statistic` where it is not PSI. `effect` is the largest
+    distance from the reference, 1 where the threshold is. Older messages lack these four."""
 
     topic: ClassVar[str] = "alerts"
     KEY: ClassVar[tuple[str, ...]] = ("model", "incident_id", "revision")

@@ -68,13 +68,15 @@ ALERTS = {"PerformanceDropped": "performance", "DriftDetected": "drift"}
 @dataclass(slots=True)
 class Trained:
     """A retraining: the week it was asked in, what was decided about it and why, and what the
-    champion before it and it are worth on the week after."""
+    champion before it and it are worth on the week after, and on all later ones on the average."""
 
     week: int
     action: str
     why: str
     before: float
     after: float
+    before_later: float = np.nan
+    after_later: float = np.nan
 
 
 @dataclass(slots=True)
@@ -207,7 +209,8 @@ def _tell(system: Watched, story: Story, number: int, seen: int, champion: str |
             weeks.append(number)
         if body["type"] == "AutomationNoted" and body["source"] == "retrain":
             story.notes.append(f"week {number}: {body['sentence']}")
-    after = story.stream.weeks[number + 1] if number + 1 < len(story.stream.weeks) else None
+    later = story.stream.weeks[number + 1 :]
+    after = later[0] if later else None
     for body in bodies:
         if body["type"] not in ("ModelPromoted", "ModelNotPromoted", "RunRejected"):
             continue
@@ -223,6 +226,8 @@ def _tell(system: Watched, story: Story, number: int, seen: int, champion: str |
                 str(why),
                 worth(system, champion, after) if after else np.nan,
                 worth(system, run_id, after) if made and after else np.nan,
+                on_average(system, champion, later),
+                on_average(system, run_id, later) if made else np.nan,
             )
         )
 
@@ -238,6 +243,11 @@ def worth(system: Watched, version: str | None, week: list[list[str]]) -> float:
     columns = model.schema.from_cells({name: cells[name] for name in model.schema.names})[0]
     hit = np.array([row[-1] == positive(system) for row in week], np.float64)
     return float(auroc(hit, model.predict(columns).score))
+
+
+def on_average(system: Watched, version: str | None, weeks: list[list[list[str]]]) -> float:
+    found = [worth(system, version, week) for week in weeks]
+    return float(np.mean(found)) if found else np.nan
 
 
 def model_columns(system: Watched) -> list[str]:
@@ -259,16 +269,23 @@ def rows_of(name: str, policy: str, seed: int | None, story: Story) -> Iterator[
     )
     first = [name, policy, "-" if seed is None else str(seed), alarms or "none"]
     if not story.trained:
-        yield [*first, "none", "-", "-"]
+        yield [*first, "none", "-", "-", "-"]
     for item in story.trained:
-        gain = "-" if np.isnan(item.after) else f"{item.before:.3f} / {item.after:.3f}"
-        yield [*first, f"week {item.week}: {item.action}", gain, item.why]
+        gains = [
+            "-" if np.isnan(new) else f"{old:.3f} / {new:.3f}"
+            for old, new in (
+                (item.before, item.after),
+                (item.before_later, item.after_later),
+            )
+        ]
+        yield [*first, f"week {item.week}: {item.action}", *gains, item.why]
         first = [""] * len(first)
 
 
 HEADER = (
     *("stream", "data", "seed", "alarms", "retraining"),
     "AUROC on the week after: old / new",
+    "on all later weeks",
     "why",
 )
 

@@ -17,6 +17,7 @@ from tests.bench.drift_streams import (
     halves,
     passes,
     persists,
+    read,
 )
 
 
@@ -67,3 +68,21 @@ def test_real_files_are_read_where_they_are(tmp_path: Path) -> None:
     assert (len(stream.learned), len(stream.weeks)) == (1344 * 5, 2)
     assert list(stream.columns)[:2] == ["period", "nswprice"]
     assert stream.learned[0] == ["0.0", "0.1", "0.4", "0.0", "0.4", "0.4", "UP"]
+
+
+def test_any_file_with_a_time_column_is_a_stream(tmp_path: Path) -> None:
+    """In the order of its times, numbers by size; what is no number is a category; the time is no
+    feature; rows that fill no block are left out."""
+    path = tmp_path / "shop.csv"
+    kinds, sold = ["NA" if at == 3 else "x" for at in range(12)], ["no", "yes"] * 6
+    rows = [f"{at},{at * 2},{kinds[at]},{sold[at]}" for at in range(12)]
+    path.write_text("\n".join(["at,size,kind,sold", *rows[::-1]]) + "\n")
+    stream = read(path, time="at", target="sold", positive="yes", learned=4, block=3)
+    assert stream.name == "shop"
+    assert stream.columns == {"size": "number", "kind": "category"}
+    assert [row[0] for row in stream.learned] == ["0", "2", "4", "6"]
+    assert stream.learned[3] == ["6", "", "yes"]
+    assert [[row[0] for row in week] for week in stream.weeks] == [
+        ["8", "10", "12"],
+        ["14", "16", "18"],
+    ]

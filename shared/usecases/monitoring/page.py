@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shared.documents import timestamp
 from shared.serving.columns import Columns
-from shared.tabular.alarms import KINDS
+from shared.tabular.alarms import KINDS, Kind
 from shared.tabular.measures import Measures
 from shared.tabular.performance import metric_name
 from shared.usecases.monitoring.realised import Realised
@@ -40,6 +40,9 @@ class Draw(Protocol):
         measures: Measures,
         drift_share: float,
     ) -> str | None: ...
+
+
+_BAD: dict[Kind, str] = {"data_quality": "broken", "drift": "drifted", "performance": "worse"}
 
 
 def report_page(judged: Judged, body: Mapping[str, Any], draw: Draw) -> str:
@@ -81,7 +84,7 @@ def _version_table(item: VersionJudged) -> str:
     rows = []
     for kind in KINDS:
         breach = item.breach(kind)
-        word = {None: "no judgement", True: "worse", False: "fine"}[breach]
+        word = {None: "no judgement", True: _BAD[kind], False: "fine"}[breach]
         lines = "<br>".join(escape(line) for line in item.lines(kind))
         css = ' class="bad"' if breach else ""
         name = kind.replace("_", " ")
@@ -101,15 +104,15 @@ def _slices(realised: Realised) -> str:
         return ""
     metric = escape(metric_name(realised.performance.metric))
     words = {None: "", True: "worse", False: "fine"}
+    unsaid = {True: "too little to tell", False: "no holdout value"}
     rows = []
     for item in realised.slices:
         css = ' class="bad"' if item.worse else ""
+        word = words[item.worse] or unsaid[item.value is None]
         between = "" if item.value is None else f"{item.low:.3g} to {item.high:.3g}"
         cells = [f"{item.rows}", _figure(item.value), between, _figure(item.reference)]
         numbers = "".join(f"<td>{cell}</td>" for cell in [*cells, _figure(item.limit)])
-        rows.append(
-            f"<tr><th>{escape(item.name)}</th>{numbers}<td{css}>{words[item.worse]}</td></tr>"
-        )
+        rows.append(f"<tr><th>{escape(item.name)}</th>{numbers}<td{css}>{word}</td></tr>")
     heads = ("slice", "labelled rows", metric, "95 %", "holdout", "limit", "")
     head = "".join(f"<th>{one}</th>" for one in heads)
     return f"<h3>By slice</h3><table><tr>{head}</tr>{''.join(rows)}</table>"
