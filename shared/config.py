@@ -79,7 +79,7 @@ class Config:
             promote_url=env.get("MILLRACE_PROMOTE_URL", "").rstrip("/"),
             claim_seconds=int(env.get("MILLRACE_CLAIM_SECONDS", "90")),
             spec_wait_seconds=int(env.get("MILLRACE_SPEC_WAIT_SECONDS", "600")),
-            identity=env.get("MILLRACE_IDENTITY", "token"),
+            identity=_identity(env),
             console_url=env.get("MILLRACE_CONSOLE_URL", "").rstrip("/"),
             code_version=env.get("MILLRACE_CODE_VERSION", ""),
             vertex_registry=env.get("MILLRACE_VERTEX_REGISTRY", "off") == "on",
@@ -98,6 +98,14 @@ class Config:
             score_max_tasks=int(env.get("MILLRACE_SCORE_MAX_TASKS", "8")),
             pubsub_grpc=env.get("PUBSUB_EMULATOR_HOST", ""),
         )
+
+
+def _identity(env: Mapping[str, str]) -> str:
+    """A name in a header is believed only where storage is a stand-in, spoken to without TLS, which
+    Google's is not."""
+    storage = env.get("STORAGE_EMULATOR_HOST", "")
+    stands_in = bool(storage) and not storage.startswith("https:")
+    return "header" if stands_in and env.get("MILLRACE_IDENTITY") == "header" else "token"
 
 
 def _traces(env: Mapping[str, str]) -> bool:

@@ -42,6 +42,7 @@ CONFIG = Config.from_env(
         "MILLRACE_CONTEXT": "local",
         "MILLRACE_INBOX": "inbox",
         "MILLRACE_LAKE": "lake",
+        "STORAGE_EMULATOR_HOST": "http://127.0.0.1:9",
         "MILLRACE_IDENTITY": "header",
         "MILLRACE_SPEC_WAIT_SECONDS": "600",
         "SLACK_WEBHOOK_URL": "https://slack.example/hook",

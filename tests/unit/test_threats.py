@@ -81,8 +81,9 @@ def test_nobody_decides_without_a_verified_name(headers: dict[str, str]) -> None
     assert system.champion() is None
 
 
-def test_identity_is_a_token_unless_somebody_says_otherwise() -> None:
-    """A deployment that forgets the setting does not believe a header."""
+def test_identity_is_a_token_unless_nothing_is_real() -> None:
+    """A deployment that forgets the setting, or copies that of a laptop, does not believe a header:
+    only a stack whose storage is a stand-in does."""
     env = {
         "MILLRACE_PROJECT": "p",
         "MILLRACE_CONTEXT": "production",
@@ -90,6 +91,11 @@ def test_identity_is_a_token_unless_somebody_says_otherwise() -> None:
         "MILLRACE_LAKE": "l",
     }
     assert type(CONFIG).from_env(env).identity == "token"
+    assert type(CONFIG).from_env({**env, "MILLRACE_IDENTITY": "header"}).identity == "token"
+    local = {**env, "MILLRACE_IDENTITY": "header", "STORAGE_EMULATOR_HOST": "http://127.0.0.1:1"}
+    assert type(CONFIG).from_env(local).identity == "header"
+    other = {**local, "STORAGE_EMULATOR_HOST": "https://storage.googleapis.com"}
+    assert type(CONFIG).from_env(other).identity == "token"
 
 
 # --- messages ------------------------------------------------------------------------------------
@@ -235,6 +241,7 @@ def test_no_cell_of_the_drift_table_is_a_formula() -> None:
     name = '=HYPERLINK("https://evil.example")'
     found = SimpleNamespace(
         column=name, kind="number", rows=1, value=0.1, threshold=0.1, p_value=None, drifted=True,
+        statistic="psi",
         change="+1+cmd|' /C calc'!A0",
     )  # fmt: skip
     judged: Any = SimpleNamespace(
