@@ -164,9 +164,8 @@ class Rollout:
         try:
             self.lease.renew()
         except GcloudFailed:
-            if (
-                not urgent
-            ):  # a lease that cannot be reached is no reason to leave people with errors
+            # A lease that cannot be reached is no reason to leave people with errors.
+            if not urgent:
                 raise
         self.service.write({revision: 100}, named)
         self.say(f"{revision} has all traffic.")

@@ -32,8 +32,8 @@ class NotAudited(Exception):
 
 def locks(root: Path) -> list[Path]:
     """Every file of pinned packages."""
-    found = [*root.glob("infra/locks/*.txt"), *root.glob("*/*/requirements.txt")]
-    return sorted(found)
+    places = ("infra/locks/*.txt", "*/*/requirements.txt", "infra/images/*/requirements.txt")
+    return sorted(file for place in places for file in root.glob(place))
 
 
 def pins(files: list[Path], root: Path) -> Mapping[str, list[str]]:

@@ -24,6 +24,8 @@ class World:
     tags: dict[str, str] = field(default_factory=dict)
     revisions: list[str] = field(default_factory=lambda: ["one"])
     follows_latest: bool = False
+    starting: str = ""
+    storage_down: bool = False
     holder: str = ""
     calls: int = 0
     dies_at: int = -1
@@ -52,12 +54,13 @@ class World:
             return None
         urls = {tag: f"https://{tag}" for tag in self.tags}
         latest = self.revisions[-1]
+        created = self.starting or latest
         return Traffic(
             "https://x",
             dict(self.shares),
             dict(self.tags),
             urls,
-            latest,
+            created,
             latest,
             self.follows_latest,
         )
@@ -102,6 +105,8 @@ class WorldLease:
 
     def renew(self) -> None:
         self.world.act()
+        if self.world.storage_down:
+            raise GcloudFailed("no route to storage")
         if self.world.holder != self.owner:
             raise Taken(f"{self.world.holder} has taken over")
 
@@ -275,6 +280,40 @@ def test_who_was_overtaken_touches_nothing_more() -> None:
     assert world.holder == "other"
 
 
+@pytest.mark.parametrize("percent", STEPS)
+def test_who_was_overtaken_between_two_steps_moves_nothing(percent: int) -> None:
+    """Its checks were fine, and it would go on."""
+    world = deployed()
+
+    def overtaken(shares: Mapping[str, int]) -> bool:
+        if shares.get("two", 0) == percent:
+            world.holder = "other"
+        return False
+
+    world.bad = overtaken
+    with pytest.raises(Taken):
+        world.rollout().roll()
+    assert world.history[-1].get("two") == percent
+    assert world.tags["candidate"] == "two"
+
+
+def test_a_share_that_no_rollout_gave_is_taken_back_first() -> None:
+    """Somebody divided traffic by hand: the new revision is asked before it gets any."""
+    world = deployed()
+    world.shares = {"one": 50, "two": 50}
+    world.rollout().roll()
+    assert shares_of(world, "two") == [0, *STEPS, 100]
+
+
+def test_a_revision_that_did_not_start_gets_nothing() -> None:
+    """Nor does the one before it, which was never asked for."""
+    world = deployed()
+    world.starting = "three"
+    with pytest.raises(NothingToRoll, match="three is not ready"):
+        world.rollout().roll()
+    assert world.history == []
+
+
 def test_back_leads_to_the_revision_before() -> None:
     """And once more, back again: the two trade places."""
     world = deployed()
@@ -313,6 +352,20 @@ def test_before_the_first_deployment_there_is_nothing_to_hold() -> None:
     assert world.history == []
     with pytest.raises(NothingToRoll):
         world.rollout().roll()
+
+
+def test_a_lease_that_cannot_be_reached_does_not_keep_anybody_from_going_back() -> None:
+    """It is no reason to leave people with errors; and none to go on."""
+    world = deployed()
+
+    def gone(shares: Mapping[str, int]) -> bool:
+        world.storage_down = shares.get("two", 0) == 5
+        return False
+
+    world.bad = gone
+    with pytest.raises(RolledBack, match="no route to storage"):
+        world.rollout().roll()
+    assert world.shares == {"one": 100}
 
 
 def test_the_way_back_is_tried_again_and_its_failure_is_loud() -> None:
