@@ -43,7 +43,8 @@ class Gathered:
         self._lock = threading.Lock()
         self._poll = select.epoll()
         self._found: dict[int, Any] = {}
-        self._gatherer, self._busy, self._since = _NOBODY, -1, 0.0
+        self._gatherer, self._since = _NOBODY, 0.0
+        self._busy: tuple[int, Any] | None = None  # the connection that is answered
         self.waiting = 0  # have asked, and are not answered yet
 
     @property
@@ -86,18 +87,19 @@ class Gathered:
             if self._gatherer != threading.get_ident():
                 return None
             self.waiting -= 1
-            self._busy, self._since = number, time.monotonic()
-            return self._found[number]
+            conn = self._found[number]
+            self._busy, self._since = (number, conn), time.monotonic()
+            return conn
 
-    def end(self, number: int, *, keep: bool) -> bool:
+    def end(self, *, keep: bool) -> bool:
         """An answer is given. Whether this thread still gathers; if not, the connection is not
         among the others any more, nor is it when it is not kept."""
         with self._lock:
             if self._gatherer != threading.get_ident():
                 return False
-            self._busy = -1
             if not keep:
-                self._remove(number)
+                self._remove_busy()
+            self._busy = None
             return True
 
     def give_up(self, *, gatherer: int | None = None, begun_before: float | None = None) -> bool:
@@ -106,11 +108,10 @@ class Gathered:
         with self._lock:
             if gatherer is not None and gatherer != self._gatherer:
                 return False
-            if begun_before is not None and (self._busy < 0 or self._since > begun_before):
+            if begun_before is not None and (self._busy is None or self._since > begun_before):
                 return False
-            if self._busy >= 0:
-                self._remove(self._busy)
-            self._busy, self.waiting = -1, 0
+            self._remove_busy()
+            self._busy, self.waiting = None, 0
             self._gatherer = _SOMEBODY if self._found else _NOBODY
             return bool(self._found)
 
@@ -120,14 +121,19 @@ class Gathered:
             if self._gatherer != threading.get_ident():
                 return []
             found = list(self._found.values())
-            for number in list(self._found):
-                self._remove(number)
-            self._gatherer, self.waiting = _NOBODY, 0
+            for number in self._found:
+                self._poll.unregister(number)
+            self._found.clear()
+            self._gatherer, self._busy, self.waiting = _NOBODY, None, 0
             return found
 
-    def _remove(self, number: int) -> None:
-        del self._found[number]
-        self._poll.unregister(number)
+    def _remove_busy(self) -> None:
+        """It may be closed already, and its number somebody else's."""
+        number, conn = self._busy or (-1, None)
+        if number >= 0 and self._found.get(number) is conn:
+            del self._found[number]
+            with suppress(OSError):
+                self._poll.unregister(number)
 
 
 class GatheringWorker(PatientWorker):
@@ -184,14 +190,15 @@ class GatheringWorker(PatientWorker):
         """Answer whoever asks."""
         self.method_queue.defer(int)  # the main loop has somebody to look after
         begun = time.monotonic()
-        while numbers := self._gathered.asking():
-            if not self._answer(numbers):
-                return
-            age = time.monotonic() - begun
-            if not self.alive or age > TERM_SECONDS or (age > _QUEUE_SECONDS and self._queued()):
-                break
-        for conn in self._gathered.dissolve():
-            self._hand_back(conn, True)
+        try:
+            while (numbers := self._gathered.asking()) and self._answer(numbers):
+                age = time.monotonic() - begun
+                late = age > TERM_SECONDS or (age > _QUEUE_SECONDS and self._queued())
+                if late or not self.alive:
+                    break
+        finally:  # nothing happens where another thread gathers by now
+            for conn in self._gathered.dissolve():
+                self._hand_back(conn, True)
 
     def _answer(self, numbers: list[int]) -> bool:
         """Answer these; whether this thread still gathers."""
@@ -200,7 +207,7 @@ class GatheringWorker(PatientWorker):
             if conn is None:
                 return False
             kept = super().handle(conn)
-            gathers = self._gathered.end(number, keep=kept is True)
+            gathers = self._gathered.end(keep=kept is True)
             if kept is not True:
                 self._hand_back(conn, kept)
             if not gathers:
