@@ -106,7 +106,4 @@ resource "google_monitoring_alert_policy" "policy" {
       }
     }
   }
-
-  # Google refuses a policy about a metric that does not exist yet.
-  depends_on = [google_logging_metric.drop_to_served]
 }

@@ -25,6 +25,12 @@ resource "google_logging_metric" "drop_to_served" {
   }
 }
 
+# Cloud Monitoring takes a while to know a metric that is new.
+resource "time_sleep" "drop_to_served" {
+  create_duration = "120s"
+  triggers        = { metric = google_logging_metric.drop_to_served.name }
+}
+
 resource "google_monitoring_custom_service" "promise" {
   for_each = toset([for objective in values(module.observability.objectives) : objective.service])
 
@@ -70,5 +76,5 @@ resource "google_monitoring_slo" "objective" {
     }
   }
 
-  depends_on = [google_logging_metric.drop_to_served]
+  depends_on = [time_sleep.drop_to_served]
 }
