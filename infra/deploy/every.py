@@ -7,6 +7,7 @@ from infra.deploy.ground import Foundation, Ground
 from infra.deploy.images import Images
 from infra.deploy.installation import Bundles, Known, Root
 from infra.deploy.stages import Stage
+from infra.deploy.traffic import Traffic
 from infra.deploy.trial import Database, Trial
 
 # Repository and bundle bucket before images and bundles, these before what runs them; addresses of
@@ -21,4 +22,5 @@ ALL: tuple[Stage, ...] = (
     Database(),
     Known(),
     Trial(),
+    Traffic(),
 )

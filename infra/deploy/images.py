@@ -8,8 +8,9 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,17 +43,19 @@ class Image:
         return f"{registry}/{self.name}:{self.tag}"
 
 
-def wanted(deployment: Deployment) -> list[Image]:
-    """Every image that the installation needs, as its content is now."""
+@cache
+def wanted(deployment: Deployment) -> tuple[Image, ...]:
+    """Every image that the installation needs; as its content is at the first look, whatever is
+    edited while it is deployed."""
     topology = deployment.topology
     doors = {name: (f"functions/{name}", name) for name in topology.services}
     doors |= {name: (f"jobs/{name}", "job") for name in topology.jobs}
     if deployment.runs_mlflow:
         doors["mlflow"] = (MLFLOW, "mlflow")
-    return [
+    return tuple(
         Image(name, door, target, _tag(deployment.repository, door, target))
         for name, (door, target) in doors.items()
-    ]
+    )
 
 
 def _tag(repository: Path, door: str, target: str) -> str:
@@ -114,7 +117,7 @@ def _describe(deployment: Deployment, image: Image) -> Said:
 # --- building ------------------------------------------------------------------------------------
 
 
-def build_config(images: list[Image], deployment: Deployment) -> dict[str, Any]:
+def build_config(images: Sequence[Image], deployment: Deployment) -> dict[str, Any]:
     """For Cloud Build: all images at once, each with the layers of its last build at hand."""
     steps, tags = [], []
     for image in images:
@@ -138,7 +141,8 @@ def build_config(images: list[Image], deployment: Deployment) -> dict[str, Any]:
         "steps": steps,
         "images": tags,
         "serviceAccount": account,
-        "options": {"logging": "CLOUD_LOGGING_ONLY", "machineType": "E2_HIGHCPU_8"},
+        # The default machine is in every region, also for new projects, and has free minutes.
+        "options": {"logging": "CLOUD_LOGGING_ONLY"},
         "timeout": "2400s",
         "tags": ["millrace"],
     }

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import json
 import os
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from infra import bundle as bundles
 from infra.bundle import REPOSITORY
-from infra.deploy import images
+from infra.deploy import images, traffic
 from infra.deploy.deployment import Deployment, write_private
 from infra.deploy.ground import is_absent, place
 from infra.deploy.stages import Look
@@ -36,16 +37,20 @@ class Bundles:
         return Look("to do", (), (f"to build here: {', '.join(missing)}",))
 
     def apply(self, deployment: Deployment) -> None:
-        for name in deployment.topology.functions:
+        for name, path in bundle_paths(deployment).items():
+            if path.is_file():
+                continue
             try:
                 folder = bundles.build(name, "functions", deployment.bundles)
             except OSError as error:
                 raise StepFailed(str(error)) from error
-            bundles.zip_bundle(folder)
+            if bundles.zip_bundle(folder) != path:
+                raise StepFailed(f"{name} was edited meanwhile")
 
 
+@cache
 def bundle_paths(deployment: Deployment) -> dict[str, Path]:
-    """The zip of every function as its content is now, whether it is built or not."""
+    """The zip of every function, built or not; as its content is at the first look."""
     return {
         name: deployment.bundles
         / f"{name}-{bundles.fingerprint(REPOSITORY / 'functions' / name)}.zip"
@@ -66,7 +71,9 @@ class Root:
     )
 
     def look(self, deployment: Deployment) -> Look:
-        return Look("to do", terraform_of(deployment).commands)
+        *commands, apply = terraform_of(deployment).commands
+        held = shown(traffic.command(deployment, "hold"))
+        return Look("to do", (*commands, held, apply))
 
     def apply(self, deployment: Deployment) -> None:
         write_settings(deployment)
@@ -80,6 +87,7 @@ class Root:
             return
         if not deployment.agree("Apply this plan?"):
             raise StepFailed("the plan was not agreed to, and nothing of it was applied")
+        traffic.hold(deployment)
         terraform.apply_plan()
 
     def show(self, deployment: Deployment) -> None:

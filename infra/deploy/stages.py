@@ -4,8 +4,11 @@ them can be run again after any interruption, and a plan is the looks alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import fcntl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from infra.deploy.deployment import Deployment
@@ -75,6 +78,24 @@ def plan(stages: Sequence[Stage], deployment: Deployment) -> list[Planned]:
 def apply(stages: Sequence[Stage], deployment: Deployment, again: str = "") -> Progress:
     """Go through the stages; what is done is passed by. Raises StepFailed naming the stage, after
     which the same call (`again`) goes on where this one ended."""
+    with held(deployment.folder):
+        return _apply(stages, deployment, again)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Nobody else deploys it from this disk meanwhile; between machines Terraform's lock does that.
+    Raises StepFailed."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StepFailed(f"it is being deployed from here already ({folder})") from error
+        yield
+
+
+def _apply(stages: Sequence[Stage], deployment: Deployment, again: str) -> Progress:
     progress = Progress()
     tell = deployment.tools.tell
     for number, stage in enumerate(stages):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from infra import bundle as infra_bundle
 from infra.deploy import images, trial
 from infra.deploy.deployment import Deployment
 from shared.cli import installations
@@ -57,12 +58,25 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("bundles")
 
 
+_KNOWN: dict[tuple[Path, bool], str] = {}
+_fingerprint = infra_bundle.fingerprint
+
+
+def _remembered(door: Path, more: Any = None, *, shared: bool = True) -> str:
+    """Reading all files for every test takes long, and nobody edits them meanwhile."""
+    key = (door, bool(more))
+    if key not in _KNOWN:
+        _KNOWN[key] = _fingerprint(door, more, shared=shared)
+    return _KNOWN[key]
+
+
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bundles: Path) -> Site:
     monkeypatch.setattr(installations, "HOME", tmp_path / "home")
     monkeypatch.setattr(Deployment, "bundles", bundles)
     monkeypatch.setattr(images, "_POLL_SECONDS", 0.0)
     monkeypatch.setattr(trial, "after", lambda chain: iter(()))  # test_doctor.py has it
+    monkeypatch.setattr(infra_bundle, "fingerprint", _remembered)
     cloud = FakeCloud(tmp_path)
     cloud.be(output={"installation": OUTPUT, "after_apply": AFTER_APPLY})
     return Site(cloud, tmp_path / "home")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from infra.deploy import stages
+from infra.deploy import stages, traffic
 from infra.deploy.deployment import BadDeployment, Deployment
 from infra.deploy.every import ALL
 from infra.deploy.images import NOT_YET, build_config, wanted
@@ -21,7 +21,7 @@ from tests.support.fake_cloud import DIGEST, FakeCloud
 from tests.unit.deploy.conftest import AFTER_APPLY, OUTPUT, Site
 
 KEYS = ["doctor", "ground", "foundation", "bundles", "images", "installation"]
-KEYS += ["mlflow", "context", "trial"]
+KEYS += ["mlflow", "context", "trial", "traffic"]
 
 
 def short(calls: list[str]) -> list[str]:
@@ -44,6 +44,27 @@ def test_a_plan_shows_every_stage_and_changes_nothing(site: Site) -> None:
     )
     assert site.cloud.changes() == []
     assert not (site.home / "deploy").exists()
+
+
+def test_production_gets_new_revisions_step_by_step(site: Site) -> None:
+    """Elsewhere at once, after a smoke test."""
+    careful, quick = (
+        stages.plan(ALL, site.deployment(environment=name))[-1].look.commands[0]
+        for name in ("prod", "dev")
+    )
+    assert careful.endswith("roll --project=acme-data --region=europe-west1")
+    assert "--steps=100 --watch-seconds=0" in quick
+
+
+def test_two_at_once_do_not_get_into_each_others_way(site: Site) -> None:
+    """The second one says so and changes nothing."""
+    deployment = site.deployment()
+    with (
+        stages.held(deployment.folder),
+        pytest.raises(StepFailed, match="deployed from here already"),
+    ):
+        stages.apply(ALL, deployment)
+    assert site.cloud.calls == []
 
 
 def test_without_a_login_a_plan_still_shows_every_stage(site: Site) -> None:
@@ -77,9 +98,14 @@ def test_a_first_installation_goes_in_order(site: Site) -> None:
         "gcloud storage buckets update",
         "terraform terraform/foundation apply -input=false",
         "gcloud builds submit " + str(site.home / "deploy/acme/context"),
+        "python -m infra.rollout hold",
         "terraform terraform apply -input=false",
+        "python -m infra.rollout roll",
     ]
-    assert progress.done == [key for key in KEYS[1:] if key != "mlflow"]
+    there = ("mlflow", "bundles")  # off, and built by whichever test was first
+    assert [key for key in progress.done if key not in there] == [
+        key for key in KEYS[1:] if key not in there
+    ]
     known = installations.find("acme")
     assert known is not None
     assert known.promote_url == OUTPUT["promote_url"]
@@ -117,7 +143,7 @@ def test_the_second_time_nothing_is_built(site: Site) -> None:
     site.cloud.forget_calls()
     site.cloud.be(changes=False)
     progress = stages.apply(ALL, site.deployment())
-    assert site.cloud.changes() == []
+    assert short(site.cloud.changes()) == ["python -m infra.rollout roll"]
     assert progress.there == ["doctor", "ground", "bundles", "images", "mlflow"]
 
 
@@ -134,7 +160,9 @@ def test_the_second_time_nothing_is_built(site: Site) -> None:
         (r"terraform \S+terraform init", "installation"),
         (r"terraform \S+terraform plan", "installation"),
         (r"terraform \S+terraform apply", "installation"),
+        ("rollout hold", "installation"),
         ("output -json", "context"),
+        ("rollout roll", "traffic"),
     ],
 )
 def test_after_a_failure_the_same_call_goes_on(site: Site, pattern: str, stage: str) -> None:
@@ -204,7 +232,7 @@ def test_a_plan_that_deletes_a_bucket_is_not_applied(site: Site) -> None:
     with pytest.raises(StepFailed, match=r"lake.*--allow-destroy") as failed:
         stages.apply(ALL, site.deployment())
     assert "google_pubsub_subscription" not in str(failed.value)
-    assert not any("apply" in call for call in site.cloud.changes())
+    assert not any(" apply " in call for call in site.cloud.changes() if "foundation" not in call)
     stages.apply(ALL, site.deployment(allow_destroy=True))
     assert installations.find("acme") is not None
 
@@ -239,7 +267,7 @@ def test_a_lake_that_was_kept_is_taken_over(site: Site) -> None:
 def test_mlflows_tables_are_made_after_its_server(site: Site) -> None:
     """By the commands that Terraform names, in their order, before the doctor looks."""
     stages.apply(ALL, site.deployment(mlflow="server"))
-    assert site.cloud.changes()[-2:] == AFTER_APPLY
+    assert site.cloud.changes()[-3:-1] == AFTER_APPLY
     site.cloud.fail("jobs execute")
     with pytest.raises(StepFailed, match=r"stage mlflow failed[^$]*restore the backup"):
         stages.apply(ALL, site.deployment(mlflow="server"))
@@ -290,6 +318,7 @@ def test_images_are_built_as_the_dockerfile_wants_them(site: Site) -> None:
 @pytest.fixture
 def path(site: Site, monkeypatch: pytest.MonkeyPatch) -> FakeCloud:
     monkeypatch.setenv("PATH", str(site.cloud.bin))
+    monkeypatch.setattr(traffic, "PROGRAM", ("gcloud", "rollout"))
     return site.cloud
 
 
