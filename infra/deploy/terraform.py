@@ -80,7 +80,7 @@ class Terraform:
             env=self._env,
             good=(NO_CHANGES, CHANGES),
         )
-        if code == CHANGES and not (self._deployment.allow_destroy or more):
+        if code == CHANGES and not self._deployment.allow_destroy:
             self._check_deletions()
         return code == CHANGES
 
