@@ -85,13 +85,18 @@ def _lease(options: argparse.Namespace) -> ObjectLease:
 
 def _checks(options: argparse.Namespace, service: Gcloud) -> RevisionChecks:
     def identity() -> str:
-        """For the service itself: a tag's URL is no audience."""
+        """For the service itself: a tag's URL is no audience. People's own tokens are for gcloud,
+        which Cloud Run takes as well; gcloud refuses to name another audience for them."""
+        traffic = service.read()
         command = ["gcloud", "auth", "print-identity-token", "--quiet"]
+        named = f"--audiences={traffic.url if traffic else ''}"
         if options.identity:
-            traffic = service.read()
-            command += [f"--impersonate-service-account={options.identity}"]
-            command += [f"--audiences={traffic.url if traffic else ''}", "--include-email"]
-        return run(command)
+            account = f"--impersonate-service-account={options.identity}"
+            return run([*command, account, named, "--include-email"])
+        try:
+            return run([*command, named])
+        except GcloudFailed:
+            return run(command)
 
     monitoring = None
     if options.monitoring:

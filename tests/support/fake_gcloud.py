@@ -58,6 +58,8 @@ def answer(folder: Path, words: list[str]) -> str:
             save(folder, found)
             return ""
         case ["auth", "print-identity-token" | "print-access-token" as kind]:
+            if found.get("person") and "--audiences" in flags:
+                raise SystemExit("Invalid account type for `--audiences`.")
             return f"{kind} {flags.get('--audiences', '')}"
         case ["storage", *rest]:
             return stored(folder, found, rest, flags.get("--if-generation-match", ""))

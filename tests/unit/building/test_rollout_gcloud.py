@@ -124,6 +124,16 @@ def test_a_good_revision_gets_all_traffic(site: Site) -> None:
     assert "print-" not in result.stdout, "no token is shown"
 
 
+@pytest.mark.parametrize("person", [False, True])
+def test_whoever_is_logged_in_asks(site: Site, person: bool) -> None:
+    """A service account for the service, a person with the token that gcloud has for them."""
+    fake_gcloud.save(site.folder, {**fake_gcloud.state(site.folder), "person": person})
+    assert rollout(site, "roll", "--steps=100").returncode == 0
+    asked = {token for tag, _, token in site.requests if tag == "candidate"}
+    audience = "" if person else site.server.url
+    assert asked == {f"Bearer print-identity-token {audience}".strip()}
+
+
 def test_a_revision_that_breaks_gets_none(site: Site) -> None:
     """The smoke test of its tag comes before any traffic."""
     site.broken = lambda asked: asked == "candidate models/adult/predict"
