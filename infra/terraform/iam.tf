@@ -34,6 +34,12 @@ resource "google_storage_bucket_iam_member" "access" {
     title      = each.value.title
     expression = each.value.condition
   }
+
+  # Another condition is another binding, since titles name their key: a part whose rights change keeps
+  # the old ones until it has the new ones.
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
 resource "google_pubsub_topic_iam_member" "publisher" {

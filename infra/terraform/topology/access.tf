@@ -94,6 +94,7 @@ locals {
               who     = who
               bucket  = bucket
               word    = word
+              title   = "${bucket} ${word} ${number}"
               clauses = clauses
               not     = [for place in party.excludes : format(local.of_objects, "${var.bucket_prefix}${bucket}", trimprefix(place, "${bucket}/")) if startswith(place, "${bucket}/")]
               when    = party.when
@@ -113,7 +114,7 @@ output "bucket_grants" {
       bucket    = grant.bucket
       role      = local.storage_roles[grant.word]
       when      = grant.when
-      title     = "${grant.word} ${grant.bucket}"
+      title     = grant.title
       condition = length(grant.not) == 0 ? join(" || ", grant.clauses) : "(${join(" || ", grant.clauses)}) && !(${join(" || ", grant.not)})"
     }
   }

@@ -221,6 +221,14 @@ def test_conditions_are_within_googles_limits(found: Outputs) -> None:
         assert sum(len(str(grant)) for grant in mine) < 64 * 1024
 
 
+def test_no_two_bindings_are_one(found: Outputs) -> None:
+    """Terraform makes a changed binding before it takes the old one away; two of its resources that
+    were the same binding to Google would take it away from each other."""
+    grants = found["bucket_grants"].values()
+    bindings = [(x["who"], x["bucket"], x["role"], x["title"]) for x in grants]
+    assert len(bindings) == len(set(bindings))
+
+
 def test_the_evaluator_knows_what_it_says() -> None:
     """A word it does not know is an error, never true."""
     request = Request("get", "lake", "runs/m/x.json")
