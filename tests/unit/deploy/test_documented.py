@@ -1,0 +1,65 @@
+"""The page about deploying tells what is there: commands, options, stages, roles of people."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import click
+import pytest
+
+from infra import topology
+from infra.bundle import REPOSITORY
+from infra.deploy.every import ALL
+from shared.cli.main import cli
+
+PAGE = (REPOSITORY / "infra" / "docs" / "deployment.md").read_text(encoding="utf-8")
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+LINES = [
+    line.partition(" #")[0].strip()
+    for line in "\n".join(BLOCKS).splitlines()
+    if line.startswith("./millrace")
+]
+
+
+def options(command: click.Command) -> set[str]:
+    return {"--help", *(name for param in command.params for name in param.opts)}
+
+
+def groups_of(command: click.Command, words: list[str]) -> tuple[click.Command, set[str]]:
+    """The command that the words call, and every option on the way to it."""
+    known = options(command)
+    here = click.Context(command)
+    for word in words:
+        if not isinstance(command, click.Group):
+            break
+        found = command.get_command(here, word)
+        if found is not None:
+            command = found
+            known |= options(command)
+    return command, known
+
+
+@pytest.mark.parametrize("line", sorted(set(LINES)))
+def test_commands_of_the_page_exist_with_their_options(line: str) -> None:
+    """What people are told to type is understood when they type it."""
+    words = [word for word in shlex.split(line)[1:] if word != "|"]
+    command, known = groups_of(cli, words)
+    used = {word.partition("=")[0] for word in words if word.startswith("--")}
+    assert used <= known
+    assert command is not cli
+
+
+def test_every_stage_is_explained() -> None:
+    """In order, with what to do when it fails."""
+    table = re.findall(r"^\| (\w+) \|", PAGE[PAGE.index("| stage |") :], re.MULTILINE)
+    assert table[1 : len(ALL) + 1] == [stage.key for stage in ALL]
+
+
+def test_the_example_of_settings_names_roles_that_exist() -> None:
+    """Of people, as the topology has them."""
+    example = re.findall(r"^  ([a-z-]+)\s+= \[", PAGE, re.MULTILINE)
+    assert example
+    assert set(example) <= set(topology.load().people)
+    assert "infra/docs/deployment.md" in README
