@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 import urllib3
+from click.testing import CliRunner
 
 from infra.local.state import find
 from shared import documents, paths, runs
+from shared.cli import identity, installations
 from shared.cli.demo.synthetic import synthetic_rows
 from shared.cli.demo.use_cases import ADULT
+from shared.cli.installations import Installation
+from shared.cli.main import cli
 from shared.events import DigestDue, WindowDue, parse_time, publish
 from shared.wiring import Wiring
 from tests.support.local import kill_everything, start, started
@@ -203,6 +209,51 @@ def test_a_malformed_push_is_kept_and_acknowledged(stack: tuple[Path, Wiring]) -
     assert ask(state, "intake/", b"<html>") == (204, None)
     kept = [info.name for info in wiring.lake.list("rejections/_messages/intake")]
     assert len(kept) == 1
+
+
+def test_commands_take_it_for_an_installation(
+    stack: tuple[Path, Wiring], champion: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A context's file and the endpoints of the stack in the environment: the commands for Google
+    Cloud read, decide, publish, ask and fetch there with an ID token, by Google's own clients."""
+    found = find(stack[0])
+    assert found is not None
+    monkeypatch.setattr(installations, "HOME", tmp_path)
+    for variable in (*installations.ENDPOINTS, "NO_PROXY", "GOOGLE_CLOUD_PROJECT"):
+        monkeypatch.setenv(variable, found.env[variable])
+    claims = base64.urlsafe_b64encode(b'{"email": "ada@example.com"}').decode().rstrip("=")
+    monkeypatch.setenv(identity.TOKEN, f"e30.{claims}.x")
+    identity.id_token.cache_clear()
+    there = replace(
+        Installation.predicted("acme", "acme-data", "1", "europe-west1", "prod", mlflow=False),
+        project=found.env["MILLRACE_PROJECT"],
+        inbox="inbox",
+        lake="lake",
+        predict_url=found.urls["predict"],
+        promote_url=found.urls["promote"],
+    )
+    installations.save(there)
+
+    def typed(*words: str) -> str:
+        line = ["--context", "acme", "--confirm", MODEL, *words]
+        result = CliRunner().invoke(cli, line)
+        assert result.exit_code == 0, f"{words}: {result.output} {result.exception!r}"
+        return result.stdout
+
+    assert champion in typed("status", MODEL)
+    assert "automation" in typed("pin", MODEL)
+    assert json.loads(typed("status", MODEL, "--json"))["pinned"] is True
+    typed("unpin", MODEL)
+    assert champion in typed("predict", MODEL, "--example", "--json")
+    assert "promoted" in typed("why", champion)
+    assert champion in typed("trace", champion)
+    typed("get", champion, "-o", str(tmp_path / "got"))
+    assert typed("approvals", "list")
+    assert typed("dead-letters", "list") == "No dead letters.\n"
+    sweep = ["--context", "acme", "--confirm", "acme", "tick", "sweep"]
+    assert CliRunner().invoke(cli, sweep).exit_code == 0
+    assert "nobody is there" in CliRunner().invoke(cli, ["--context", "acme", "pin", MODEL]).output
+    identity.id_token.cache_clear()
 
 
 def test_sigkill_of_everything_while_training_loses_nothing(

@@ -257,6 +257,7 @@ def test_every_command_that_changes_something_asks_in_production() -> None:
 @pytest.fixture
 def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(installations, "HOME", tmp_path)
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "proj")
     for variable in installations.ENDPOINTS:
         monkeypatch.delenv(variable, raising=False)
     return tmp_path
