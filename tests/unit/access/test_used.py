@@ -6,7 +6,9 @@ more is shown here: a few of those tests, one or two for each right, use everyth
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -40,15 +42,24 @@ Right = tuple[str, str, str]
 
 @pytest.fixture(scope="module")
 def touched(tmp_path_factory: pytest.TempPathFactory) -> set[Touch]:
-    """Everything that was touched in the stories; each of them passes."""
-    file = tmp_path_factory.mktemp("touched") / "touched.json"
+    """Everything that was touched in the stories, which pass; told once for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    folder = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    file = folder / "touched.json"
+    with (folder / "touched.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not file.exists():
+            tell_stories(file)
+    return {Touch(*item) for item in json.loads(file.read_text())}
+
+
+def tell_stories(file: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
     plugin = ["-p", "tests.support.recorded", "--touched", str(file)]
     done = subprocess.run(
         [*command, *plugin, *STORIES], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    return {Touch(*item) for item in json.loads(file.read_text())}
 
 
 def rights(found: Topology) -> set[Right]:
