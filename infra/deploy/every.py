@@ -6,6 +6,7 @@ from infra.deploy.before import Before
 from infra.deploy.ground import Foundation, Ground
 from infra.deploy.images import Images
 from infra.deploy.installation import Bundles, Known, Root
+from infra.deploy.places import Region
 from infra.deploy.stages import Stage
 from infra.deploy.traffic import Traffic
 from infra.deploy.trial import Database, Trial
@@ -16,6 +17,7 @@ ALL: tuple[Stage, ...] = (
     Before(),
     Ground(),
     Foundation(),
+    Region(),
     Bundles(),
     Images(),
     Root(),

@@ -12,8 +12,9 @@ import pytest
 
 from infra.deploy import trial
 from infra.deploy.after import Chain, after, subscription_name
-from infra.deploy.before import ROLES, before, largest_vcpu, quota_in
+from infra.deploy.before import ROLES, before
 from infra.deploy.checks import Check, missing, verdict
+from infra.deploy.places import largest_vcpu, quota_in
 from infra.deploy.tools import StepFailed
 from infra.topology import Subscription, Topology
 from infra.topology import load as load_topology

@@ -20,7 +20,7 @@ from shared.cli.main import cli
 from tests.support.fake_cloud import DIGEST, FakeCloud
 from tests.unit.deploy.conftest import AFTER_APPLY, OUTPUT, Site
 
-KEYS = ["doctor", "ground", "foundation", "bundles", "images", "installation"]
+KEYS = ["doctor", "ground", "foundation", "region", "bundles", "images", "installation"]
 KEYS += ["mlflow", "context", "trial", "traffic"]
 
 
@@ -40,7 +40,7 @@ def test_a_plan_shows_every_stage_and_changes_nothing(site: Site) -> None:
     ground = planned[1].look.commands
     assert ground[1].startswith("gcloud storage buckets create gs://acme-data-millrace-state ")
     assert any(
-        "terraform -chdir=infra/terraform apply" in line for line in planned[5].look.commands
+        "terraform -chdir=infra/terraform apply" in line for line in planned[6].look.commands
     )
     assert site.cloud.changes() == []
     assert not (site.home / "deploy").exists()
@@ -74,7 +74,7 @@ def test_without_a_login_a_plan_still_shows_every_stage(site: Site) -> None:
     assert [item.key for item in planned] == KEYS
     assert {item.key for item in planned if item.look.state == "unknown"} == {"ground", "images"}
     assert "gcloud auth login" in "\n".join(planned[0].look.notes)
-    assert planned[4].look.commands
+    assert planned[5].look.commands
 
 
 def test_without_tools_a_plan_still_shows_every_stage(site: Site) -> None:
@@ -83,7 +83,7 @@ def test_without_tools_a_plan_still_shows_every_stage(site: Site) -> None:
         (site.cloud.bin / tool).unlink()
     planned = stages.plan(ALL, site.deployment())
     assert "not installed" in "\n".join(planned[0].look.notes)
-    assert all(planned[index].look.commands for index in (1, 2, 4, 5))
+    assert all(planned[index].look.commands for index in (1, 2, 5, 6))
 
 
 # --- applying ------------------------------------------------------------------------------------
@@ -102,7 +102,8 @@ def test_a_first_installation_goes_in_order(site: Site) -> None:
         "terraform terraform apply -input=false",
         "python -m infra.rollout roll",
     ]
-    there = ("mlflow", "bundles")  # off, and built by whichever test was first
+    # In order; built by whichever test was first; off.
+    there = ("region", "bundles", "mlflow")
     assert [key for key in progress.done if key not in there] == [
         key for key in KEYS[1:] if key not in there
     ]
@@ -144,7 +145,7 @@ def test_the_second_time_nothing_is_built(site: Site) -> None:
     site.cloud.be(changes=False)
     progress = stages.apply(ALL, site.deployment())
     assert short(site.cloud.changes()) == ["python -m infra.rollout roll"]
-    assert progress.there == ["doctor", "ground", "bundles", "images", "mlflow"]
+    assert progress.there == ["doctor", "ground", "region", "bundles", "images", "mlflow"]
 
 
 @pytest.mark.parametrize(
@@ -224,6 +225,14 @@ def test_what_is_missing_stops_before_anything_is_changed(site: Site) -> None:
         stages.apply(ALL, site.deployment())
     assert "gcloud billing projects link acme-data" in site.text
     assert site.cloud.changes() == []
+
+
+def test_a_region_that_lacks_something_stops_before_anything_is_built(site: Site) -> None:
+    """In a new project that shows only once the APIs are on."""
+    site.cloud.be(apis=[], regions=["europe-north1"])
+    with pytest.raises(StepFailed, match="not in europe-west1; near: europe-north1"):
+        stages.apply(ALL, site.deployment())
+    assert not any("builds submit" in call for call in site.cloud.calls)
 
 
 def test_a_plan_that_deletes_a_bucket_is_not_applied(site: Site) -> None:
