@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from infra.deploy.checks import Check
+from infra.deploy.checks import Check, State
+from infra.deploy.ground import is_absent
 from infra.deploy.tools import Said, StepFailed, Tools, shown
 from infra.topology import Subscription, Topology
 from shared.adapters.names import wire_job, wire_topic
@@ -49,10 +50,11 @@ class Chain:
         return f"mr-{part}@{self.there.project}.iam.gserviceaccount.com"
 
 
-def after(chain: Chain) -> Iterator[Check]:
-    """All links, in the order in which a dropped file takes them."""
-    if not chain.tools.has("gcloud"):
-        yield Check("gcloud", "unknown", "not installed: only the doors are asked")
+def after(chain: Chain, *, lists: bool = True) -> Iterator[Check]:
+    """All links, in the order in which a dropped file takes them; without `lists`, and without
+    gcloud, the doors alone."""
+    if not lists or not chain.tools.has("gcloud"):
+        yield Check("the chain", "unknown", "gcloud is not there or logged out: doors alone")
     else:
         yield from _buckets(chain)
         yield from _topics(chain)
@@ -68,7 +70,8 @@ def _buckets(chain: Chain) -> Iterator[Check]:
     for key, name in (("inbox", chain.there.inbox), ("lake", chain.there.lake)):
         said = chain.tools.ask("gcloud", "storage", "buckets", "describe", f"gs://{name}")
         if not said.good:
-            yield Check(f"bucket {key}", "missing", said.why, chain.again)
+            state: State = "missing" if is_absent(said) else "unknown"
+            yield Check(f"bucket {key}", state, said.why, chain.again)
             continue
         yield Check(f"bucket {key}", "ok", f"gs://{name}")
         topic = chain.topology.buckets[key].notify_topic

@@ -67,7 +67,10 @@ def _tag(repository: Path, door: str, target: str) -> str:
 class Images:
     key = "images"
     title = "Images of the predictor and the jobs (Cloud Build)"
-    help = "The log of the build is above; mend what it says. Builds of other images are kept."
+    help = (
+        "Mend what the build's log says. `quota restrictions` in it: a new project may not build "
+        "in every region, which Google's support changes."
+    )
 
     def look(self, deployment: Deployment) -> Look:
         found = {image: _describe(deployment, image) for image in wanted(deployment)}

@@ -88,12 +88,14 @@ def installed(name: str) -> Iterator[Check]:
     there = installations.find(name)
     if there is None:
         raise contexts.unknown_context(name)
+    lists = True
     for check in _before({}, name):
+        lists = lists and (check.name, check.state) != ("login", "missing")
         needless = check.name == "terraform" and check.state == "missing"
         found = f"{check.found}; only whoever deploys needs it"
         yield replace(check, state="doubtful", found=found) if needless else check
     deployment = deployment_of(name, {})
-    yield from after(chain_of(there, deployment.topology, deployment.tools))
+    yield from after(chain_of(there, deployment.topology, deployment.tools), lists=lists)
     try:
         context = contexts.load(name)
     except contexts.NoCredentials as error:

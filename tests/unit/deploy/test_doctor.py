@@ -303,6 +303,16 @@ def test_what_cannot_be_listed_is_unknown_and_not_missing(world: World) -> None:
     assert (check.state, "PERMISSION_DENIED" in check.found) == ("unknown", True)
 
 
+def test_a_bucket_is_missing_only_where_google_says_so(world: World) -> None:
+    """Not found is missing, a refusal is unknown; logged out, the doors alone are asked."""
+    world.site.cloud.fail("buckets describe gs://acme-data-millrace-inbox", said="ERROR: 404")
+    world.site.cloud.fail("buckets describe gs://acme-data-millrace-lake", said="ERROR: 403")
+    wrong = bad(world)
+    assert (wrong["bucket inbox"].state, wrong["bucket lake"].state) == ("missing", "unknown")
+    names = [check.name for check in after(world.chain(), lists=False)]
+    assert names == ["the chain", "door of predict", "door of promote", "door of mlflow"]
+
+
 def test_the_last_stage_waits_for_what_is_new(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
