@@ -16,18 +16,7 @@ from shared.usecases.score import score_file
 from shared.usecases.train import train_model
 from tests.support.system import EVERY_FUNCTION, System
 from tests.unit.tabular.world import csv_bytes, rows
-
-SPEC = """
-task: binary
-target: {column: y, positive: "yes"}
-columns:
-  age: {type: number}
-  gain: {type: number}
-  city: {}
-  y: {}
-training: {candidates: [linear], trials: 1, false_positive_ceiling: 0.9}
-promotion: {approval: auto}
-"""
+from tests.unit.test_train_to_promotion import SPEC
 
 
 def copied(source: Bucket, target: Bucket) -> None:
