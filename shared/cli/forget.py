@@ -1,5 +1,5 @@
-"""forget: erase what the lake and the inbox hold about one person. Whoever runs it needs the right
-to write in both buckets; the system's own service accounts have no part in it."""
+"""forget: erase what the lake and the inbox hold about one person. Whoever runs it needs the role
+`erasers`; the system's own service accounts have no part in it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from shared.usecases.forgetting.subject import Subject
 @click.option("--key", default="", help="The person's value of the key column.")
 @click.option("--key-column", default="", help="Without it what the spec calls the key.")
 @click.option("--prediction-id", default="", help="Instead of a key: one prediction, its row.")
-@click.option("--reason", required=True, help="Why; it is kept. Name nobody in it.")
+@click.option("--reason", default="", help="Why; it is kept. Name nobody in it.")
 @dry_run_option
 @json_option
 @contexts.pass_name
@@ -41,8 +41,12 @@ def forget(
 ) -> None:
     """Empty every row about one person: files, datasets, predictions, logs, labels, quarantine.
 
+    It wants a --reason, but for a --dry-run.
+
     Killed on the way, or told to: run it again. What stays and why is said at the end.
     """
+    if not (dry_run or reason.strip()):
+        raise click.UsageError("say why, with --reason; only --dry-run needs none")
     context = contexts.load(context_name)
     registered = find_spec(model, lake=context.lake)
     if registered is None:

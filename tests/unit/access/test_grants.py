@@ -141,6 +141,17 @@ def test_objects_are_open_to_those_whom_the_topology_names(found: Outputs) -> No
     assert slips(found, finished_topology()) == []
 
 
+def test_specs_are_written_by_their_writers_alone(found: Outputs) -> None:
+    """What is policy comes from one role of people: no part, and nobody who may only drop files,
+    can put an object into `_specs/` of the inbox."""
+    may = set()
+    for who in {item["who"] for item in found["bucket_grants"].values()}:
+        grants = [item for item in found["bucket_grants"].values() if item["who"] == who]
+        if any(permitted(grants, word, "inbox", "_specs/m.yaml") for word in ("create", "change")):
+            may.add(who)
+    assert may == {"people/spec-writers"}
+
+
 def test_only_those_whom_the_topology_names_have_grants_on_buckets(found: Outputs) -> None:
     """A grant to somebody unknown would escape the comparison above."""
     plan = finished_topology()
