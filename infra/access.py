@@ -6,7 +6,7 @@ ask of every edge that something uses it. Knows no cloud.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from infra.topology_parts import External, Function, Party, People, Topology
@@ -53,6 +53,21 @@ def allows(party: Party, operation: Operation, bucket: str, name: str) -> bool:
     return whole.startswith(places(party, operation))
 
 
+def roles_for(words: Iterable[str], topology: Topology) -> tuple[str, ...]:
+    """All roles that some use of a command (`versions`, `list`) takes. Raises KeyError for one that
+    the topology does not know."""
+    path = " ".join(words)
+    found = [roles for name, roles in topology.commands.items() if command_of(name) == path]
+    if not found:
+        raise KeyError(path)
+    return tuple(dict.fromkeys(role for roles in found for role in roles))
+
+
+def command_of(name: str) -> str:
+    """A command as it is typed, of an entry that may tell its uses apart."""
+    return " ".join(word for word in name.split() if not word[0].isupper())
+
+
 # --- edges ---------------------------------------------------------------------------------------
 
 
@@ -67,6 +82,7 @@ def _edges(topology: Topology) -> Iterator[Edge]:
     for name, people in topology.people.items():
         yield from _of_party(PEOPLE + name, people, topology)
         yield from (Edge(PEOPLE + name, "but not", place) for place in people.excludes)
+        yield from (Edge(PEOPLE + name, "has", role) for role in people.project)
     for pushed in dict.fromkeys(item.push for item in topology.subscriptions.values()):
         if pushed:
             yield Edge(PUSH + pushed, "calls", pushed)

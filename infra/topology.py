@@ -117,6 +117,7 @@ def finish(raw: Mapping[str, Any], *, local: bool = False) -> Topology:
         schedules={name: Schedule(**item) for name, item in entries("schedules").items()},
         externals={name: _external(item) for name, item in entries("externals").items()},
         people={name: _people(item) for name, item in entries("people").items()},
+        commands={name: tuple(roles) for name, roles in raw["commands"].items()},
         project_roles=dict(raw["project_roles"]),
         **common,
     )
@@ -185,7 +186,8 @@ def _external(item: Mapping[str, Any]) -> External:
 
 
 def _people(item: Mapping[str, Any]) -> People:
-    return People(**_party(item), excludes=tuple(item.get("excludes", ())))
+    excludes, project = (tuple(item.get(key, ())) for key in ("excludes", "project"))
+    return People(**_party(item), excludes=excludes, project=project)
 
 
 def _subscription(item: Mapping[str, Any]) -> Subscription:

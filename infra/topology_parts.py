@@ -74,9 +74,11 @@ class External(Party):
 
 @dataclass(frozen=True, slots=True)
 class People(Party):
-    """A role of people. `excludes` are places whose objects the others do not reach."""
+    """A role of people. `excludes` are places whose objects the others do not reach, `project` are
+    Google's roles on the whole project."""
 
     excludes: tuple[str, ...] = ()
+    project: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,8 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """All maps are keyed by topology key. `project_roles` are reasons, by Terraform resource."""
+    """All maps are keyed by topology key. `commands` says which roles of people a command takes;
+    `project_roles` are reasons, by Terraform resource."""
 
     buckets: Mapping[str, Bucket]
     topics: tuple[str, ...]
@@ -145,6 +148,7 @@ class Topology:
     schedules: Mapping[str, Schedule]
     externals: Mapping[str, External]
     people: Mapping[str, People]
+    commands: Mapping[str, tuple[str, ...]]
     project_roles: Mapping[str, str]
     claim_seconds: int
     spec_wait_seconds: int

@@ -15,6 +15,7 @@ from infra.topology import Party, People, Topology
 
 PAGE = Path(__file__).with_name("access.md")
 NOTHING = "-"
+_WORDS = ("every function", "all of the lake")
 
 _OPENING = """\
 <!-- Written by `make docs` from infra/topology.yaml; change it there, words in access.py. -->
@@ -45,6 +46,15 @@ Nobody is any of these unless the Terraform variable `people` says so, as in
 `people = { deciders = ["group:ml-leads@example.com"] }`. Rights end at prefixes: there are none per
 model. Whoever may call `promote` may decide; so operators, who replay dead letters to every
 function, may too.
+"""
+_COMMANDS = """\
+## What a command takes
+
+Against an installation, all roles of a line together; `analysts` may stand where `watchers` do,
+since they read more. Words in capitals tell the uses of a command apart. `deployers` are those who
+[deploy](deployment.md#rights). In tests a command is refused what the roles here may not. Where a
+role is lacking, Google Cloud answers 403, and the command says what was refused. What takes no role
+reads files on your disk, or is for the local stack.
 """
 _AGENTS = """\
 ## What acts in between
@@ -86,6 +96,8 @@ def render(plan: Topology | None = None) -> str:
             _rest(plan),
             _PEOPLE,
             _people(plan),
+            _COMMANDS,
+            _commands(plan),
             _AGENTS,
             _agents(every),
             _PROJECT,
@@ -118,11 +130,20 @@ def _people(plan: Topology) -> str:
     return table(("role", "to", "objects", "calls"), rows)
 
 
+def _commands(plan: Topology) -> str:
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for command, roles in plan.commands.items():
+        rows.setdefault(roles, []).append(command)
+    said = {roles: " and ".join(roles) or "no role" for roles in rows}
+    return table(("roles", "commands"), ((said[x], _names(found)) for x, found in rows.items()))
+
+
 def _may(people: People) -> str:
     words = {"reads": people.reads, "changes": people.changes, "lists": people.lists}
     said = [f"{word} {_places(found)}" for word, found in words.items() if found]
     said += [f"not {_places(people.excludes)}"] if people.excludes else []
     said += [f"publishes {_names(people.publishes)}"] if people.publishes else []
+    said += [f"on the project {_names(people.project)}"] if people.project else []
     return "; ".join(said) or NOTHING
 
 
@@ -151,7 +172,7 @@ def _places(places: Iterable[str]) -> str:
 
 def _names(names: Iterable[str]) -> str:
     said = ("every function" if name == "*" else name for name in names)
-    return ", ".join(name if " " in name else f"`{name}`" for name in said) or NOTHING
+    return ", ".join(name if name in _WORDS else f"`{name}`" for name in said) or NOTHING
 
 
 if __name__ == "__main__":

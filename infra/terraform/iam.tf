@@ -13,6 +13,7 @@ locals {
       invoker  = module.topology.invoker_grants
       secret   = module.topology.secret_grants
       registry = module.topology.registry_grants
+      project  = module.topology.project_grants
     } :
     kind => merge([
       for key, edge in edges : {
@@ -102,6 +103,15 @@ resource "google_secret_manager_secret_iam_member" "reader" {
   secret_id = google_secret_manager_secret.secret[each.value.secret].secret_id
   role      = "roles/secretmanager.secretAccessor"
   member    = each.value.member
+}
+
+# What people on call look at has no smaller place.
+resource "google_project_iam_member" "people" {
+  for_each = local.grants.project
+
+  project = var.project
+  role    = each.value.role
+  member  = each.value.member
 }
 
 # --- Google's agents between them ------------------------------------------------------------------

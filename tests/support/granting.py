@@ -6,9 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 
+import click
+
 from infra import access, topology
 from infra.topology import Party, Topology
 from tests.support.recording import Touch, watching
+
+DEPLOYERS = "deployers"  # who deploys may do everything
 
 
 class NotGranted(BaseException):
@@ -37,6 +41,11 @@ def _refuser(found: Topology) -> Callable[[Touch], None]:
                 f"{touch.who} may not {touch.operation} {touch.where}/{touch.name}: "
                 "infra/topology.yaml does not grant it"
             )
+        if touch.who == "people" and not may_by_command(touch, found):
+            raise NotGranted(
+                f"this command needs to {touch.operation} {touch.where}/{touch.name}: the roles "
+                "under `commands` in infra/topology.yaml do not suffice"
+            )
 
     return look
 
@@ -46,6 +55,20 @@ def is_granted(touch: Touch, found: Topology) -> bool:
     if touch.who == "people":
         return any(_may(people, touch) for people in found.people.values())
     return _may(found.parties[touch.who], touch)
+
+
+def may_by_command(touch: Touch, found: Topology) -> bool:
+    """Whether the roles that the topology names for the command that is at work let people do
+    this. True where no command is."""
+    words: list[str] = []
+    context = click.get_current_context(silent=True)
+    while context is not None and context.parent is not None:
+        words.insert(0, context.info_name or "")
+        context = context.parent
+    if not words:
+        return True
+    roles = access.roles_for(words, found)
+    return DEPLOYERS in roles or any(_may(found.people[role], touch) for role in roles)
 
 
 def _may(party: Party, touch: Touch) -> bool:

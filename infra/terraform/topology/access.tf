@@ -167,6 +167,15 @@ output "invoker_grants" {
   )
 }
 
+output "project_grants" {
+  description = "Which role of people has which of Google's roles on the whole project."
+  value = merge([
+    for name, item in local.raw.people : {
+      for role in try(item.project, []) : "people/${name}/${role}" => { who = "people/${name}", role = role, when = "always" }
+    }
+  ]...)
+}
+
 output "registry_grants" {
   description = "Who may ask an external that is a service of Google's own."
   value = merge([

@@ -50,6 +50,10 @@ def granted(found: Outputs) -> set[Edge]:
         Edge(item["who"], "calls", item["external"], item["when"])
         for item in found["registry_grants"].values()
     }
+    edges |= {
+        Edge(item["who"], "has", item["role"], item["when"])
+        for item in found["project_grants"].values()
+    }
     agents = found["agent_grants"]
     edges |= {Edge("agent/storage", "publishes", x) for x in agents["storage_topics"].values()}
     edges |= {Edge("agent/scheduler", "publishes", x) for x in agents["scheduler_topics"]}

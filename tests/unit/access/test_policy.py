@@ -53,6 +53,7 @@ LOOPS = {
         '{ for key, edge in local.grants.registry : key => edge if edge.external == "vertex" }',
         "google_project_iam_custom_role.vertex_registry[0].name",
     ),
+    "google_project_iam_member.people": ("local.grants.project", "each.value.role"),
     "google_pubsub_topic_iam_member.dead_letter_publisher": ("", "roles/pubsub.publisher"),
     "google_pubsub_subscription_iam_member.dead_letter_subscriber": (
         "toset(module.topology.agent_grants.dead_letters)",
