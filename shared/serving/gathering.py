@@ -172,10 +172,12 @@ class GatheringWorker(PatientWorker):
         """Of the main loop, which looks after whoever gathers: seldom, because each look takes
         Python's lock away from him, and without what else the main loop does."""
         until = time.monotonic() + min(timeout, TERM_SECONDS)
-        while self.alive and self._gathered.is_going_on and (left := until - time.monotonic()) > 0:
+        while self._gathered.is_going_on and (left := until - time.monotonic()) > 0:
             super().wait_for_and_dispatch_events(min(left, STUCK_SECONDS))
             if self._gathered.give_up(begun_before=time.monotonic() - STUCK_SECONDS):
                 self._find_somebody()
+            if not self.alive:  # then the main loop counts connections after each event
+                return
         super().wait_for_and_dispatch_events(max(0.0, until - time.monotonic()))
 
     def _find_somebody(self) -> None:

@@ -17,6 +17,7 @@ Read by gunicorn alone, and tied to its insides; tests ask it through raw connec
 
 from __future__ import annotations
 
+import errno
 import math
 import select
 import socket
@@ -39,6 +40,7 @@ _DRAIN_SECONDS = 0.2
 _PIECE = 64 * 1024
 # A client that sends is waited for so long by a thread that others need; then it says so.
 _MOMENT_MS = 2
+_NO_FILES = (errno.EMFILE, errno.ENFILE)
 
 
 class PatientSocket:
@@ -78,9 +80,12 @@ class PatientSocket:
 
     def recv(self, size: int) -> bytes:
         while (left := self._until - time.monotonic()) > 0:
-            with suppress(BlockingIOError):
+            try:
                 return self._socket.recv(max(size, _PIECE))
-            self._wait(select.POLLIN, left)
+            except BlockingIOError:
+                self._wait(select.POLLIN, left)
+            except OSError:  # reset by the client: no error of ours
+                break
         self.has_gone = True
         return b""
 
@@ -152,6 +157,18 @@ class _Body(Body):  # type: ignore[misc]  # gunicorn has no types
 
 
 class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    def accept(self, listener: Any) -> None:
+        """A connection more where there is room; the main loop looks for room now and then only,
+        and the process would end where the system has no file for it."""
+        try:
+            if self.nr_conns < self.worker_connections:
+                super().accept(listener)
+                return
+        except OSError as error:
+            if error.errno not in _NO_FILES:
+                raise
+        self.set_accept_enabled(False)  # until the main loop looks again
+
     def enqueue_req(self, conn: Any) -> None:
         """A new connection waits for its first byte without a thread."""
         if isinstance(conn.sock, PatientSocket):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import select
 import signal
 import socket
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from tests.support.predictor import RECORD
 
 # Whoever gathers does it until it is told otherwise; the thread of each answer is told.
 MORE = """
+import resource, signal
 import shared.serving.gathering as gathering
 gathering.MOMENT_SECONDS = gathering.TERM_SECONDS = gathering._QUEUE_SECONDS = 3600.0
 gathering.STUCK_SECONDS = {stuck}
@@ -28,9 +30,20 @@ def told(environ, start_response):
     what = environ.get("HTTP_X_TEST", "")
     if what == "aside":
         load.aside()
-    if what:
+    if what == "files":
+        most = max(map(int, os.listdir("/proc/self/fd"))) + 6
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        (FOLDER / "files").write_text(f"{os.getpid()} {most}")
+    elif what:
         (FOLDER / "entered").touch()
         while not (FOLDER / "go").exists():
+            time.sleep(0.01)
+    if what == "wait":  # from now on nothing is, however busy the machine
+        gathering.STUCK_SECONDS = 3600.0
+    if what == "end":  # the process, while this one is stuck
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+        gathering.STUCK_SECONDS = 0.05
+        while not (FOLDER / "answered").exists():
             time.sleep(0.01)
 
     def start(status, headers):
@@ -41,6 +54,7 @@ def told(environ, start_response):
 app.wsgi_app = told
 """
 LINES = 6
+MOST = 20  # connections, where they are few
 
 
 class Line:
@@ -90,6 +104,11 @@ def lines(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Serv
             stack.enter_context(closing(line.sock))
             line.ask()
         yield server, found
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GUNICORN_CMD_ARGS", f"--worker-connections {MOST}")
 
 
 def threads_of(lines: list[Line]) -> set[str]:
@@ -179,3 +198,59 @@ def test_connections_are_handed_back_when_the_server_is_told_to_end(
     for line in found:
         line.ask()
     assert server.process.wait(PATIENCE_SECONDS) == 0
+
+
+def test_nobody_waits_for_a_stuck_request_when_the_server_is_told_to_end(
+    lines: tuple[Server, list[Line]],
+) -> None:
+    """Whoever has asked meanwhile is answered by another thread, then as at any other time."""
+    server, (stuck, *others) = lines
+    stuck.send("end")
+    until((server.folder / "entered").exists)
+    for line in others:
+        line.send()
+    (server.folder / "go").touch()
+    threads = {line.thread() for line in others}
+    (server.folder / "answered").touch()
+    assert stuck.thread() not in threads
+
+
+@pytest.mark.usefixtures("few")
+def test_no_more_connections_are_taken_than_are_allowed(lines: tuple[Server, list[Line]]) -> None:
+    """Also of many that come at once while a thread gathers: the others wait for room."""
+    server, found = lines
+    room = MOST - LINES
+    with ExitStack() as stack:
+        waiting = {line.sock: line for line in (Line(server) for _ in range(2 * room))}
+        for sock, line in waiting.items():
+            stack.enter_context(closing(sock))
+            line.send()
+        for _ in range(2):
+            answered: list[socket.socket] = []
+            while len(answered) < room:
+                ready, _, _ = select.select(list(waiting), [], [], PATIENCE_SECONDS)
+                assert ready
+                answered += [sock for sock in ready if waiting.pop(sock).thread()]
+            threads_of(found)
+            assert not select.select(list(waiting), [], [], 0)[0]
+            assert len(answered) == room
+            for sock in answered:
+                sock.close()
+        assert not waiting
+
+
+def test_a_server_without_files_for_more_connections_serves_those_it_has(
+    lines: tuple[Server, list[Line]],
+) -> None:
+    """The system allows a process so many; it does not end, and goes on when there is room."""
+    server, found = lines
+    found[0].send("files")
+    found[0].thread()
+    process, most = (server.folder / "files").read_text().split()
+    with ExitStack() as stack:
+        for _ in range(int(most)):
+            stack.enter_context(closing(Line(server).sock))
+        until(lambda: len(list(Path(f"/proc/{process}/fd").iterdir())) == int(most))
+        assert len(threads_of(found)) == 1
+    assert server.ask(None, "GET", "/healthz")[0] == 200
+    assert len(threads_of(found)) == 1

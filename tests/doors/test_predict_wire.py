@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.doors.test_predict_server import Server
+from tests.doors.test_predict_server import Server, until
 from tests.support.predictor import RECORD
 
 THREADS = 8
@@ -105,6 +106,25 @@ def test_requests_that_come_together_are_answered_in_their_order(server: Server)
     with closing(connected(server)) as line:
         line.sendall(GOOD + chunked + bad + last)
         assert statuses(told(line)) == [200, 200, 400, 200]
+
+
+def test_a_client_that_is_gone_at_once_is_no_error_of_ours(server: Server) -> None:
+    """Who resets the connection in the middle of a body has sent a bad request: counted as 400,
+    not as 500, which would tell people of a broken server."""
+
+    def counted(status: int) -> int:
+        with closing(connected(server)) as line:
+            line.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            lines = [text for text in told(line).splitlines() if b'status="%d"' % status in text]
+        return sum(int(float(text.split()[-1])) for text in lines)
+
+    refused = counted(400)
+    with closing(connected(server)) as line:
+        line.sendall(PREDICT + HOST + b"Expect: 100-continue\r\n" + LENGTH + b"\r\n" + BODY[:5])
+        assert statuses(line.recv(1 << 16)) == [100]  # the body is being read
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    until(lambda: counted(400) > refused or counted(500))
+    assert counted(500) == 0
 
 
 # --- falsely -------------------------------------------------------------------------------------
