@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from infra.deploy.checks import Check, State
-from infra.deploy.ground import is_absent
+from infra.complaints import kind, next_step
+from infra.deploy.checks import Check, not_made
 from infra.deploy.tools import Said, StepFailed, Tools, shown
 from infra.topology import Subscription, Topology
 from shared.adapters.names import wire_job, wire_topic
@@ -23,6 +23,8 @@ from shared.cli.installations import Installation
 Ask = Callable[[str, str, object, Mapping[str, str]], tuple[int, Any]]
 # a URL -> headers that say who asks
 Authorize = Callable[[str], Mapping[str, str]]
+LINKS = ("buckets", "topics", "subscriptions", "functions", "jobs", "schedules", "secrets")
+DOORS = ("door of predict", "door of promote")
 AGAIN = "./millrace deploy {} --apply puts it back"
 
 
@@ -50,11 +52,13 @@ class Chain:
         return f"mr-{part}@{self.there.project}.iam.gserviceaccount.com"
 
 
-def after(chain: Chain, *, lists: bool = True) -> Iterator[Check]:
-    """All links, in the order in which a dropped file takes them; without `lists`, and without
-    gcloud, the doors alone."""
-    if not lists or not chain.tools.has("gcloud"):
-        yield Check("the chain", "unknown", "gcloud is not there or logged out: doors alone")
+def after(chain: Chain, unasked: str = "") -> Iterator[Check]:
+    """All links, in the order in which a dropped file takes them; where there is a reason why they
+    are not asked for, and without gcloud, the doors alone."""
+    if not unasked and not chain.tools.has("gcloud"):
+        unasked = "gcloud is not installed"
+    if unasked:
+        yield from not_made(LINKS, unasked)
     else:
         yield from _buckets(chain)
         yield from _topics(chain)
@@ -70,8 +74,7 @@ def _buckets(chain: Chain) -> Iterator[Check]:
     for key, name in (("inbox", chain.there.inbox), ("lake", chain.there.lake)):
         said = chain.tools.ask("gcloud", "storage", "buckets", "describe", f"gs://{name}")
         if not said.good:
-            state: State = "missing" if is_absent(said) else "unknown"
-            yield Check(f"bucket {key}", state, said.why, chain.again)
+            yield _trouble(chain, f"bucket {key}", said.why, said.err)
             continue
         yield Check(f"bucket {key}", "ok", f"gs://{name}")
         topic = chain.topology.buckets[key].notify_topic
@@ -85,14 +88,23 @@ def _notification(chain: Chain, bucket: str, topic: str) -> Check:
     said = chain.tools.ask(*listing, "--format=json")
     if said.good and f"/topics/{topic}" in said.out:
         return Check(name, "ok", f"gs://{bucket} tells {topic}")
-    found = f"gs://{bucket} tells nobody of {topic}" if said.good else said.why
-    return Check(name, "missing" if said.good else "unknown", found, chain.again)
+    if not said.good:
+        return _trouble(chain, name, said.why, said.err)
+    return Check(name, "missing", f"gs://{bucket} tells nobody of {topic}", chain.again)
+
+
+def _trouble(chain: Chain, name: str, why: str, complaint: str = "") -> Check:
+    """Gone only where Google says so in so many words; else nobody could look."""
+    text = complaint or why
+    if kind(text) == "absent":
+        return Check(name, "missing", why, chain.again)
+    return Check(name, "unknown", why, next_step(text))
 
 
 def _topics(chain: Chain) -> Iterator[Check]:
     rows, trouble = chain.list("pubsub", "topics", "list")
     if trouble:
-        yield Check("topics", "unknown", trouble)
+        yield _trouble(chain, "topics", trouble)
         return
     there = {_last(row.get("name")) for row in rows}
     gone = [key for key in chain.topology.topics if wire_topic(key) not in there]
@@ -113,7 +125,7 @@ def subscription_name(item: Subscription) -> str:
 def _subscriptions(chain: Chain) -> Iterator[Check]:
     rows, trouble = chain.list("pubsub", "subscriptions", "list")
     if trouble:
-        yield Check("subscriptions", "unknown", trouble)
+        yield _trouble(chain, "subscriptions", trouble)
         return
     there = {_last(row.get("name")): row for row in rows}
     for key, item in chain.topology.subscriptions.items():
@@ -158,7 +170,7 @@ def _push_differences(function: str, push: Mapping[str, Any]) -> Iterator[str]:
 def _services(chain: Chain) -> Iterator[Check]:
     rows, trouble = chain.list("run", "services", "list", f"--region={chain.there.region}")
     if trouble:
-        yield Check("functions", "unknown", trouble)
+        yield _trouble(chain, "functions", trouble)
         return
     there = {row.get("metadata", {}).get("name"): row for row in rows}
     names = [*chain.topology.functions, *chain.topology.services]
@@ -187,7 +199,7 @@ def _running(what: str, row: Mapping[str, Any] | None, account: str, chain: Chai
 def _jobs(chain: Chain) -> Iterator[Check]:
     rows, trouble = chain.list("run", "jobs", "list", f"--region={chain.there.region}")
     if trouble:
-        yield Check("jobs", "unknown", trouble)
+        yield _trouble(chain, "jobs", trouble)
         return
     there = {row.get("metadata", {}).get("name"): row for row in rows}
     for name, job in chain.topology.jobs.items():
@@ -212,7 +224,7 @@ def _job_account(row: Mapping[str, Any]) -> str:
 def _schedules(chain: Chain) -> Iterator[Check]:
     rows, trouble = chain.list("scheduler", "jobs", "list", f"--location={chain.there.region}")
     if trouble:
-        yield Check("schedules", "unknown", trouble)
+        yield _trouble(chain, "schedules", trouble)
         return
     there = {_last(row.get("name")): row for row in rows}
     for key, item in chain.topology.schedules.items():
@@ -234,7 +246,7 @@ def _secrets(chain: Chain) -> Iterator[Check]:
         rows, trouble = chain.list(*listing)
         fix = f"./millrace --context {chain.there.name} secret set {name}"
         if trouble:
-            yield Check(f"secret {name}", "unknown", trouble, fix)
+            yield _trouble(chain, f"secret {name}", trouble)
         elif rows:
             yield Check(f"secret {name}", "ok", "has a value")
         else:
@@ -260,12 +272,21 @@ def _door(chain: Chain, name: str, method: str, url: str, good: tuple[int, ...])
     try:
         stranger, _ = chain.ask(method, url, body, {})
         if stranger not in (401, 403):
-            return Check(what, "missing", f"lets strangers in ({stranger})", chain.again)
+            told = f"nothing is at {url}" if stranger == 404 else f"lets strangers in ({stranger})"
+            return Check(what, "missing", told, chain.again)
         status, answer = chain.ask(method, url, body, chain.authorize(url))
     except StepFailed as error:
         return Check(what, "unknown", f"strangers stay outside; {error}")
     except OSError as error:
-        return Check(what, "missing", str(error), chain.again)
+        if isinstance(error, TimeoutError):  # it is there, and says nothing
+            return Check(what, "missing", str(error), chain.again)
+        return Check(what, "unknown", str(error), next_step(str(error)))
+    return _opened(chain, name, status, answer, good)
+
+
+def _opened(chain: Chain, name: str, status: int, answer: object, good: tuple[int, ...]) -> Check:
+    """What a door that shut strangers out said to whoever asks."""
+    what = f"door of {name}"
     if status in good:
         return Check(what, "ok", "strangers stay outside, you come in")
     if status in (401, 403):

@@ -10,10 +10,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from infra.deploy.checks import Check, missing
+from infra.complaints import kind
+from infra.deploy.checks import Check, missing, not_made
 from infra.deploy.deployment import Deployment
 from infra.deploy.ground import FIRST_APIS
-from infra.deploy.places import quotas, regions
+from infra.deploy.places import QUOTA, REGIONS, quotas, regions
 from infra.deploy.stages import Look
 from infra.deploy.tools import StepFailed, Tools
 
@@ -38,6 +39,8 @@ ROLES = (
     "roles/storage.admin",
 )
 ROLES_MLFLOW = ("roles/cloudsql.admin",)
+LOGIN, DEFAULT_CREDENTIALS, PROJECT = "login", "application default credentials", "project"
+KNOWS_ROLES = "gcloud for MLflow"
 
 
 class Before:
@@ -60,19 +63,22 @@ class Before:
 
 
 def before(deployment: Deployment) -> Iterator[Check]:
-    """All of it; what depends on a login is left out where there is none."""
+    """All of it; what depends on a login or the project is unknown where that is not there."""
     tools = deployment.tools
     yield from tool_checks(tools)
     if not tools.has("gcloud"):
+        yield from _unasked(deployment, "login", "gcloud is not installed")
         return
     account = _account(tools)
     yield account
     yield _default_credentials(tools)
     if account.state != "ok":
+        yield from _unasked(deployment, "project", "nobody is logged in")
         return
     project = _project(deployment)
     yield project
     if project.state != "ok":
+        yield from _unasked(deployment, "billing", "asked once the project is found")
         return
     yield _billing(deployment)
     enabled = _enabled(deployment)
@@ -84,14 +90,21 @@ def before(deployment: Deployment) -> Iterator[Check]:
         yield _knows_roles(tools)
 
 
+def _unasked(deployment: Deployment, first: str, why: str) -> Iterator[Check]:
+    """The checks that were not made, from `first` on."""
+    names = [LOGIN, DEFAULT_CREDENTIALS, PROJECT, "billing", "APIs", "roles", *REGIONS, QUOTA]
+    names += [KNOWS_ROLES] if deployment.runs_mlflow else []
+    return not_made(names[names.index(first) :], why)
+
+
 def _knows_roles(tools: Tools) -> Check:
     """MLflow's account is made a member of the database's owner by a command that gcloud 528, of
     June 2025, does not have yet."""
     said = tools.ask("gcloud", "sql", "users", "assign-roles", "--help")
     if said.good:
-        return Check("gcloud for MLflow", "ok", "knows `sql users assign-roles`")
+        return Check(KNOWS_ROLES, "ok", "knows `sql users assign-roles`")
     found = "too old: it does not know `sql users assign-roles`"
-    return Check("gcloud for MLflow", "missing", found, "gcloud components update")
+    return Check(KNOWS_ROLES, "missing", found, "gcloud components update")
 
 
 def tool_checks(tools: Tools) -> Iterator[Check]:
@@ -120,17 +133,21 @@ def _account(tools: Tools) -> Check:
     said = tools.ask("gcloud", "auth", "list", "--filter=status:ACTIVE", "--format=value(account)")
     account = said.out.strip().splitlines()[0] if said.out.strip() else ""
     if account:
-        return Check("login", "ok", account)
-    return Check("login", "missing", "gcloud knows nobody", "gcloud auth login")
+        return Check(LOGIN, "ok", account)
+    if not said.good:
+        return Check(LOGIN, "unknown", said.why)
+    return Check(LOGIN, "missing", "gcloud knows nobody", "gcloud auth login")
 
 
 def _default_credentials(tools: Tools) -> Check:
     """Terraform and Google's clients take these, not gcloud's own. The token is thrown away."""
     said = tools.ask("gcloud", "auth", "application-default", "print-access-token")
     if said.good:
-        return Check("application default credentials", "ok", "there")
+        return Check(DEFAULT_CREDENTIALS, "ok", "there")
+    if kind(said.err) == "network":
+        return Check(DEFAULT_CREDENTIALS, "unknown", said.why, said.next_step)
     fix = "gcloud auth application-default login"
-    return Check("application default credentials", "missing", said.why, fix)
+    return Check(DEFAULT_CREDENTIALS, "missing", said.why, fix)
 
 
 def _project(deployment: Deployment) -> Check:
@@ -138,9 +155,15 @@ def _project(deployment: Deployment) -> Check:
     said = deployment.tools.ask("gcloud", "projects", "describe", project, "--format=json")
     body = _json(said.out) if said.good else {}
     if body.get("lifecycleState") == "ACTIVE":
-        return Check("project", "ok", f"{project} ({body.get('projectNumber')})")
-    found = f"{project} is {body['lifecycleState']}" if body else said.why
-    return Check("project", "missing", found, f"gcloud projects create {project}")
+        return Check(PROJECT, "ok", f"{project} ({body.get('projectNumber')})")
+    create = f"gcloud projects create {project}"
+    if body.get("lifecycleState"):
+        return Check(PROJECT, "missing", f"{project} is {body['lifecycleState']}", create)
+    if kind(said.err) == "absent":
+        return Check(PROJECT, "missing", said.why, create)
+    # Google says to strangers that they may not see it, also where there is none.
+    new = f"; if there is none yet: {create}" if kind(said.err) == "rights" else ""
+    return Check(PROJECT, "unknown", said.why, f"{said.next_step}{new}")
 
 
 def _billing(deployment: Deployment) -> Check:
@@ -152,7 +175,7 @@ def _billing(deployment: Deployment) -> Check:
     fix = f"gcloud billing projects link {project} --billing-account=XXXXXX-XXXXXX-XXXXXX"
     if said.good:
         return Check("billing", "missing", f"{project} has no billing account", fix)
-    return Check("billing", "unknown", said.why, fix)
+    return Check("billing", "unknown", said.why, said.next_step or fix)
 
 
 def _enabled(deployment: Deployment) -> set[str] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -26,6 +26,12 @@ class Check:
         marks = {"ok": "ok", "missing": "MISSING", "doubtful": "look", "unknown": "?"}
         text = f"{marks[self.state]:<8} {self.name}: {self.found}"
         return f"{text}\n           {self.fix}" if self.fix and self.state != "ok" else text
+
+
+def not_made(names: Sequence[str], why: str) -> Iterator[Check]:
+    """Checks that could not be made, so that nobody takes the others for all."""
+    for name in names:
+        yield Check(name, "unknown", f"not asked: {why}")
 
 
 def missing(checks: Iterable[Check]) -> list[Check]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from infra.complaints import kind
 from infra.deploy.deployment import Deployment, write_private
 from infra.deploy.stages import Look
 from infra.deploy.terraform import Terraform
@@ -25,7 +26,7 @@ class Ground:
     help = "`./millrace doctor` says what is missing and how to get it."
 
     def look(self, deployment: Deployment) -> Look:
-        said = _describe(deployment)
+        said = describe(deployment)
         commands = tuple(shown(command) for command in _commands(deployment))
         if said.good:
             versioned = _versioned(said.out)
@@ -37,18 +38,17 @@ class Ground:
     def apply(self, deployment: Deployment) -> None:
         enable, create, update = _commands(deployment)
         deployment.tools.do(*enable, log=self.key)
-        if not _describe(deployment).good:
+        if not describe(deployment).good:
             deployment.tools.do(*create, log=self.key)
         deployment.tools.do(*update, log=self.key)
 
 
 def is_absent(said: Said) -> bool:
     """Whether gcloud says that something is not there, and not that it could not look."""
-    text = said.err.lower()
-    return not said.good and ("not found" in text or "not_found" in text or "404" in text)
+    return not said.good and kind(said.err) == "absent"
 
 
-def _describe(deployment: Deployment) -> Said:
+def describe(deployment: Deployment) -> Said:
     bucket = f"gs://{deployment.state_bucket}"
     return deployment.tools.ask(
         *("gcloud", "storage", "buckets", "describe", bucket),

@@ -163,18 +163,25 @@ def secret_id(name: str) -> str:
 
 
 def secret_versions(deployment: Deployment) -> dict[str, str]:
-    """The newest enabled version of every secret that has one."""
-    found = {}
-    for name in secret_names(deployment):
-        said = deployment.tools.ask(
-            *("gcloud", "secrets", "versions", "list", secret_id(name)),
-            *(f"--project={deployment.project}", "--filter=state:ENABLED"),
-            *("--sort-by=~createTime", "--limit=1", "--format=value(name)"),
-        )
-        version = said.out.strip().rpartition("/")[2]
-        if said.good and version:
-            found[name] = version
-    return found
+    """The newest enabled version of every secret that has one. Raises StepFailed where that could
+    not be looked up: taken for none, it would switch off what needs the secret."""
+    found = {name: secret_version(deployment, name) for name in secret_names(deployment)}
+    return {name: version for name, version in found.items() if version}
+
+
+def secret_version(deployment: Deployment, name: str) -> str:
+    """Empty for a secret that has no enabled version, or is not made yet. Raises StepFailed."""
+    said = deployment.tools.ask(
+        *("gcloud", "secrets", "versions", "list", secret_id(name)),
+        *(f"--project={deployment.project}", "--filter=state:ENABLED"),
+        *("--sort-by=~createTime", "--limit=1", "--format=value(name)"),
+    )
+    if said.good:
+        return said.out.strip().rpartition("/")[2]
+    if is_absent(said):
+        return ""
+    hint = f"\n  {said.next_step}" if said.next_step else ""
+    raise StepFailed(f"whether {secret_id(name)} has a value was not looked up: {said.why}{hint}")
 
 
 def add_secret(deployment: Deployment, name: str, value: str) -> None:

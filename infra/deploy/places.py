@@ -12,6 +12,8 @@ from infra.deploy.stages import Look
 from infra.deploy.tools import StepFailed
 from infra.topology import Topology
 
+REGIONS = ("region for run", "region for cloudfunctions", "region for cloudscheduler")
+QUOTA = "Cloud Run quota"
 _CPU_QUOTA = "CpuAllocPerProjectRegion"
 
 
@@ -25,7 +27,8 @@ class Region:
     def look(self, deployment: Deployment) -> Look:
         checks = list(regions(deployment, None))
         notes = tuple(check.line() for check in checks if check.state != "ok")
-        return Look("to do" if missing(checks) else "done", (), notes)
+        unknown = any(check.state == "unknown" for check in checks)
+        return Look("to do" if missing(checks) else "unknown" if unknown else "done", (), notes)
 
     def apply(self, deployment: Deployment) -> None:
         lacking = missing(regions(deployment, None))
@@ -55,7 +58,7 @@ def regions(deployment: Deployment, enabled: set[str] | None) -> Iterator[Check]
         said = deployment.tools.ask(*command)
         known = {word.rpartition("/")[2] for word in said.out.split()}
         if not said.good or not known:
-            yield Check(name, "unknown", said.why)
+            yield Check(name, "unknown", said.why, said.next_step)
         elif region in known:
             yield Check(name, "ok", region)
         else:
@@ -70,7 +73,7 @@ def quotas(deployment: Deployment) -> Check:
         *("gcloud", "beta", "quotas", "info", "list", "--service=run.googleapis.com"),
         *(f"--project={deployment.project}", "--format=json"),
     )
-    name = "Cloud Run quota"
+    name = QUOTA
     page = f"https://console.cloud.google.com/iam-admin/quotas?project={deployment.project}"
     found = quota_in(said.out, _CPU_QUOTA, deployment.region) if said.good else None
     if found is None:

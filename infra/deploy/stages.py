@@ -7,14 +7,15 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from infra.deploy.deployment import Deployment
 from infra.deploy.tools import StepFailed
 
-State = Literal["done", "to do", "unknown"]
+# `off`: not wanted here, so there is nothing to do.
+State = Literal["done", "to do", "unknown", "off"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,10 @@ class Planned:
             "commands": list(self.look.commands),
             "notes": list(self.look.notes),
         }
+
+    def unsure(self) -> Planned:
+        """As it is shown where nobody could look whether there is anything to do."""
+        return replace(self, look=replace(self.look, state="unknown"))
 
 
 @dataclass
@@ -103,8 +108,8 @@ def _apply(stages: Sequence[Stage], deployment: Deployment, again: str) -> Progr
         look = stage.look(deployment)
         for note in look.notes:
             tell(f"  {note}")
-        if look.state == "done":
-            tell("  there already")
+        if look.state in ("done", "off"):
+            tell("  there already" if look.state == "done" else "  not wanted")
             progress.there.append(stage.key)
             continue
         try:

@@ -128,6 +128,18 @@ def stays(deployment: Deployment, *, with_data: bool) -> Iterator[str]:
     yield "kept: APIs that were switched on; they cost nothing"
 
 
+def unsure(deployment: Deployment) -> str:
+    """Why nobody knows whether anything is deployed; empty where Terraform's state is there."""
+    said = ground.describe(deployment)
+    bucket = f"gs://{deployment.state_bucket}"
+    if said.good:
+        return ""
+    if ground.is_absent(said):
+        return f"Not deployed, as far as is known: {bucket} (Terraform's state) is not there."
+    hint = f" {said.next_step}." if said.next_step else ""
+    return f"Not looked up: {bucket} (Terraform's state): {said.why.rstrip('.')}.{hint}"
+
+
 def with_settings(deployment: Deployment) -> None:
     """Terraform wants to know every variable, also for deleting. Raises StepFailed where this
     checkout cannot say what was deployed."""

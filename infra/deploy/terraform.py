@@ -137,16 +137,18 @@ class Terraform:
         return json.loads(said.out)
 
     def owns(self, address: str) -> bool:
-        """Whether a resource is in the state."""
-        said = self._tools.ask(*self._command("state", "list", address), env=self._env)
-        return said.good and address in said.out.split("\n")
+        """Whether a resource is in the state. Raises StepFailed when that is not known."""
+        return address in self._held()
 
     def empty(self) -> bool:
         """Whether its state holds nothing. Raises StepFailed when that is not known."""
+        return not self._held()
+
+    def _held(self) -> list[str]:
         said = self._tools.ask(*self._command("state", "list"), env=self._env)
         if not said.good and "No state file was found" not in said.err:
             raise StepFailed(f"terraform state list: {said.why}")
-        return not said.out.strip()
+        return [line for line in said.out.split("\n") if line.strip()]
 
     def adopt(self, address: str, identifier: str) -> None:
         """Take something that exists already into the state."""

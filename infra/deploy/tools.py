@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.complaints import next_step
 from shared.errors import MillraceError
 
 MISSING = 127
@@ -47,6 +48,11 @@ class Said:
         lines = [line.strip() for line in self.err.splitlines() if line.strip()]
         wrong = [line for line in lines if line.startswith(("ERROR", "Error", "│ Error"))]
         return (wrong or lines or [f"exit code {self.code}"])[-1].lstrip("│ ")[:300]
+
+    @property
+    def next_step(self) -> str:
+        """What to do about it; empty when nothing is known."""
+        return next_step(self.err)
 
 
 class Tools:

@@ -36,7 +36,7 @@ class Database:
 
     def look(self, deployment: Deployment) -> Look:
         if not deployment.runs_mlflow:
-            return Look("done", (), ("MLflow is off",))
+            return Look("off", (), ("MLflow is off",))
         return Look("to do", (), ("the commands are Terraform's output `after_apply`",))
 
     def apply(self, deployment: Deployment) -> None:
@@ -86,8 +86,10 @@ def ask(method: str, url: str, body: object, headers: Mapping[str, str]) -> tupl
             reply = pool.request(
                 method, url, body=data, headers=sent, timeout=_SECONDS, retries=False
             )
+    except urllib3.exceptions.ReadTimeoutError as error:
+        raise TimeoutError(f"{url} does not answer within {_SECONDS:.0f} s") from error
     except urllib3.exceptions.HTTPError as error:
-        raise ConnectionError(f"{url} does not answer: {error}") from error
+        raise ConnectionError(f"{url} is not reached: {error}") from error
     try:
         return reply.status, json.loads(reply.data)
     except ValueError:

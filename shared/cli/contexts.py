@@ -175,7 +175,8 @@ def unknown_context(name: str) -> click.ClickException:
     names = [*LOCAL_CONTEXTS, *installations.known()]
     return click.ClickException(
         f"there is no context {name!r}; known here: {', '.join(names)}. An installation that is "
-        f"not known yet: ./millrace context add {name} --project ID --region REGION"
+        f"not known yet: ./millrace context add {name} --project ID --region REGION "
+        f"--environment {'|'.join(installations.ENVIRONMENTS)}"
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from shared.cli import contexts, installations
-from shared.cli.console import dry_run_option, nothing_done, say, show_json
+from shared.cli.console import say, show_json
 from shared.cli.contexts import Context
 from shared.cli.installations import ENVIRONMENTS
 
@@ -34,35 +34,67 @@ settings_file = click.Path(exists=True, dir_okay=False, resolve_path=True, path_
 @click.option(
     "--plan", "mode", flag_value="plan", help="Show the stages, change nothing (default)."
 )
+@click.option("--dry-run", is_flag=True, help="The same as --plan, whatever else is said.")
 @click.option("--apply", "mode", flag_value="apply", help="Go through them.")
 @click.option("--diff", is_flag=True, help="With --plan: also what Terraform would change.")
 @click.option("--allow-destroy", is_flag=True, help="Even if buckets or a database would go.")
 @click.option("--json", "as_json", is_flag=True, help="With --plan: print JSON instead.")
 def deploy(
-    name: str, *, mode: str | None, diff: bool, as_json: bool, allow_destroy: bool, **given: Any
+    name: str,
+    *,
+    mode: str | None,
+    dry_run: bool,
+    diff: bool,
+    as_json: bool,
+    allow_destroy: bool,
+    **given: Any,
 ) -> None:
     """Make the installation NAME on Google Cloud, or bring it up to date.
 
-    What was said once about NAME is remembered. Interrupted anywhere, the same call goes on.
+    What was said about NAME with --apply is remembered; a plan remembers nothing. Interrupted
+    anywhere, the same call goes on. Exit code 1 of a plan: something must be there first.
     """
-    from infra.deploy import stages
+    from infra.deploy import spelling, stages
     from infra.deploy.every import ALL
 
     deployment = deployment_of(name, given, allow_destroy=allow_destroy)
-    if mode != "apply":
-        show_plan(stages.plan(ALL, deployment), as_json=as_json)
-        if diff:
-            show_diff(deployment)
-        if not as_json:
-            say(f"Nothing was changed. To do it: {deployment.typed('--apply')}", err=True)
+    spelling.check(deployment)
+    if mode != "apply" or dry_run:
+        _plan(deployment, diff=diff, as_json=as_json)
         return
-    where = f"{deployment.environment}, project {deployment.project}, {deployment.region}"
-    say(f"context {name} ({where}): deploy", err=True)
+    announce(deployment, "deploy")
     agree(name, deployment.environment)
     deployment.remember()
     with going_on(deployment.again("--apply")):
         stages.apply(ALL, deployment)
     say(f"{name} is deployed. To try all of it: ./millrace doctor {name} --end-to-end")
+
+
+def _plan(deployment: Any, *, diff: bool, as_json: bool) -> None:
+    from infra.deploy import stages
+    from infra.deploy.every import ALL
+
+    planned = stages.plan(ALL, deployment)
+    show_plan(planned, as_json=as_json)
+    stops = planned[0].look.state == "to do"  # nobody but people can do that
+    if diff and not stops:
+        show_diff(deployment)
+    again = deployment.typed("--apply")
+    if not as_json and stops:
+        say("Nothing was changed. --apply would stop at stage 0: what is MISSING there", err=True)
+        say(f"comes first. Then: {again}", err=True)
+    elif not as_json:
+        say(f"Nothing was changed. To do it: {again}", err=True)
+    if stops:
+        raise SystemExit(1)
+
+
+def announce(deployment: Any, what: str) -> None:
+    """As every changing command: first where."""
+    there = installations.find(deployment.name)
+    inbox = there.inbox if there else f"{deployment.project}-millrace-inbox"
+    where = f"{deployment.environment}, project {deployment.project}, bucket {inbox}"
+    say(f"context {deployment.name} ({where}): {what}", err=True)
 
 
 @contextmanager
@@ -80,7 +112,12 @@ def show_plan(planned: list[Any], *, as_json: bool) -> None:
         show_json([item.to_json() for item in planned])
         return
     for item in planned:
-        state = {"done": "there already", "to do": "", "unknown": "not looked up"}
+        state = {
+            "done": "there already",
+            "to do": "",
+            "unknown": "not looked up",
+            "off": "not wanted",
+        }
         mark = state[item.look.state]
         say(f"[{item.number}] {item.title}{f': {mark}' if mark else ''}")
         for note in item.look.notes:
@@ -134,13 +171,17 @@ def deployment_of(name: str, given: dict[str, Any], *, allow_destroy: bool = Fal
     found = {**known, **before, **said}
     lacking = [f"--{key}" for key in _PLACE if not found.get(key)]
     if lacking:
-        raise click.UsageError(f"say {', '.join(lacking)}; nothing is known of {name} yet")
-    moved = [key for key in ("project", "region") if before.get(key, found[key]) != found[key]]
-    if moved:
         raise click.UsageError(
-            f"{name} is in {moved[0]} {before[moved[0]]}; another place is another installation: "
-            "give it another name"
+            f"say {', '.join(lacking)}; nothing is known of {name} yet (what is said with --apply "
+            "is remembered, a plan is not)"
         )
+    for there_already in (before, known):
+        for key in ("project", "region"):
+            if there_already.get(key, found[key]) != found[key]:
+                raise click.UsageError(
+                    f"{name} is in {key} {there_already[key]}; another place is another "
+                    "installation: give it another name"
+                )
     folder = installations.HOME / "deploy" / name
     return Deployment(
         name=name,
@@ -159,6 +200,13 @@ def deployment_of(name: str, given: dict[str, Any], *, allow_destroy: bool = Fal
 _PLACE = ("project", "region", "environment")
 
 
+def is_known(name: str) -> bool:
+    """By a context, or because somebody began to deploy it from here."""
+    from infra.deploy.deployment import remembered
+
+    return name in installations.known() or bool(remembered(installations.HOME, name))
+
+
 # --- teardown ------------------------------------------------------------------------------------
 
 
@@ -166,6 +214,7 @@ _PLACE = ("project", "region", "environment")
 @click.argument("name")
 @click.option("--with-data", is_flag=True, help="Delete the lake, too, with all that is in it.")
 @click.option("--apply", "really", is_flag=True, help="Do it; else only the plan is shown.")
+@click.option("--dry-run", is_flag=True, help="Only the plan, whatever else is said.")
 @click.option("--confirm-project", metavar="ID", help="In scripts: the project's id.")
 @click.option("--project", help="Where nothing is remembered of NAME.")
 @click.option("--region", help="With --project.")
@@ -176,6 +225,7 @@ def teardown(
     *,
     with_data: bool,
     really: bool,
+    dry_run: bool,
     confirm_project: str | None,
     as_json: bool,
     **given: Any,
@@ -189,15 +239,18 @@ def teardown(
 
     deployment = deployment_of(name, given, allow_destroy=True)
     chosen = down.stages(with_data=with_data)
-    show_plan(stages.plan(chosen, deployment), as_json=as_json)
+    planned, unsure = stages.plan(chosen, deployment), down.unsure(deployment)
+    show_plan([item.unsure() for item in planned] if unsure else planned, as_json=as_json)
+    if unsure and not as_json:
+        say(f"  {unsure} What would be deployed goes and stays as follows:")
     for line in () if as_json else down.stays(deployment, with_data=with_data):
         say(f"  {line}")
     more = " --with-data" if with_data else ""
     again = f"./millrace teardown {name}{more} --apply"
-    if not really:
+    if not really or dry_run:
         say(f"Nothing was changed. To do it: {again}", err=True)
         return
-    say(f"context {name} (project {deployment.project}): teardown{more}", err=True)
+    announce(deployment, f"teardown{more}")
     _named(deployment.project, confirm_project, again)
     deployment.remember()
     with going_on(again):
@@ -215,60 +268,3 @@ def _named(project: str, given: str | None, again: str) -> None:
         given = click.prompt("Type the project's id to go on", default="", err=True)
     if given != project:
         raise click.ClickException(f"{given!r} is not {project!r}; nothing was changed")
-
-
-# --- secrets -------------------------------------------------------------------------------------
-
-
-@click.group()
-def secret() -> None:
-    """Values that only deployed parts may read: Slack's webhook, the mail relay's password."""
-
-
-@secret.command("list")
-@click.pass_obj
-def list_secrets(context_name: str) -> None:
-    """Which have a value. The values themselves are never shown."""
-    from infra.deploy.installation import secret_id, secret_names, secret_versions
-
-    deployment = deployment_of(_installed(context_name), {})
-    versions = secret_versions(deployment)
-    for name in secret_names(deployment):
-        version = versions.get(name)
-        state = f"version {version}" if version else "no value: what needs it is switched off"
-        say(f"{name} ({secret_id(name)}): {state}")
-
-
-@secret.command("set")
-@click.argument("name")
-@dry_run_option
-@click.pass_obj
-def set_secret(context_name: str, name: str, dry_run: bool) -> None:
-    """Give NAME a value, from stdin or, at a terminal, typed unseen.
-
-    It goes straight to Secret Manager: into no argument, file or Terraform state.
-    """
-    from infra.deploy.installation import add_secret, secret_names
-
-    deployment = deployment_of(_installed(context_name), {})
-    known = secret_names(deployment)
-    if name not in known:
-        raise click.ClickException(f"no part asks for {name!r}; known: {', '.join(known)}")
-    say(f"context {context_name} (project {deployment.project}): set {name}", err=True)
-    if dry_run:
-        nothing_done()
-        return
-    agree(context_name, deployment.environment)
-    person = sys.stdin.isatty()
-    typed = click.prompt(name, hide_input=True, err=True) if person else sys.stdin.read()
-    value = str(typed).strip()
-    if not value:
-        raise click.ClickException("that is empty; nothing was changed")
-    add_secret(deployment, name, value)
-    say(f"Set. The parts get it with: {deployment.again('--apply')}")
-
-
-def _installed(context_name: str) -> str:
-    if context_name in installations.LOCAL:
-        raise contexts.LocalOnly("secrets are of an installation: ./millrace --context NAME ...")
-    return context_name

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import click
 
-from infra.deploy.checks import Check, missing, verdict
-from shared.cli import contexts, installations
+from infra.complaints import kind
+from infra.deploy.checks import Check, missing, not_made, verdict
+from shared.cli import contexts, identity, installations
 from shared.cli.console import json_option, say, show_json
 from shared.cli.contexts import Context
 from shared.cli.installations import ENVIRONMENTS
@@ -81,27 +82,43 @@ def _before(place: dict[str, str], name: str) -> Iterator[Check]:
 
 def installed(name: str) -> Iterator[Check]:
     """Of an installation that has a context here."""
-    from infra.deploy.after import after
+    from infra.deploy.after import DOORS, LINKS, after
     from infra.deploy.trial import chain_of
     from shared.cli.deploying import deployment_of
 
     there = installations.find(name)
     if there is None:
         raise contexts.unknown_context(name)
-    lists = True
+    before: dict[str, Check] = {}
     for check in _before({}, name):
-        lists = lists and (check.name, check.state) != ("login", "missing")
+        before[check.name] = check
         needless = check.name == "terraform" and check.state == "missing"
         found = f"{check.found}; only whoever deploys needs it"
         yield replace(check, state="doubtful", found=found) if needless else check
     deployment = deployment_of(name, {})
-    yield from after(chain_of(there, deployment.topology, deployment.tools), lists=lists)
+    unasked, nobody = _unasked(before)
+    if nobody:
+        doors = [*DOORS, *(["door of mlflow"] if there.mlflow_url else [])]
+        yield from not_made([*LINKS, *doors, "dead letters"], unasked)
+        return
+    yield from after(chain_of(there, deployment.topology, deployment.tools), unasked)
     try:
         context = contexts.load(name)
     except contexts.NoCredentials as error:
         yield Check("dead letters", "unknown", error.message)
         return
     yield _letters(context.lake, name)
+
+
+def _unasked(before: Mapping[str, Check]) -> tuple[str, bool]:
+    """Why the chain is not asked for, empty where it is; and whether nothing else is either."""
+    login, project = before["login"], before["project"]
+    if kind(project.found) == "network":
+        return "Google Cloud was not reached", True
+    if login.state == "ok":
+        return "", False
+    other = before["application default credentials"].state == "ok" or identity.TOKEN in os.environ
+    return "nobody is logged in", not other
 
 
 # --- the local stack -----------------------------------------------------------------------------

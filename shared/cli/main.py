@@ -44,7 +44,7 @@ COMMANDS = {
     "doctor": ("doctor", "Is everything there? Before a deployment, after it, and locally."),
     "deploy": ("deploying", "An installation on Google Cloud: make it, bring it up to date."),
     "teardown": ("deploying", "Take an installation down; its lake stays."),
-    "secret": ("deploying", "Values that only deployed parts may read."),
+    "secret": ("secret", "Values that only deployed parts may read."),
     "slack": ("stack", "What the local stack would have posted to Slack."),
     "forget": ("forget", "Erase what is held about one person, and say what stays."),
     "cost": ("cost", "What a month costs by list prices, or what runs have cost."),

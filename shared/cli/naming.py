@@ -65,13 +65,17 @@ def show_context(name: str, as_json: bool) -> None:
 
 @context.command("use")
 @click.argument("name")
-def use_context(name: str) -> None:
+@dry_run_option
+def use_context(name: str, dry_run: bool) -> None:
     """Let commands mean NAME unless they say --context."""
     if name not in LOCAL:
         there = _found(name)
         say(f"From now on: {name}, {there.environment}, project {there.project}.", err=True)
     else:
         say(f"From now on: {name}, on this machine.", err=True)
+    if dry_run:
+        nothing_done()
+        return
     installations.use(name)
 
 
@@ -110,6 +114,7 @@ def remove_context(name: str, dry_run: bool) -> None:
 @click.option(
     "--impersonate", default="", metavar="SERVICE_ACCOUNT", help="Who asks in your place."
 )
+@click.option("--replace", is_flag=True, help="Even if NAME is another project's until now.")
 @dry_run_option
 def add_context(
     name: str,
@@ -121,6 +126,7 @@ def add_context(
     environment: str | None,
     mlflow: bool,
     impersonate: str,
+    replace: bool,
     dry_run: bool,
 ) -> None:
     """Make an installation known here as NAME."""
@@ -135,12 +141,34 @@ def add_context(
     else:
         raise click.UsageError("give --from FILE, or --project, --region and --environment")
     found = Installation.from_json(name, {**body, **_said(environment, impersonate)})
-    say(f"context {name}: {found.environment}, project {found.project}, bucket {found.inbox}")
+    _look_at_old(found, replace=replace)
+    say(f"context {name}: {_told(found)}")
     if dry_run:
         nothing_done()
         return
     say(f"Written: {installations.save(found)}", err=True)
     say(f"To let commands mean it: ./millrace context use {name}", err=True)
+
+
+def _look_at_old(found: Installation, *, replace: bool) -> None:
+    """Shows what would be replaced. Raises BadContext where that is another project's."""
+    name = found.name
+    try:
+        old = installations.find(name)
+    except BadContext:  # a broken file is to be mended by this very command
+        return
+    if old is None or old == found:
+        return
+    say(f"until now {name}: {_told(old)}", err=True)
+    if old.project != found.project and not replace:
+        raise BadContext(
+            f"{name} is the context of project {old.project}, not of {found.project}; give this "
+            "one another name, or say --replace"
+        )
+
+
+def _told(there: Installation) -> str:
+    return f"{there.environment}, project {there.project}, bucket {there.inbox}"
 
 
 def _said(environment: str | None, impersonate: str) -> dict[str, str]:

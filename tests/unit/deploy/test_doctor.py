@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from infra.deploy import trial
-from infra.deploy.after import Chain, after, subscription_name
+from infra.deploy.after import DOORS, LINKS, Chain, after, doors, subscription_name
 from infra.deploy.before import ROLES, before
 from infra.deploy.checks import Check, missing, verdict
 from infra.deploy.places import largest_vcpu, quota_in
@@ -19,7 +20,9 @@ from infra.deploy.tools import StepFailed
 from infra.topology import Subscription, Topology
 from infra.topology import load as load_topology
 from shared.adapters.names import wire_job, wire_topic
+from shared.cli import identity, installations
 from shared.cli.installations import Installation
+from shared.cli.main import cli
 from tests.support.fake_cloud import NUMBER
 from tests.unit.deploy.conftest import Site
 
@@ -304,21 +307,99 @@ def test_what_cannot_be_listed_is_unknown_and_not_missing(world: World) -> None:
 
 
 def test_a_bucket_is_missing_only_where_google_says_so(world: World) -> None:
-    """Not found is missing, a refusal is unknown; logged out, the doors alone are asked."""
+    """Not found is missing, a refusal is unknown; unasked, every link is told as unknown."""
     world.site.cloud.fail("buckets describe gs://acme-data-millrace-inbox", said="ERROR: 404")
     world.site.cloud.fail("buckets describe gs://acme-data-millrace-lake", said="ERROR: 403")
     wrong = bad(world)
     assert (wrong["bucket inbox"].state, wrong["bucket lake"].state) == ("missing", "unknown")
-    names = [check.name for check in after(world.chain(), lists=False)]
-    assert names == ["the chain", "door of predict", "door of promote", "door of mlflow"]
+    found = {check.name: check.state for check in after(world.chain(), "nobody is logged in")}
+    assert {found.pop(f"door of {name}") for name in ("predict", "promote", "mlflow")} == {"ok"}
+    assert found == dict.fromkeys(LINKS, "unknown")
+
+
+@pytest.mark.parametrize(
+    ("said", "state", "step"),
+    [
+        ("You do not currently have an active account selected.", "unknown", "gcloud auth login"),
+        ("HTTPSConnectionPool(host='storage', port=443): Max retries", "unknown", "network"),
+        ("PERMISSION_DENIED: nor is it known whether x was not found", "unknown", "that right"),
+        ("gs://p-404-millrace-inbox: no idea", "unknown", ""),
+        ("NOT_FOUND: account ada, which is the active account", "missing", "deploy acme --apply"),
+    ],
+)
+def test_only_a_clear_not_found_is_missing(world: World, said: str, state: str, step: str) -> None:
+    """Whoever could not look learns what to do about that, not to deploy."""
+    for pattern in ("buckets describe .*inbox", "pubsub topics list", "secrets versions list"):
+        world.site.cloud.fail(pattern, said=f"ERROR: {said}")
+    wrong = bad(world)
+    for name in ("bucket inbox", "topics", "secret slack-webhook-url"):
+        assert (wrong[name].state, step in wrong[name].fix) == (state, True)
+        assert ("deploy" in wrong[name].fix) is (state == "missing")
+
+
+def test_a_door_that_is_not_reached_is_not_missing(world: World) -> None:
+    """Nor does a page that Google has for no service let anybody in."""
+    chain = world.chain()
+
+    def nowhere(*_: object) -> tuple[int, Any]:
+        raise ConnectionError("https://predict is not reached: Failed to resolve")
+
+    found = [check.state for check in doors(replace(chain, ask=nowhere))]
+    assert found == ["unknown"] * 3
+    world.doors["predict"] = (404, 404)
+    check = next(doors(chain))
+    assert (check.state, "nothing is at" in check.found) == ("missing", True)
+
+
+def test_without_a_login_every_other_check_is_told_as_not_made(site: Site) -> None:
+    """Once it is said, and nothing else is asked of Google."""
+    site.cloud.be(account="", adc=False)
+    checks = {check.name: check.state for check in before(site.deployment(mlflow="server"))}
+    there = ("gcloud", "terraform")
+    lacking = ("login", "application default credentials")
+    assert [name for name, state in checks.items() if state == "ok"] == list(there)
+    assert [name for name, state in checks.items() if state == "missing"] == list(lacking)
+    others = {name for name in checks if name not in (*there, *lacking)}
+    site.cloud.be(account="ada@example.com", adc=True)
+    assert others == {c.name for c in before(site.deployment(mlflow="server"))} - {*there, *lacking}
+
+
+def test_the_doctor_stops_where_nobody_is_logged_in(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The chain, the doors and the dead letters are told as not asked, and are not."""
+    installations.save(THERE)
+    site.cloud.be(account="", adc=False)
+    monkeypatch.setenv("PATH", str(site.cloud.bin))
+    monkeypatch.delenv(identity.TOKEN, raising=False)
+    result = CliRunner().invoke(cli, ["doctor", "acme", "--json"])
+    assert result.exit_code == 1
+    found = {row["name"]: row["state"] for row in json.loads(result.stdout)}
+    assert {*LINKS, *DOORS, "door of mlflow", "dead letters"} <= {
+        name for name, state in found.items() if state == "unknown"
+    }
+    assert not any("list" in call for call in site.cloud.calls if "auth list" not in call)
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        ("NOT_FOUND: no such project", "missing"),
+        ("does not have permission to access acme-data (or it may not exist)", "unknown"),
+        ("Failed to resolve 'cloudresourcemanager.googleapis.com'", "unknown"),
+    ],
+)
+def test_a_project_that_nobody_may_see_is_not_made_again(site: Site, said: str, state: str) -> None:
+    """What depends on it is not asked."""
+    site.cloud.fail("projects describe", said=f"ERROR: {said}")
+    checks = {check.name: check.state for check in before(site.deployment())}
+    assert (checks["project"], checks["billing"]) == (state, "unknown")
 
 
 def test_the_last_stage_waits_for_what_is_new(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rights take minutes: it looks again a few times, then says what is not in order."""
-    from shared.cli import installations
-
     installations.save(THERE)
     monkeypatch.setattr(trial, "PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(trial, "after", after)

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from infra.deploy import stages, traffic
 from infra.deploy.deployment import BadDeployment, Deployment
 from infra.deploy.every import ALL
+from infra.deploy.ground import place
 from infra.deploy.images import NOT_YET, build_config, wanted
 from infra.deploy.installation import bundle_paths, settings
 from infra.deploy.tools import StepFailed
@@ -72,7 +73,9 @@ def test_without_a_login_a_plan_still_shows_every_stage(site: Site) -> None:
     site.cloud.be(account="", adc=False)
     planned = stages.plan(ALL, site.deployment())
     assert [item.key for item in planned] == KEYS
-    assert {item.key for item in planned if item.look.state == "unknown"} == {"ground", "images"}
+    assert {item.key for item in planned if item.look.state == "unknown"} == {
+        *("ground", "region", "images")
+    }
     assert "gcloud auth login" in "\n".join(planned[0].look.notes)
     assert planned[5].look.commands
 
@@ -136,6 +139,33 @@ def test_what_terraform_is_told(site: Site) -> None:
     own = site.home / "own.tfvars"
     own.write_text('secret_versions = { slack-webhook-url = "2" }\n')
     assert "secret_versions" not in settings(site.deployment(var_files=(own,)))
+
+
+@pytest.mark.parametrize("said", ["not currently have an active account", "PERMISSION_DENIED", ""])
+def test_a_failed_look_up_of_secrets_switches_nothing_off(site: Site, said: str) -> None:
+    """A deployment without their versions would take Slack and mail away, so there is none."""
+    site.cloud.be(secrets={"millrace-slack-webhook-url": 3})
+    stages.apply(ALL, site.deployment())
+    settings_of = site.home / "deploy" / "acme" / "installation.tfvars.json"
+    before = settings_of.read_text()
+    site.cloud.forget_calls()
+    site.cloud.fail("secrets versions list", said=f"ERROR: {said}")
+    with pytest.raises(StepFailed, match="millrace-slack-webhook-url has a value was not looked"):
+        stages.apply(ALL, site.deployment())
+    assert settings_of.read_text() == before
+    assert not any("infra/terraform apply" in call for call in site.cloud.calls)
+
+
+def test_a_secret_that_is_not_made_yet_has_no_version(site: Site) -> None:
+    """Before the first apply there is none; that is no failed look-up."""
+    site.cloud.fail("secrets versions list", said="ERROR: NOT_FOUND: Secret not found.")
+    assert settings_versions(site) == {}
+
+
+def settings_versions(site: Site) -> object:
+    deployment = site.deployment()
+    place(deployment)
+    return settings(deployment)["secret_versions"]
 
 
 def test_the_second_time_nothing_is_built(site: Site) -> None:
@@ -380,6 +410,14 @@ def test_a_secret_goes_through_stdin(path: FakeCloud, site: Site) -> None:
     )
     assert value not in everything
     assert "version 1" in CliRunner().invoke(cli, [*words[:3], "list"]).output
+    path.be(account="")
+    lost = CliRunner().invoke(cli, [*words[:3], "list"])
+    assert (lost.exit_code, lost.stdout.count("not looked up")) == (1, 2)
+    assert "no value" not in lost.output
+    assert "gcloud auth login" in lost.stderr
+    path.be(account="ada@example.com")
+    announced = "context acme (dev, project acme-data, bucket acme-data-millrace-inbox): set"
+    assert announced in result.stderr
     assert "no part asks for" in CliRunner().invoke(cli, [*words[:4], "nothing"]).output
 
 

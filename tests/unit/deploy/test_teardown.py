@@ -91,6 +91,17 @@ def test_what_was_taken_down_can_be_made_again(standing: Site) -> None:
     assert verbs(standing.cloud)[0] == "terraform apply"
 
 
+def test_a_state_that_cannot_be_read_deletes_no_lake(standing: Site) -> None:
+    """Whether the lake is in it is not known, so nothing is destroyed."""
+    chosen = teardown.stages(with_data=False)
+    stages.apply(chosen[:1], standing.deployment())
+    standing.cloud.forget_calls()
+    standing.cloud.fail("state list")
+    with pytest.raises(StepFailed, match="state list: ERROR: told to fail"):
+        stages.apply(chosen, standing.deployment())
+    assert verbs(standing.cloud) == []
+
+
 def test_from_another_checkout_it_is_not_guessed(site: Site) -> None:
     """Without the settings and images of what is deployed, nothing is deleted."""
     with pytest.raises(StepFailed, match="another than the one that was deployed"):
