@@ -119,7 +119,16 @@ def _plain_records(step: bytes, source: Source) -> int | None:
     maybe = np.flatnonzero(_may_be_blank(source)[first])
     blank = _blank_line(source)
     bounds = zip(starts[maybe].tolist(), ends[maybe].tolist(), strict=True)
-    return len(ends) - sum(blank.fullmatch(step, start, end) is not None for start, end in bounds)
+    candidates = (step[start:end] for start, end in bounds if blank.fullmatch(step, start, end))
+    return len(ends) - sum(_is_blank(line, source) for line in candidates)
+
+
+def _is_blank(line: bytes, source: Source) -> bool:
+    """Of a line of blanks, delimiters and quotes: a delimiter in quotes is a cell that is not."""
+    if b'"' not in line:
+        return True
+    reader = csv.reader([line.decode()], delimiter=source.delimiter, skipinitialspace=source.strip)
+    return all(is_blank(row) for row in reader)
 
 
 def _may_be_blank(source: Source) -> NDArray[np.bool_]:
