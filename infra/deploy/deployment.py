@@ -115,10 +115,15 @@ class Deployment:
     def again(self, *words: str) -> str:
         return " ".join(["./millrace", "deploy", self.name, *words])
 
+    @property
+    def place_words(self) -> list[str]:
+        """Options that say where it is."""
+        place = ["--project", self.project, "--region", self.region]
+        return [*place, "--environment", self.environment]
+
     def typed(self, *words: str) -> str:
         """As `again`, for whom nothing is remembered yet."""
-        place = ["--project", self.project, "--region", self.region]
-        place += ["--environment", self.environment]
+        place = self.place_words
         place += ["--mlflow", self.mlflow] if self.mlflow else []
         for file in self.var_files:
             place += ["--var-file", os.fspath(file)]

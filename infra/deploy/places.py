@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from infra.deploy.checks import Check, missing
+from infra.complaints import kind
+from infra.deploy.checks import Check, missing, not_made
 from infra.deploy.deployment import Deployment
 from infra.deploy.stages import Look
 from infra.deploy.tools import StepFailed
@@ -50,14 +51,19 @@ def regions(deployment: Deployment, enabled: set[str] | None) -> Iterator[Check]
             "--format=value(locationId)",
         ),
     }
+    trouble = ""
     for api, command in places.items():
         name = f"region for {api}"
         if enabled is not None and f"{api}.googleapis.com" not in enabled:
             yield Check(name, "unknown", "asked once the API is on")
             continue
+        if trouble:  # of the login or the network: the next one has it, too
+            yield from not_made([name], trouble)
+            continue
         said = deployment.tools.ask(*command)
         known = {word.rpartition("/")[2] for word in said.out.split()}
         if not said.good or not known:
+            trouble = said.why if kind(said.err) in ("login", "network") else ""
             yield Check(name, "unknown", said.why, said.next_step)
         elif region in known:
             yield Check(name, "ok", region)

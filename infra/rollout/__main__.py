@@ -22,6 +22,17 @@ from infra.rollout.lease import ObjectLease, Taken
 from infra.rollout.steps import STEPS, NothingToRoll, RolledBack, Rollout
 from infra.rollout.traffic import Gcloud, GcloudFailed, run
 
+_COMMANDS = {
+    "hold": "the revision that serves keeps all traffic, whatever revision is made next",
+    "roll": "the newest revision gets the traffic by steps, watched; back where it does badly",
+    "back": "from a rollout that is under way to the stable revision, else to the one before",
+    "show": "print who has which share and tag; nothing is changed",
+}
+_CODES = """exit codes:
+  0  done
+  1  the old revision has all traffic again, or there was nothing to do
+  2  gcloud failed, and somebody must look
+  3  another rollout is at work"""
 # A step's watch and its checks, with room to spare: who dies blocks the next for as long.
 _LEASE_MARGIN_SECONDS = 600
 
@@ -30,10 +41,11 @@ def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
     signal.signal(signal.SIGTERM, _stopped)  # a cancelled build goes back, too
     service = Gcloud(options.service, options.project, options.region)
-    if options.command == "show":
+
+    def show() -> None:
         traffic = service.read()
         print(json.dumps(traffic and asdict(traffic), indent=1))
-        return 0
+
     rollout = Rollout(
         service, _lease(options), _checks(options, service), say=_say, steps=options.steps
     )
@@ -41,29 +53,40 @@ def main(arguments: Sequence[str]) -> int:
         "hold": rollout.hold,
         "roll": rollout.roll,
         "back": rollout.back,
+        "show": show,
     }
     try:
         commands[options.command]()
     except (NothingToRoll, RolledBack) as error:
         return _failed(str(error), 1)
     except GcloudFailed as error:
-        return _failed(str(error), 2)
+        place = f"{options.service}, project {options.project}, {options.region}"
+        wanted = f"`{options.command}` ({_COMMANDS[options.command]}) of {place}"
+        return _failed(f"{wanted} did not work:\n{error}", 2)
     except Taken as error:
         return _failed(str(error), 3)
     return 0
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python3 -m infra.rollout")
-    parser.add_argument("command", choices=("hold", "roll", "back", "show"))
-    parser.add_argument("--project", required=True)
-    parser.add_argument("--region", required=True)
-    parser.add_argument("--service", default="predict")
+    commands = "\n".join(f"  {name}  {text}" for name, text in _COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="python3 -m infra.rollout",
+        description=f"Who gets the predictor's traffic.\n\ncommands:\n{commands}",
+        epilog=_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", choices=tuple(_COMMANDS), help="see above")
+    parser.add_argument("--project", required=True, help="the Google project's id")
+    parser.add_argument("--region", required=True, help="such as europe-west1")
+    parser.add_argument("--service", default="predict", help="of Cloud Run; default: predict")
     parser.add_argument(
         "--lease", help="gs:// address of the lease; default: in the project's bucket of bundles"
     )
     parser.add_argument("--steps", type=_steps, default=STEPS, help="percents, such as 5,25,50,100")
-    parser.add_argument("--watch-seconds", type=float, default=300.0)
+    parser.add_argument(
+        "--watch-seconds", type=float, default=300.0, help="how long each step is watched"
+    )
     parser.add_argument("--as", dest="identity", default="", help="service account that asks")
     parser.add_argument("--monitoring", default=MONITORING, help="empty: smoke tests alone decide")
     return parser.parse_args(arguments)

@@ -91,7 +91,8 @@ class ObjectLease:
     def _write(self, generation: str) -> None:
         body = json.dumps({"owner": self.owner, "until": self.now() + self.seconds})
         condition = f"--if-generation-match={generation}"
-        run([*self.program, "storage", "cp", "-", self.address, condition, "--quiet"], body)
+        copy = [*self.program, "storage", "cp", "-", self.address, condition, "--quiet"]
+        run(copy, body, want=f"to have the lease {self.address}, one rollout at a time")
         self._generation = self._newest()
 
     def _newest(self) -> str:

@@ -17,6 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from infra.complaints import next_step
+
 STABLE, CANDIDATE, PREVIOUS = "stable", "candidate", "previous"
 _SECONDS = 600
 
@@ -85,7 +87,8 @@ class Gcloud:
     def read(self) -> Traffic | None:
         asked = ["run", "services", "list", *self._place, "--format=json"]
         wanted = f"--filter=metadata.name={self.name}"
-        found = json.loads(run([*self.program, *asked, wanted]) or "[]")
+        said = run([*self.program, *asked, wanted], want=f"to read the traffic of {self.name}")
+        found = json.loads(said or "[]")
         named = [item for item in found if item["metadata"]["name"] == self.name]
         return parsed(named[0]) if named else None
 
@@ -93,7 +96,7 @@ class Gcloud:
         told = ["run", "services", "update-traffic", self.name, *self._place, "--quiet"]
         told += [f"--to-revisions={_pairs(shares)}"]
         told += [f"--set-tags={_pairs(tags)}" if tags else "--clear-tags"]
-        run([*self.program, *told])
+        run([*self.program, *told], want=f"to move the traffic of {self.name}")
 
     @property
     def _place(self) -> tuple[str, str]:
@@ -104,15 +107,20 @@ def _pairs(items: Mapping[str, Any]) -> str:
     return ",".join(f"{key}={value}" for key, value in items.items())
 
 
-def run(command: Sequence[str], told: str | None = None) -> str:
-    """What a command prints. `told` is its standard input. Raises GcloudFailed."""
+def run(command: Sequence[str], told: str | None = None, *, want: str = "") -> str:
+    """What a command prints. `told` is its standard input, `want` what it is for, as "to ...".
+    Raises GcloudFailed, with what to do where that is known."""
+    shown = f"{want and f'{want}: '}`{' '.join(command[:4])} ...`"
     try:
         done = subprocess.run(
             command, input=told, capture_output=True, text=True, timeout=_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise GcloudFailed(f"{' '.join(command[:4])}: {error}") from error
+        raise GcloudFailed(f"{shown}: {error}") from error
     if done.returncode:
-        said = " ".join(done.stderr.split())[-1000:]
-        raise GcloudFailed(f"{' '.join(command[:4])} ended with {done.returncode}: {said}")
+        said, step = " ".join(done.stderr.split())[-1000:], next_step(done.stderr)
+        if step:  # said better than by gcloud, after its warnings
+            said = said[max(said.find("ERROR:"), 0) :].partition(" Please run:")[0]
+        hint = f"\n  What to do: {step}" if step else ""
+        raise GcloudFailed(f"{shown} ended with {done.returncode}: {said}{hint}")
     return done.stdout

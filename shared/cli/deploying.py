@@ -81,8 +81,8 @@ def _plan(deployment: Any, *, diff: bool, as_json: bool) -> None:
         show_diff(deployment)
     again = deployment.typed("--apply")
     if not as_json and stops:
-        say("Nothing was changed. --apply would stop at stage 0: what is MISSING there", err=True)
-        say(f"comes first. Then: {again}", err=True)
+        told = "Nothing was changed, and --apply would stop at stage 0, where something is MISSING."
+        say(f"{told} After that: {again}", err=True)
     elif not as_json:
         say(f"Nothing was changed. To do it: {again}", err=True)
     if stops:
@@ -247,11 +247,12 @@ def teardown(
         say(f"  {line}")
     more = " --with-data" if with_data else ""
     again = f"./millrace teardown {name}{more} --apply"
+    typed = again if is_known(name) else f"{again} {' '.join(deployment.place_words)}"
     if not really or dry_run:
-        say(f"Nothing was changed. To do it: {again}", err=True)
+        say(f"Nothing was changed. To do it: {typed}", err=True)
         return
     announce(deployment, f"teardown{more}")
-    _named(deployment.project, confirm_project, again)
+    _named(deployment.project, confirm_project, typed)
     deployment.remember()
     with going_on(again):
         stages.apply(chosen, deployment, again)

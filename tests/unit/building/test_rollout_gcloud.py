@@ -171,6 +171,33 @@ def test_gcloud_that_refuses_is_shown(site: Site) -> None:
     assert "does not have permission" in result.stderr
 
 
+@pytest.mark.parametrize("command", ["roll", "show"])
+def test_without_a_login_it_says_what_it_wanted_and_what_to_do(site: Site, command: str) -> None:
+    """No traceback, and no bare command of gcloud."""
+    (site.folder / "gcloud").write_text(
+        "#!/bin/sh\necho 'ERROR: You do not currently have an active account selected.' >&2\n"
+        "exit 1\n"
+    )
+    result = rollout(site, command)
+    assert (result.returncode, "Traceback" in result.stderr) == (2, False)
+    assert f"`{command}` (" in result.stderr
+    assert "of predict, project p, r did not work" in result.stderr
+    assert ("to have the lease" if command == "roll" else "to read the traffic") in result.stderr
+    assert "What to do: gcloud auth login" in result.stderr
+
+
+def test_help_explains_every_command_and_exit_code(site: Site) -> None:
+    told = rollout(site, "--help").stdout
+    for words in (
+        "hold  the revision",
+        "roll  the newest",
+        "back  from",
+        "show  print",
+        "3  another",
+    ):
+        assert words in told
+
+
 def test_a_second_rollout_is_told_who_is_at_work(site: Site) -> None:
     found = fake_gcloud.state(site.folder)
     lease = json.dumps({"owner": "b0", "until": 9e9})

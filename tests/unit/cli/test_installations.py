@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -294,6 +295,43 @@ def test_a_context_comes_from_the_names_alone(home: Path) -> None:
     assert found.function("launch") == f"https://launch-{NUMBER}.europe-west1.run.app"
 
 
+def test_a_context_of_another_project_is_not_replaced_by_the_way(home: Path) -> None:
+    """What it was is shown; --replace means it, and the same project may always be told anew."""
+    words = ["context", "add", "acme", "--project-number", NUMBER, "--region", "europe-west1"]
+    first = [*words, "--project", "proj", "--environment", "dev"]
+    assert type_in(*first).exit_code == 0
+    other = [*words, "--project", "other", "--environment", "prod"]
+    for more in ([], ["--dry-run"]):
+        refused_one = type_in(*other, *more)
+        assert refused_one.exit_code == 1
+        assert "until now acme: dev, project proj, bucket proj-millrace" in refused_one.stderr
+        assert "--replace" in refused_one.stderr
+    assert projects() == ["proj"]
+    assert type_in(*words, "--project", "proj", "--environment", "prod").exit_code == 0
+    assert type_in(*other, "--replace", "--dry-run").exit_code == 0
+    assert projects() == ["proj"]
+    assert type_in(*other, "--replace").exit_code == 0
+    assert projects() == ["other"]
+
+
+def projects() -> list[str]:
+    found = [installations.find(name) for name in installations.known()]
+    return [item.project for item in found if item]
+
+
+@pytest.mark.parametrize("words", [("status",), ("secret", "list"), ("secret", "set", "x")])
+def test_the_hint_for_an_unknown_context_works(home: Path, words: tuple[str, ...]) -> None:
+    """Typed as it stands, with real values, it adds the context."""
+    result = type_in("--context", "acme", *words)
+    assert result.exit_code == 1
+    hint = re.search(r"\./millrace (context add acme .*)", result.output)
+    assert hint
+    values = {"ID": "proj", "REGION": "europe-west1", "dev|staging|prod": "dev"}
+    typed = [values.get(word, word) for word in hint[1].split()]
+    assert type_in(*typed, "--project-number", NUMBER).exit_code == 0
+    assert projects() == ["proj"]
+
+
 @pytest.mark.parametrize(
     ("name", "body", "reason"),
     [
@@ -319,6 +357,8 @@ def test_the_default_context_is_chosen_once(home: Path) -> None:
     there = Installation.predicted("acme", "proj", NUMBER, "europe-west1", "dev", mlflow=False)
     installations.save(there)
     assert type_in("context", "use", "nowhere").exit_code == 1
+    assert type_in("context", "use", "acme", "--dry-run").exit_code == 0
+    assert installations.current() == "local"
     assert type_in("context", "use", "acme").exit_code == 0
     assert installations.current() == "acme"
     result = type_in("--context", "local", "status")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
 
 import click
 import pytest
@@ -55,6 +56,35 @@ def test_every_stage_is_explained() -> None:
     """In order, with what to do when it fails."""
     table = re.findall(r"^\| (\w+) \|", PAGE[PAGE.index("| stage |") :], re.MULTILINE)
     assert table[1 : len(ALL) + 1] == [stage.key for stage in ALL]
+
+
+READING = {
+    *("demo", "up", "down", "logs", "ui", "slack", "cost"),  # this machine's, or nobody's
+    *("get", "status", "why", "trace", "predict", "doctor", "decision show", "mutes list"),
+    *("quarantine export", "quarantine list", "quarantine show", "approvals list"),
+    *("versions compare", "versions history", "versions list", "versions show"),
+    *("experiment status", "canary status", "shadow status", "dead-letters list"),
+    *("spec check", "spec diff", "spec plan", "spec show"),
+    *("context list", "context show", "secret list"),
+}
+
+
+def leaves(command: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[str, set[str]]]:
+    here = click.Context(command)
+    if not isinstance(command, click.Group):
+        yield " ".join(words), options(command)
+        return
+    for name in command.list_commands(here):
+        found = command.get_command(here, name)
+        assert found is not None
+        yield from leaves(found, (*words, name))
+
+
+def test_what_changes_an_installation_takes_dry_run() -> None:
+    """As README says; whoever adds a command decides which of both it is."""
+    without = {name for name, known in leaves(cli) if "--dry-run" not in known}
+    assert without == READING
+    assert "changes an installation takes `--dry-run`" in " ".join(README.split())
 
 
 def test_the_example_of_settings_names_roles_that_exist() -> None:

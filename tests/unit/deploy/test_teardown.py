@@ -91,6 +91,28 @@ def test_what_was_taken_down_can_be_made_again(standing: Site) -> None:
     assert verbs(standing.cloud)[0] == "terraform apply"
 
 
+@pytest.mark.parametrize(
+    ("account", "told"),
+    [
+        ("", "Not looked up: gs://acme-data-millrace-state"),
+        ("ada@example.com", "Not deployed, as far as is known"),
+    ],
+)
+def test_what_was_never_deployed_is_no_fact(
+    site: Site, monkeypatch: pytest.MonkeyPatch, account: str, told: str
+) -> None:
+    """The plan says what it does not know."""
+    monkeypatch.setenv("PATH", str(site.cloud.bin))
+    site.cloud.be(account=account)
+    words = ["teardown", "acme", "--project", "acme-data", "--region", "europe-west1"]
+    result = CliRunner().invoke(cli, [*words, "--environment", "dev"])
+    assert result.exit_code == 0, result.output
+    assert told in result.stdout
+    assert "--apply --project acme-data --region europe-west1 --environment dev" in result.stderr
+    stages_told = [line for line in result.stdout.splitlines() if line.startswith("[")]
+    assert all(line.endswith(": not looked up") for line in stages_told)
+
+
 def test_a_state_that_cannot_be_read_deletes_no_lake(standing: Site) -> None:
     """Whether the lake is in it is not known, so nothing is destroyed."""
     chosen = teardown.stages(with_data=False)
@@ -120,6 +142,9 @@ def test_the_command_shows_a_plan_and_asks_for_the_project(
     assert "gcloud storage rm --recursive gs://acme-data-millrace-state" in result.stdout
     rows = json.loads(CliRunner().invoke(cli, ["teardown", "acme", "--json"]).stdout)
     assert rows[0]["stage"] == "protection"
+    assert "not looked up" not in result.stdout.lower()
+    words = ["teardown", "acme", "--apply", "--dry-run", "--confirm-project", "acme-data"]
+    assert CliRunner().invoke(cli, words).exit_code == 0
     for words in ([], ["--confirm-project", "other"]):
         result = CliRunner().invoke(cli, ["teardown", "acme", "--apply", *words])
         assert result.exit_code == 1
