@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from infra import topology
+from infra import access, topology
 from infra.bundle import REPOSITORY
+from infra.deploy.before import ROLES, ROLES_MLFLOW
 from infra.deploy.every import ALL
 from shared.cli.main import cli
 
@@ -93,3 +94,43 @@ def test_the_example_of_settings_names_roles_that_exist() -> None:
     assert example
     assert set(example) <= set(topology.load().people)
     assert "infra/docs/deployment.md" in README
+
+
+def test_rights_of_whoever_deploys_are_the_doctors() -> None:
+    """No role more, none less, those of MLflow apart; and the variable is explained."""
+    rights = PAGE.partition("## Rights\n")[2].partition("\n## ")[0]
+    listed = rights.partition("```\n")[2].partition("```")[0].split()
+    assert listed == list(ROLES)
+    assert all(f"`{role}`" in rights for role in ROLES_MLFLOW)
+    assert "`deployers`" in rights
+
+
+def test_the_example_suffices_for_the_first_model() -> None:
+    """Whoever copies it, as the person it names, can type what comes next, and what the runbook
+    asks of who is on call."""
+    example = PAGE.partition("people = {\n")[2].partition("}\n")[0]
+    has = {line.split()[0] for line in example.splitlines() if "user:ada@example.com" in line}
+    found = topology.load()
+    typed = PAGE.partition("## The first model\n")[2].partition("\n## ")[0]
+    paths = {access.command_of(name) for name in found.commands}
+    lines = [
+        shlex.split(line)[1:] for line in re.findall(r"^(\./millrace [^#\n]*)", typed, re.MULTILINE)
+    ]
+    named = {" ".join(words[:2]) if " ".join(words[:2]) in paths else words[0] for words in lines}
+    assert {"drop", "approvals approve", "predict"} <= named
+    for name in named:
+        for role in access.roles_for(name.split(), found):
+            assert role in has or (role == "watchers" and "analysts" in has), (name, role)
+    assert {"on-call", "operators", "deciders", "analysts"} <= has
+
+
+def test_what_is_decided_first_are_settings_that_exist() -> None:
+    """Each a variable of Terraform, or a secret."""
+    table = PAGE.partition("**Decide before the first apply**")[2].partition("\n## ")[0]
+    first = [line.split("|")[1] for line in table.splitlines() if line.startswith("| ")][1:]
+    variables = (REPOSITORY / "infra/terraform/variables.tf").read_text(encoding="utf-8")
+    known = set(re.findall(r'^variable "(\w+)"', variables, re.MULTILINE))
+    secrets = {x for item in topology.load().functions.values() for x in item.secrets}
+    named = {name for cell in first for name in re.findall(r"`([\w-]+)`", cell)}
+    assert {"docs_url", "billing_account", "mail", "console_url", "people"} <= named
+    assert named <= known | secrets
