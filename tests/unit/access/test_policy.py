@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,6 +24,8 @@ NEVER = re.compile(
 EVERYBODY = re.compile(r"\ballUsers\b|\ballAuthenticatedUsers\b")
 BASIC = re.compile(r"roles/(owner|editor|viewer)\b")
 ADMIN = re.compile(r"roles/[a-zA-Z.]*[aA]dmin\b")
+# What people may have on the whole project: to see what runs, and to start what Scheduler starts.
+SEES = re.compile(r"roles/(logging|monitoring|run|cloudscheduler)\.viewer|[a-z/]+\.jobRunner")
 
 CALLABLE = """{ for key, edge in local.grants.invoker : key => edge
                 if contains(keys(local.callable), edge.service) }"""
@@ -100,6 +103,12 @@ def breaches(every: Iterable[Resource], plan: Topology) -> list[str]:
         f"{key} is the project's, without a reason" for key in projects - {*plan.project_roles}
     ]
     found += [f"{key} has a reason and no grant" for key in {*plan.project_roles} - projects]
+    found += [
+        f"{name} may too much of the project: {role}"
+        for name, people in plan.people.items()
+        for role in people.project
+        if not SEES.fullmatch(role)
+    ]
     return [*found, *_loops(every)]
 
 
@@ -168,6 +177,15 @@ PROJECT = "google_project_iam_member"
 def test_a_grant_too_many_is_found(every: list[Resource], more: Resource, said: str) -> None:
     """Of every kind that must not be."""
     assert said in breaches([*every, more], finished_topology())
+
+
+@pytest.mark.parametrize("role", ["roles/run.admin", "roles/viewer", "roles/secretmanager.viewer"])
+def test_a_role_of_people_that_reaches_too_far_is_found(every: list[Resource], role: str) -> None:
+    """It stands in the topology, not in Terraform's files."""
+    plan = finished_topology()
+    on_call = replace(plan.people["on-call"], project=(role,))
+    more = replace(plan, people={**plan.people, "on-call": on_call})
+    assert breaches(every, more) == [f"on-call may too much of the project: {role}"]
 
 
 @pytest.mark.parametrize("key", sorted(LOOPS))
