@@ -87,7 +87,7 @@ class Images:
         return Look("to do", commands, tuple(notes))
 
     def apply(self, deployment: Deployment) -> None:
-        missing = [image for image in wanted(deployment) if not _describe(deployment, image).good]
+        missing = [image for image in wanted(deployment) if not _digest(deployment, image)]
         if missing:
             write_private(_config_file(deployment), build_config(missing, deployment))
             stage_context(deployment.repository, _context(deployment))
@@ -98,13 +98,22 @@ class Images:
 
 
 def references(deployment: Deployment) -> dict[str, str]:
-    """Image by name, by digest; with NOT_YET where there is none."""
-    found = {}
-    for image in wanted(deployment):
-        said = _describe(deployment, image)
-        digest = said.out.strip() if said.good else ""
-        found[image.name] = f"{deployment.registry}/{image.name}@{digest or NOT_YET}"
-    return found
+    """Image by name, by digest; with NOT_YET where there is none. Raises StepFailed where that
+    could not be looked up."""
+    return {
+        image.name: f"{deployment.registry}/{image.name}@{_digest(deployment, image) or NOT_YET}"
+        for image in wanted(deployment)
+    }
+
+
+def _digest(deployment: Deployment, image: Image) -> str:
+    """Empty where there is none. Raises StepFailed: a failed look-up is no reason to build again,
+    nor to deploy what nobody can pull."""
+    said = _describe(deployment, image)
+    if said.good or is_absent(said):
+        return said.out.strip() if said.good else ""
+    hint = f"\n  {said.next_step}" if said.next_step else ""
+    raise StepFailed(f"whether {image.name} has an image was not looked up: {said.why}{hint}")
 
 
 def _describe(deployment: Deployment, image: Image) -> Said:

@@ -191,7 +191,8 @@ def add_secret(deployment: Deployment, name: str, value: str) -> None:
     command += [f"--project={deployment.project}", "--data-file=-"]
     said = deployment.tools.ask(*command, stdin=value)
     if not said.good:
-        raise StepFailed(f"`{shown(command)}`: {said.why}")
+        hint = f"\n  {said.next_step}" if said.next_step else ""
+        raise StepFailed(f"`{shown(command)}`: {said.why}{hint}")
 
 
 # --- the context ---------------------------------------------------------------------------------

@@ -88,7 +88,9 @@ class Terraform:
         said = self._tools.ask(
             *self._command("show", "-json", os.fspath(self._plan_file)), env=self._env
         )
-        doomed = deletions(said.out) if said.good else []
+        if not said.good:
+            raise StepFailed(f"whether the plan deletes what is precious was not read: {said.why}")
+        doomed = deletions(said.out)
         if doomed:
             raise StepFailed(
                 f"the plan deletes what cannot be made again: {', '.join(doomed)}. Read it above; "

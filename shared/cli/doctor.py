@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -42,7 +42,7 @@ def doctor(
 
     Of the installation NAME (else of --context): tools, logins, rights, then every link of its
     chain and its doors. With --project before there is one. Locally: the parts of the stack. Exit
-    code 1 when something is missing.
+    code 1 when something is missing, or Google Cloud was not reached.
     """
     name = name or context_name
     if project:
@@ -62,7 +62,7 @@ def doctor(
         show_json([check.to_json() for check in found])
     else:
         say(verdict(found))
-    raise SystemExit(1 if missing(found) else 0)
+    raise SystemExit(1 if missing(found) or _unreached(found) else 0)
 
 
 def _told(checks: Iterator[Check], *, as_json: bool) -> Iterator[Check]:
@@ -110,10 +110,14 @@ def installed(name: str) -> Iterator[Check]:
     yield _letters(context.lake, name)
 
 
+def _unreached(found: Iterable[Check]) -> bool:
+    return any(check.name == "project" and kind(check.found) == "network" for check in found)
+
+
 def _unasked(before: Mapping[str, Check]) -> tuple[str, bool]:
     """Why the chain is not asked for, empty where it is; and whether nothing else is either."""
-    login, project = before["login"], before["project"]
-    if kind(project.found) == "network":
+    login = before["login"]
+    if _unreached(before.values()):
         return "Google Cloud was not reached", True
     if login.state == "ok":
         return "", False

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from infra import bundle as infra_bundle
-from infra.deploy import images, trial
+from infra.deploy import images, traffic, trial
 from infra.deploy.deployment import Deployment
 from shared.cli import installations
 from shared.cli.installations import Installation
@@ -23,6 +23,8 @@ AFTER_APPLY = [
     "gcloud sql users assign-roles mr-mlflow --quiet",
     "gcloud run jobs execute mlflow-database --wait",
 ]
+
+PLACE = ("--project", "acme-data", "--region", "europe-west1", "--environment")
 
 
 @dataclass
@@ -80,3 +82,10 @@ def site(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bundles: Path) -> Site
     cloud = FakeCloud(tmp_path)
     cloud.be(output={"installation": OUTPUT, "after_apply": AFTER_APPLY})
     return Site(cloud, tmp_path / "home")
+
+
+@pytest.fixture
+def path(site: Site, monkeypatch: pytest.MonkeyPatch) -> FakeCloud:
+    monkeypatch.setenv("PATH", str(site.cloud.bin))
+    monkeypatch.setattr(traffic, "PROGRAM", ("gcloud", "rollout"))
+    return site.cloud

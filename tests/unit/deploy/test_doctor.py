@@ -381,6 +381,19 @@ def test_the_doctor_stops_where_nobody_is_logged_in(
     assert not any("list" in call for call in site.cloud.calls if "auth list" not in call)
 
 
+def test_the_doctor_stops_where_google_is_not_reached(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script does not take that for an installation in order; nothing is called missing."""
+    installations.save(THERE)
+    site.cloud.fail("projects describe", said="ERROR: Failed to resolve 'googleapis.com'")
+    monkeypatch.setenv("PATH", str(site.cloud.bin))
+    result = CliRunner().invoke(cli, ["doctor", "acme", "--json"])
+    states = {row["state"] for row in json.loads(result.stdout)}
+    assert (result.exit_code, states) == (1, {"ok", "unknown"})
+    assert not any("buckets" in call for call in site.cloud.calls)
+
+
 @pytest.mark.parametrize(
     ("said", "state"),
     [
