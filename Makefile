@@ -73,7 +73,7 @@ simulate-loop: setup ## what the retrain loop does when data drifts, or not (abo
 scan: setup ## security scanners, licences, weak packages against infra/scan/baseline.yaml (ARGS=checkov)
 	@$(run) -m infra.scan $(ARGS)
 
-specs: setup ## every model spec in specs/ and infra/specs as intake would take it
+specs: setup ## every model spec in infra/specs, team/ included, as intake would take it
 	@$(run) -m infra.delivery check-specs
 
 bundles: setup ## import functions, build and start images: each in a .venv of its own lock

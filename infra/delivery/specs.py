@@ -1,5 +1,5 @@
-"""Model specs that a team keeps in git: specs/<model>.yaml, checked in pull requests, dropped into
-the inbox by the apply build.
+"""Model specs that a team keeps in git: infra/specs/team/<model>.yaml, checked in pull requests,
+dropped into the inbox by the apply build.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from infra.bundle import REPOSITORY
 from shared import paths
 
-TEAM, SHIPPED = "specs", "infra/specs"
+TEAM, SHIPPED = "infra/specs/team", "infra/specs"
 _CLI = "shared/cli/__main__.py"
 
 

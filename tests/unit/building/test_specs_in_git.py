@@ -15,7 +15,7 @@ GOOD = "task: binary\ntarget: y\n"
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    (tmp_path / "specs").mkdir()
+    (tmp_path / specs.TEAM).mkdir(parents=True)
     return tmp_path
 
 
@@ -30,16 +30,16 @@ def test_the_repositorys_own_specs_are_well() -> None:
 
 
 def test_a_spec_that_intake_would_refuse_is_told_with_its_line(root: Path) -> None:
-    (root / "specs" / "churn.yaml").write_text(GOOD)
-    (root / "specs" / "sales.yaml").write_text("task: binary\ntarget: y\nsplits: {}\n")
+    (root / specs.TEAM / "churn.yaml").write_text(GOOD)
+    (root / specs.TEAM / "sales.yaml").write_text("task: binary\ntarget: y\nsplits: {}\n")
     (problem,) = specs.check(root)
-    assert problem.startswith("specs/sales.yaml, line 3")
+    assert problem.startswith(f"{specs.TEAM}/sales.yaml, line 3")
 
 
 @pytest.mark.parametrize("name", ["Churn.yaml", "churn.yml", "team/churn.yaml"])
 def test_a_file_is_called_after_its_model(root: Path, name: str) -> None:
     """The name is the model's in the inbox; another ending or folder would never get there."""
-    file = root / "specs" / name
+    file = root / specs.TEAM / name
     file.parent.mkdir(exist_ok=True)
     file.write_text(GOOD)
     (problem,) = specs.check(root)
@@ -49,14 +49,14 @@ def test_a_file_is_called_after_its_model(root: Path, name: str) -> None:
 def test_what_changed_is_what_a_pull_request_tells(root: Path) -> None:
     """New and edited ones; one that is deleted stays in force and is not asked about."""
     for name in ("kept", "edited", "deleted"):
-        (root / "specs" / f"{name}.yaml").write_text(GOOD)
+        (root / specs.TEAM / f"{name}.yaml").write_text(GOOD)
     git(root, "init", "-q")
     git(root, "add", ".")
     git(root, "commit", "-qm", "first")
     base = git(root, "rev-parse", "HEAD").strip()
-    (root / "specs" / "edited.yaml").write_text(GOOD + "size: m\n")
-    (root / "specs" / "new.yaml").write_text(GOOD)
-    (root / "specs" / "deleted.yaml").unlink()
+    (root / specs.TEAM / "edited.yaml").write_text(GOOD + "size: m\n")
+    (root / specs.TEAM / "new.yaml").write_text(GOOD)
+    (root / specs.TEAM / "deleted.yaml").unlink()
     git(root, "add", ".")
     git(root, "commit", "-qm", "second")
     assert [file.stem for file in specs.changed(base, root)] == ["edited", "new"]
@@ -64,12 +64,12 @@ def test_what_changed_is_what_a_pull_request_tells(root: Path) -> None:
 
 def test_a_plan_that_cannot_be_told_is_no_success(root: Path) -> None:
     """An installation that nobody knows, a reviewer who may not read: said, and red."""
-    file = root / "specs" / "churn.yaml"
+    file = root / specs.TEAM / "churn.yaml"
     file.write_text(GOOD)
     text, good = specs.plan([file], "nowhere", root)
     assert not good
-    assert "specs/churn.yaml" in text
-    assert specs.plan([], "nowhere", root) == ("No spec in specs/ was changed.\n", True)
+    assert f"{specs.TEAM}/churn.yaml" in text
+    assert specs.plan([], "nowhere", root) == (f"No spec in {specs.TEAM}/ was changed.\n", True)
 
 
 def test_the_folder_says_how_it_is_used() -> None:
