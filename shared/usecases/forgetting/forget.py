@@ -48,8 +48,10 @@ def forget(
     dry: bool = False,
 ) -> dict[str, Any]:
     """The finished report (of a dry run: what it would say). Raises InProgress while runs of the
-    model are at work, Retryable where an object changed meanwhile; both want it run again."""
+    model are at work, or where one began meanwhile: it may have read what was not yet emptied.
+    Raises Retryable where an object changed. All want it run again."""
     _check_quiet(subject.model, lake)
+    known = _runs(subject.model, lake)
     text = subject.key or min(subject.ids)
     requests = list(requests_of(subject.model, lake))
     unread = search(subject, requests, lake=lake)
@@ -70,6 +72,9 @@ def forget(
     for place in places.IN_ORDER:
         place(work)
     if not dry:
+        _check_quiet(subject.model, lake)
+        if began := sorted(_runs(subject.model, lake) - known):
+            raise InProgress(f"{', '.join(began)} began meanwhile; run this again")
         work.emptied = _marked(work)
     body["erased"] = work.places()
     body["found"] = bool(work.emptied or body["inbox_generations"] or body["deleted"])
@@ -95,6 +100,10 @@ def _check_quiet(model: str, lake: Bucket) -> None:
     if found.slots or found.waiting or any(True for _ in lake.list(f"waiting/{model}/")):
         at_work = ", ".join(sorted(found.run_ids)) or "a file that waits for its spec"
         raise InProgress(f"{model} is at work ({at_work}); run this again once that has ended")
+
+
+def _runs(model: str, lake: Bucket) -> set[str]:
+    return {folder.split("/")[2] for folder in lake.folders(f"runs/{model}/")}
 
 
 def _marked(work: Forgetting) -> Counter[str]:
