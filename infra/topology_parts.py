@@ -160,6 +160,12 @@ class Topology:
         found: dict[str, Party] = {name: item for kind in own for name, item in kind.items()}
         return found | {name: item for name, item in self.externals.items() if item.account}
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """All that functions and services ask for."""
+        parts: tuple[Runtime, ...] = (*self.functions.values(), *self.services.values())
+        return tuple(sorted({name for part in parts for name in part.secrets}))
+
     def received_by(self, function: str) -> list[Subscription]:
         """The subscriptions that push to a function."""
         return [item for item in self.subscriptions.values() if item.push == function]

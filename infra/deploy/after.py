@@ -16,7 +16,7 @@ from infra.complaints import kind, next_step
 from infra.deploy.checks import Check, not_made
 from infra.deploy.tools import Said, StepFailed, Tools, shown
 from infra.topology import Subscription, Topology
-from shared.adapters.names import wire_job, wire_topic
+from shared.adapters.names import wire_job, wire_schedule, wire_secret, wire_topic
 from shared.cli.installations import Installation
 
 # method, URL, JSON body, headers -> status and decoded answer; raises OSError when nobody answers
@@ -228,7 +228,7 @@ def _schedules(chain: Chain) -> Iterator[Check]:
         return
     there = {_last(row.get("name")): row for row in rows}
     for key, item in chain.topology.schedules.items():
-        row = there.get(f"millrace-{key}")
+        row = there.get(wire_schedule(key))
         state = row.get("state") if row else None
         if row is None:
             yield Check(f"schedule {key}", "missing", "not there", chain.again)
@@ -240,9 +240,8 @@ def _schedules(chain: Chain) -> Iterator[Check]:
 
 
 def _secrets(chain: Chain) -> Iterator[Check]:
-    parts = [*chain.topology.functions.values(), *chain.topology.services.values()]
-    for name in sorted({secret for part in parts for secret in part.secrets}):
-        listing = ("secrets", "versions", "list", f"millrace-{name}", "--filter=state:ENABLED")
+    for name in chain.topology.secrets:
+        listing = ("secrets", "versions", "list", wire_secret(name), "--filter=state:ENABLED")
         rows, trouble = chain.list(*listing)
         fix = f"./millrace --context {chain.there.name} secret set {name}"
         if trouble:

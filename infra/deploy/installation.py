@@ -19,6 +19,7 @@ from infra.deploy.stages import Look
 from infra.deploy.terraform import Terraform
 from infra.deploy.tools import StepFailed, shown
 from infra.local.code_version import code_version
+from shared.adapters.names import wire_secret
 from shared.cli import installations
 from shared.cli.installations import Installation
 
@@ -151,28 +152,17 @@ def settings(deployment: Deployment) -> dict[str, Any]:
 # --- secrets -------------------------------------------------------------------------------------
 
 
-def secret_names(deployment: Deployment) -> list[str]:
-    """Topology keys of all secrets that functions and services ask for."""
-    topology = deployment.topology
-    parts = [*topology.functions.values(), *topology.services.values()]
-    return sorted({name for part in parts for name in part.secrets})
-
-
-def secret_id(name: str) -> str:
-    return f"millrace-{name}"
-
-
 def secret_versions(deployment: Deployment) -> dict[str, str]:
     """The newest enabled version of every secret that has one. Raises StepFailed where that could
     not be looked up: taken for none, it would switch off what needs the secret."""
-    found = {name: secret_version(deployment, name) for name in secret_names(deployment)}
+    found = {name: secret_version(deployment, name) for name in deployment.topology.secrets}
     return {name: version for name, version in found.items() if version}
 
 
 def secret_version(deployment: Deployment, name: str) -> str:
     """Empty for a secret that has no enabled version, or is not made yet. Raises StepFailed."""
     said = deployment.tools.ask(
-        *("gcloud", "secrets", "versions", "list", secret_id(name)),
+        *("gcloud", "secrets", "versions", "list", wire_secret(name)),
         *(f"--project={deployment.project}", "--filter=state:ENABLED"),
         *("--sort-by=~createTime", "--limit=1", "--format=value(name)"),
     )
@@ -181,13 +171,13 @@ def secret_version(deployment: Deployment, name: str) -> str:
     if is_absent(said):
         return ""
     hint = f"\n  {said.next_step}" if said.next_step else ""
-    raise StepFailed(f"whether {secret_id(name)} has a value was not looked up: {said.why}{hint}")
+    raise StepFailed(f"whether {wire_secret(name)} has a value was not looked up: {said.why}{hint}")
 
 
 def add_secret(deployment: Deployment, name: str, value: str) -> None:
     """A new version of a secret. The value goes through stdin: no argument, no file, no state.
     Raises StepFailed."""
-    command = ["gcloud", "secrets", "versions", "add", secret_id(name)]
+    command = ["gcloud", "secrets", "versions", "add", wire_secret(name)]
     command += [f"--project={deployment.project}", "--data-file=-"]
     said = deployment.tools.ask(*command, stdin=value)
     if not said.good:

@@ -1,6 +1,6 @@
 """Names on the wire: ports speak short names, the project's other resources share the namespace.
 
-The local stack and Terraform create topics and jobs under these names; nobody else spells them.
+The local stack and Terraform create all of these under these names; nobody else spells them.
 """
 
 from __future__ import annotations
@@ -15,4 +15,14 @@ def wire_topic(short: str) -> str:
 
 def wire_job(short: str) -> str:
     """The Cloud Run job behind `<job>-<size>`: `train-s` -> `millrace-train-s`."""
+    return _PREFIX + short
+
+
+def wire_secret(short: str) -> str:
+    """The secret in Secret Manager behind a name in the topology."""
+    return _PREFIX + short
+
+
+def wire_schedule(short: str) -> str:
+    """The Cloud Scheduler job behind a schedule's key."""
     return _PREFIX + short

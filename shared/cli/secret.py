@@ -23,12 +23,13 @@ def list_secrets(context_name: str) -> None:
 
     Exit code 1 when that could not be looked up.
     """
-    from infra.deploy.installation import secret_id, secret_names, secret_version
+    from infra.deploy.installation import secret_version
     from infra.deploy.tools import StepFailed
+    from shared.adapters.names import wire_secret
 
     deployment = deployment_of(_installed(context_name), {})
     troubles = []
-    for name in secret_names(deployment):
+    for name in deployment.topology.secrets:
         try:
             version = secret_version(deployment, name)
         except StepFailed as error:
@@ -36,7 +37,7 @@ def list_secrets(context_name: str) -> None:
             state = "not looked up"
         else:
             state = f"version {version}" if version else "no value: what needs it is switched off"
-        say(f"{name} ({secret_id(name)}): {state}")
+        say(f"{name} ({wire_secret(name)}): {state}")
     if troubles:
         raise click.ClickException(troubles[0])
 
@@ -50,10 +51,10 @@ def set_secret(context_name: str, name: str, dry_run: bool) -> None:
 
     It goes straight to Secret Manager: into no argument, file or Terraform state.
     """
-    from infra.deploy.installation import add_secret, secret_names
+    from infra.deploy.installation import add_secret
 
     deployment = deployment_of(_installed(context_name), {})
-    known = secret_names(deployment)
+    known = deployment.topology.secrets
     if name not in known:
         raise click.ClickException(f"no part asks for {name!r}; known: {', '.join(known)}")
     announce(deployment, f"set {name}")

@@ -48,7 +48,7 @@ def components(usage: Usage, topology: Topology, hours_per_month: float) -> list
     return [
         Component("looking after promises (schedules)", True, _schedules(usage, topology)),
         Component("images and builds", True, _images()),
-        Component("secrets", True, {"secrets": float(_secrets(topology))}),
+        Component("secrets", True, {"secrets": float(len(topology.secrets))}),
         Component("predictor that waits", True, _waiting(usage, topology, hours_per_month)),
         Component("MLflow's database", True, _mlflow(usage, hours_per_month)),
         Component("trainings", False, _trainings(usage, topology)),
@@ -105,11 +105,6 @@ def _seconds(function: str) -> float:
 
 def _images() -> Amounts:
     return {"registry": value("registry_gib"), "build": value("build_minutes")}
-
-
-def _secrets(topology: Topology) -> int:
-    runtimes: list[Runtime] = [*topology.functions.values(), *topology.services.values()]
-    return len({secret for runtime in runtimes for secret in runtime.secrets})
 
 
 def _waiting(usage: Usage, topology: Topology, hours: float) -> Amounts:
