@@ -71,7 +71,8 @@ def judge_slices(
     effect: float,
     in_time: bool = False,
 ) -> tuple[Slice, ...]:
-    """All slices of a window's labelled rows, what went farthest down first."""
+    """All slices of a window's labelled rows: those that are worse before the others, and of either
+    what lost most first (not what is surest: that would be the largest slice)."""
     known = {(item["column"], item["level"]): item for item in reference}
     found = []
     for column, level, mask in _levels(columns):
@@ -87,7 +88,9 @@ def judge_slices(
     kept = benjamini_hochberg([item.p_value or 0.0 for item in tested])
     certain = {item.name for item, real in zip(tested, kept, strict=True) if real}
     judged = [replace(item, worse=_worse(item, item.name in certain, rows)) for item in found]
-    return tuple(sorted(judged, key=lambda item: (not item.worse, _order(item), item.name)))
+    return tuple(
+        sorted(judged, key=lambda item: (not item.worse, -_lost(item, rows.metric), item.name))
+    )
 
 
 def describe_slice(item: Slice, metric: str) -> str:
@@ -132,8 +135,11 @@ def _worse(item: Slice, certain: bool, rows: Measured) -> bool | None:
     return certain and beyond
 
 
-def _order(item: Slice) -> float:
-    return 2.0 if item.p_value is None else item.p_value
+def _lost(item: Slice, metric: str) -> float:
+    """How far a slice went from its own value on the holdout, in the units of the limit."""
+    if item.value is None or item.reference is None:
+        return -np.inf
+    return item.value / item.reference - 1 if metric == "rmse" else item.reference - item.value
 
 
 def _estimate(rows: Measured, *, in_time: bool) -> Estimate | None:

@@ -83,6 +83,26 @@ def test_a_slice_that_broke_is_found_and_stands_first(metric: str) -> None:
         assert found[0].name == "a=a3"
 
 
+@pytest.mark.parametrize("metric", ["auroc", "accuracy", "rmse"])
+def test_the_worst_is_what_lost_most_not_what_is_surest(metric: str) -> None:
+    """A level of nearly all rows lost something, one of few rows lost much more: people read about
+    the small one first, though a smaller p-value speaks of the large one."""
+    rng = np.random.default_rng(4)
+
+    def halves(rows: int, **worse: float) -> tuple[Measured, dict[str, NDArray[Any]]]:
+        found, columns = drawn(rng, rows, metric, **worse)
+        large = columns["a"] != "a3"
+        return found, {"a": np.where(large, "large", "small").astype(object)}
+
+    part = {f"a{level}": 0.6 for level in (0, 1, 2, 4)}
+    reference = reference_slices(*halves(20_000))
+    effect = 0.05 if metric == "rmse" else 0.02
+    found = judge_slices(*halves(20_000, **part, a3=1.0), reference, min_rows=100, effect=effect)
+    assert [(item.level, item.worse) for item in found] == [("small", True), ("large", True)]
+    small, large = found
+    assert (large.p_value or 0.0) <= (small.p_value or 0.0)
+
+
 def test_what_is_too_small_or_new_is_shown_without_a_verdict() -> None:
     """Too few rows, too few of the rarer class, or a level that the holdout did not have."""
     rng = np.random.default_rng(3)
