@@ -32,9 +32,10 @@ down: ## stop a local stack from another shell
 test: setup ## all tests on all cores with coverage (ARGS="-k spec -x" for some)
 	@$(run) -m pytest -n auto --dist worksteal --cov --cov-report=term:skip-covered $(ARGS)
 
-lint: setup ## ruff: rules and formatting; what is quickly checked of Terraform
+lint: setup ## ruff: rules and formatting; who imports whom; what is quickly checked of Terraform
 	@$(run) -m ruff check .
 	@$(run) -m ruff format --check .
+	@$(run) -m pytest -q --no-header tests/bundles/test_imports.py tests/unit/test_layout.py
 	@if command -v check-jsonschema >/dev/null; then \
 		check-jsonschema -q --builtin-schema vendor.compose-spec infra/images/compose.yaml; fi
 	@infra/terraform/check --quick

@@ -174,6 +174,11 @@ def secret_version(deployment: Deployment, name: str) -> str:
     raise StepFailed(f"whether {wire_secret(name)} has a value was not looked up: {said.why}{hint}")
 
 
+def secret_shown(name: str) -> str:
+    """A secret as people know it, and as the console lists it."""
+    return f"{name} ({wire_secret(name)})"
+
+
 def add_secret(deployment: Deployment, name: str, value: str) -> None:
     """A new version of a secret. The value goes through stdin: no argument, no file, no state.
     Raises StepFailed."""

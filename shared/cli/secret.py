@@ -23,9 +23,8 @@ def list_secrets(context_name: str) -> None:
 
     Exit code 1 when that could not be looked up.
     """
-    from infra.deploy.installation import secret_version
+    from infra.deploy.installation import secret_shown, secret_version
     from infra.deploy.tools import StepFailed
-    from shared.adapters.names import wire_secret
 
     deployment = deployment_of(_installed(context_name), {})
     troubles = []
@@ -37,7 +36,7 @@ def list_secrets(context_name: str) -> None:
             state = "not looked up"
         else:
             state = f"version {version}" if version else "no value: what needs it is switched off"
-        say(f"{name} ({wire_secret(name)}): {state}")
+        say(f"{secret_shown(name)}: {state}")
     if troubles:
         raise click.ClickException(troubles[0])
 
