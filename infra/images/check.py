@@ -23,7 +23,8 @@ from infra.local.web import HttpServer, Request, Response
 from shared.serving.columns import Columns, Schema
 from shared.serving.encoder import Encoder
 from shared.serving.features import Feature
-from shared.serving.package import LoadedModel, Package, linear_engine, write
+from shared.serving.loaded_model import LoadedModel
+from shared.serving.package import Package, linear_engine, write
 
 PREDICTOR, MLFLOW = "functions/predict", "infra/images/mlflow"
 _HOST = "127.0.0.1"

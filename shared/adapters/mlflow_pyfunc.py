@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.serving.package import LoadedModel, Predictions, load
+from shared.serving.loaded_model import LoadedModel, Predictions, load
 from shared.serving.sources.resolving import Resolver
 
 # Of the folder `shared`; what serving imports, no more.
@@ -44,6 +44,7 @@ CODE = (
     "serving/engine.py",
     "serving/features.py",
     "serving/sources/forms.py",
+    "serving/loaded_model.py",
     "serving/onnx_trees.py",
     "serving/package.py",
     "serving/problems.py",

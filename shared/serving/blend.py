@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from shared.errors import PackageInvalid
 from shared.serving.columns import Columns
 from shared.serving.encoder import CategoryCode, Encoder, Matrix, NumberCode
-from shared.serving.engine import Engine, Scores, engine_from_json
+from shared.serving.engine import Engine, Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,23 +125,6 @@ def join(encoders: Sequence[Encoder]) -> tuple[Encoder | JoinedEncoder, list[tup
     starts = joined.starts()
     places = [different.index(encoder) for encoder in encoders]
     return joined, [(starts[place], starts[place + 1]) for place in places]
-
-
-def blend_from_json(
-    body: Mapping[str, Any], files: Mapping[str, bytes], *, threads: int = 1
-) -> BlendEngine:
-    """The engine of a package. Raises PackageInvalid."""
-    return BlendEngine(
-        [
-            BlendPart(
-                part["weight"],
-                part["start"],
-                part["stop"],
-                engine_from_json(part["engine"], files, threads=threads),
-            )
-            for part in body["parts"]
-        ]
-    )
 
 
 def _numbered(name: str, number: int) -> str:

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 from shared.errors import MillraceError, NotServed, PackageInvalid
 from shared.manifests import Manifest
 from shared.ports import Bucket
+from shared.serving.loaded_model import LoadedModel, load
 from shared.serving.loading import told
 from shared.serving.manifest import INTERVAL_SECONDS
-from shared.serving.package import PACKAGE_FILE, LoadedModel, load, package_sha256
+from shared.serving.package import PACKAGE_FILE, package_sha256
 from shared.serving.served import Served
 
 if TYPE_CHECKING:

@@ -163,22 +163,6 @@ def tree_engine(onnx: bytes, output: Output, *, threads: int = 1) -> TreeEngine:
     return TreeEngine(onnx, output, threads)
 
 
-def engine_from_json(
-    body: Mapping[str, Any], files: Mapping[str, bytes], *, threads: int = 1
-) -> Engine:
-    """The engine of a package. Raises PackageInvalid."""
-    if body["kind"] == "linear":
-        coef = np.asarray(body["coef"], np.float64)
-        return LinearEngine(coef, np.asarray(body["intercept"], np.float64), body["link"])
-    if body["kind"] == "trees":
-        return tree_engine(files[body["file"]], body["output"], threads=threads)
-    if body["kind"] == "blend":
-        from shared.serving.blend import blend_from_json  # cold start: few packages have several
-
-        return blend_from_json(body, files, threads=threads)
-    raise PackageInvalid(f"engine kind {body['kind']!r} is unknown to this version of Millrace")
-
-
 # --- calibration ---------------------------------------------------------------------------------
 
 

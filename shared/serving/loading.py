@@ -10,7 +10,8 @@ from shared.beside.second_version import SecondVersion
 from shared.errors import MillraceError, ObjectNotFound, PackageInvalid, Retryable
 from shared.manifests import Manifest, parse_manifest
 from shared.ports import Blob, Bucket
-from shared.serving.package import UNREADABLE, LoadedModel, checked, loaded
+from shared.serving.loaded_model import LoadedModel, loaded
+from shared.serving.package import UNREADABLE, checked
 from shared.serving.room import weight_of
 from shared.serving.served import Served
 

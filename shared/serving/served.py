@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from shared.beside.second_version import SecondVersion
 from shared.manifests import Manifest
-from shared.serving.package import LoadedModel
+from shared.serving.loaded_model import LoadedModel
 from shared.serving.trust import Trust
 
 if TYPE_CHECKING:

@@ -11,15 +11,11 @@ What picks the lines is `shared.serving.tree_tables`' and `shared.serving.value_
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.serving.onnx_trees import Floats32, Ints
-
-if TYPE_CHECKING:
-    from shared.serving.tree_tables import Comparisons
+from shared.serving.onnx_trees import Floats32, Forest, Ints
 
 LEAVES = 64
 # Of all tables: where thresholds are many, walking has to do.
@@ -38,12 +34,12 @@ Words = NDArray[np.uint64]
 
 
 class TreeLines:
-    """The answers of a forest to lines of these tables, each [n_lines, n_trees]. Safe to share
-    between threads. `starts` is where each table begins for `one`."""
+    """The answers of a forest to lines of these tables, each [n_lines, n_trees]; `leaves` are
+    [n_trees, 64]. Safe to share between threads. `starts` is where each table begins for `one`."""
 
-    def __init__(self, tables: Sequence[Words], comparisons: Comparisons) -> None:
-        self._base, self._logistic = comparisons.forest.base, comparisons.forest.logistic
-        self._leaves, self._trees = comparisons.leaves.reshape(-1), comparisons.trees
+    def __init__(self, tables: Sequence[Words], forest: Forest, leaves: Floats32) -> None:
+        self._base, self._logistic = forest.base, forest.logistic
+        self._leaves, self._trees = leaves.reshape(-1), len(leaves)
         self._before = np.arange(self._trees) * LEAVES - _EXPONENT_OF_ONE
         # One matrix, for a row to take a line from each table at once.
         self._words = np.concatenate(tables)

@@ -125,7 +125,8 @@ class TreeTables:
         self._several = [(feature, thresholds) for feature, thresholds, _ in several]
         self._columns, self._limits, tables = _together(single, comparisons.trees)
         self._flat_columns, self._flat_limits = self._columns.reshape(-1), self._limits.reshape(-1)
-        self._lines = TreeLines([*tables, *(table for _, _, table in several)], comparisons)
+        tables += [table for _, _, table in several]
+        self._lines = TreeLines(tables, comparisons.forest, comparisons.leaves)
         find = bisect_left if self._inclusive else bisect_right
         self._places = [(column, partial(find, found.tolist())) for column, found, _ in several]
 

@@ -106,7 +106,7 @@ class ValueTables:
                 step *= len(column.table)
             tables.append(table)
             self._groups.append(group)
-        self._lines = TreeLines(tables, comparisons)
+        self._lines = TreeLines(tables, comparisons.forest, comparisons.leaves)
 
     def score(self, columns: Columns) -> Floats32:
         """Probabilities or values [n_rows] of columns as the encoder gets them."""

@@ -21,7 +21,7 @@ from shared.serving.columns import Columns
 from shared.serving.encoder import Encoder
 from shared.serving.engine import TREES_FILE, Engine
 from shared.serving.features import Feature
-from shared.serving.package import LoadedModel
+from shared.serving.loaded_model import LoadedModel
 from shared.tabular.metrics import Floats
 
 TOLERANCE = 1e-5

@@ -7,7 +7,7 @@ from itertools import repeat
 from typing import Any, NamedTuple
 
 from shared.ports import Clock
-from shared.serving.package import Predictions
+from shared.serving.loaded_model import Predictions
 from shared.serving.served import Served
 from shared.serving.watching import Odd
 

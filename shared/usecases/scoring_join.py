@@ -27,7 +27,7 @@ from shared.events import parse_time
 from shared.files.headers import Served, scored_columns, scored_layouts
 from shared.ports import Bucket
 from shared.runs import InputRef, RunRequest
-from shared.serving.package import LoadedModel
+from shared.serving.loaded_model import LoadedModel
 from shared.serving.sources.aggregates import SourceAggregates
 from shared.serving.sources.forms import Cells, LookUp, Reader, RefusedCells
 from shared.serving.sources.snapshot import fetch

@@ -19,7 +19,7 @@ from shared.errors import NotTrainable
 from shared.events import ComparisonCompleted, Event, RunEvent, TrainingCompleted
 from shared.manifests import read_manifest
 from shared.ports import Bucket, Clock, Publisher, Registry, Tracker
-from shared.serving.package import LoadedModel
+from shared.serving.loaded_model import LoadedModel
 from shared.spec.registry import read_generation
 from shared.usecases.training import (
     compared,

@@ -41,7 +41,7 @@ from shared.boundary import Task  # noqa: E402
 from shared.decoding import decode  # noqa: E402
 from shared.errors import InProgress  # noqa: E402
 from shared.events import MonitorDue, WindowDue, publish  # noqa: E402
-from shared.serving.package import load  # noqa: E402
+from shared.serving.loaded_model import load  # noqa: E402
 from shared.tabular.metrics import auroc  # noqa: E402
 from shared.usecases import score  # noqa: E402
 from shared.usecases.label import record_labels  # noqa: E402

@@ -22,7 +22,8 @@ from shared.cli.demo.settings import shipped
 from shared.ports import Bucket
 from shared.serving.columns import Schema
 from shared.serving.encoder import CategoryCode
-from shared.serving.package import LoadedModel, Package, write
+from shared.serving.loaded_model import LoadedModel
+from shared.serving.package import Package, write
 from shared.tabular import candidates
 from shared.tabular.compiling import compile_estimator
 from shared.tabular.dataset import Examples

@@ -36,8 +36,8 @@ from infra.local.state import find  # noqa: E402 - a script finds the repository
 from shared import documents, paths  # noqa: E402
 from shared.events import parse_time  # noqa: E402
 from shared.manifests import move_champion, read_manifest  # noqa: E402
+from shared.serving.loaded_model import LoadedModel  # noqa: E402
 from shared.serving.manifest import INTERVAL_SECONDS  # noqa: E402
-from shared.serving.package import LoadedModel  # noqa: E402
 from shared.wiring import Wiring  # noqa: E402
 from tests.bench.predict_model import World  # noqa: E402
 from tests.bench.predict_servers import HOST, Server, bundled, ours, running  # noqa: E402

@@ -40,8 +40,9 @@ from shared.beside.second_version import SecondVersion  # noqa: E402
 from shared.config import Config  # noqa: E402
 from shared.manifests import move_champion, package_of, read_manifest, set_beside  # noqa: E402
 from shared.ports import Bucket  # noqa: E402
+from shared.serving.loaded_model import LoadedModel  # noqa: E402
 from shared.serving.manifest import INTERVAL_SECONDS  # noqa: E402
-from shared.serving.package import LoadedModel, Package  # noqa: E402
+from shared.serving.package import Package  # noqa: E402
 from shared.tabular import candidates  # noqa: E402
 from shared.wiring import Wiring  # noqa: E402
 from tests.bench.cold_start import cloud  # noqa: E402

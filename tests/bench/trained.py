@@ -15,7 +15,7 @@ from shared import documents, paths, runs
 from shared.adapters.memory import BucketConfig, FixedClock, MemoryCloud, topic_path
 from shared.boundary import Task
 from shared.runs import InputRef, RunRequest
-from shared.serving.package import LoadedModel
+from shared.serving.loaded_model import LoadedModel
 from shared.spec.model import Spec
 from shared.spec.registry import register
 from shared.tabular.dataset import Dataset

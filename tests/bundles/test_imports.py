@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -22,14 +23,21 @@ def modules(*folders: str) -> list[Path]:
     )
 
 
-def imported(path: Path) -> Iterator[str]:
-    """Every module a file imports anywhere, lazily or not."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def imported(path: Path, *, types: bool = True) -> Iterator[str]:
+    """Every module a file imports anywhere, lazily or not; `types`: for type hints only, too."""
+    for node in _nodes(ast.parse(path.read_text(encoding="utf-8")), types):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _nodes(tree: ast.AST, types: bool) -> Iterator[ast.AST]:
+    for node in ast.iter_child_nodes(tree):
+        if types or not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield node
+            yield from _nodes(node, types)
 
 
 def breaches(paths: list[Path], *forbidden: str) -> list[str]:
@@ -73,6 +81,23 @@ def test_the_core_knows_neither_infra_nor_doors_nor_the_command_line() -> None:
 def test_use_cases_know_no_wiring() -> None:
     """They get their ports as arguments."""
     assert breaches(modules("shared/usecases"), "shared.wiring", "shared.config") == []
+
+
+def test_no_modules_import_each_other() -> None:
+    """A module can be read, tested and moved without those that build on it: no circle, not even
+    one that a lazy import hides. Type hints may name what is further out."""
+    names = {_module(path): path for path in modules("shared")}
+    imports = {}
+    for name, path in names.items():
+        found = names.keys() & set(imported(path, types=False)) - {name}
+        # Who imports a package's module does not mean what the package gathers.
+        imports[name] = {one for one in found if not any(x.startswith(one + ".") for x in found)}
+    TopologicalSorter(imports).prepare()  # names a circle in its error
+
+
+def _module(path: Path) -> str:
+    parts = path.relative_to(REPOSITORY).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 @pytest.mark.parametrize("folder", ["shared/tabular", "shared/serving", "shared/spec"])

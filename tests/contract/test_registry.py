@@ -21,7 +21,8 @@ from shared.adapters.mlflow_tracking import MlflowTracker
 from shared.config import Config
 from shared.errors import TrackingUnavailable
 from shared.ports import Registry, TrackedTraining, VersionFacts
-from shared.serving.package import LoadedModel, write
+from shared.serving.loaded_model import LoadedModel
+from shared.serving.package import write
 from tests.contract.stores import config
 from tests.unit.serving.models import binary_package
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.serving.package import LoadedModel
+from shared.serving.loaded_model import LoadedModel
 from tests.support.predictor import World
 from tests.unit.serving.models import binary_package, serve
 

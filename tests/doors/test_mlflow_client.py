@@ -11,7 +11,7 @@ import pytest
 from werkzeug.serving import make_server
 
 from shared.serving.describing import VERSION
-from shared.serving.package import LoadedModel
+from shared.serving.loaded_model import LoadedModel
 from tests.support.predictor import RECORD, World
 from tests.unit.serving.models import binary_package, serve
 

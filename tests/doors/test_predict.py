@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.serving.package import LoadedModel
+from shared.serving.loaded_model import LoadedModel
 from shared.serving.protocols.refusing import MAX_BODY_BYTES
 from tests.support.predictor import RECORD, World
 from tests.unit.serving.models import binary_package, regression_package, serve

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from shared.config import Config
-from shared.serving.package import LoadedModel, write
+from shared.serving.loaded_model import LoadedModel
+from shared.serving.package import write
 from shared.serving.protocols.vertex import Contract
 from tests.support.predictor import RECORD, World
 from tests.support.sources import package_of, transactions

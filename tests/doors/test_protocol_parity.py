@@ -22,7 +22,8 @@ import pytest
 
 from shared.serving.columns import Schema
 from shared.serving.features import Bounds, Feature
-from shared.serving.package import LoadedModel, Package, write
+from shared.serving.loaded_model import LoadedModel
+from shared.serving.package import Package, write
 from shared.serving.protocols.vertex import Contract
 from shared.spec.model import Candidate
 from shared.tabular import candidates, spaces

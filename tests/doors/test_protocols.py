@@ -13,7 +13,8 @@ import pytest
 from shared import documents, paths
 from shared.serving.describing import VERSION
 from shared.serving.encoder import Encoder
-from shared.serving.package import LoadedModel, linear_engine
+from shared.serving.loaded_model import LoadedModel
+from shared.serving.package import linear_engine
 from shared.serving.protocols.refusing import MAX_BODY_BYTES
 from tests.support.predictor import RECORD, World
 from tests.unit.serving.models import binary_package, regression_package, serve

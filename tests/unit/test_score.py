@@ -16,7 +16,8 @@ from shared.errors import EmptyFile, HeaderMismatch, UnreadableText
 from shared.events import ScoringCompleted
 from shared.ports import Bucket
 from shared.runs import InputRef, RunRequest
-from shared.serving.package import LoadedModel, Package
+from shared.serving.loaded_model import LoadedModel
+from shared.serving.package import Package
 from shared.spec.model import Spec
 from shared.spec.registry import register
 from shared.usecases.score import score_file

@@ -21,7 +21,7 @@ from shared.errors import (
 )
 from shared.events import TrainingCompleted
 from shared.ports import TrackedTraining
-from shared.serving.package import load
+from shared.serving.loaded_model import load
 from shared.tabular.dataset import unpack
 from shared.usecases.training import fitting, loaded, prepared, tuned
 from shared.usecases.training.stages import Training

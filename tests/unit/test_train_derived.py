@@ -14,7 +14,7 @@ from shared.adapters.mlflow_model import columns_of
 from shared.adapters.mlflow_pyfunc import ServedModel
 from shared.errors import BadSpec, DataStopped, HeaderMismatch
 from shared.runs import InputRef
-from shared.serving.package import LoadedModel
+from shared.serving.loaded_model import LoadedModel
 from shared.spec.model import Spec
 from shared.tabular.dataset import unpack
 from shared.usecases.score import load_version, score_file

@@ -10,7 +10,7 @@ import pytest
 
 from shared import documents, paths
 from shared.errors import NotTrainable
-from shared.serving.package import LoadedModel, load
+from shared.serving.loaded_model import LoadedModel, load
 from shared.spec.registry import register
 from shared.tabular.dataset import unpack
 from shared.usecases.training import prepared

@@ -19,7 +19,8 @@ from shared.adapters.mlflow_tracking import MlflowTracker
 from shared.config import Config
 from shared.errors import InvalidInstances, TrackingUnavailable
 from shared.ports import TrackedCandidate, TrackedDataset, TrackedTraining, VersionFacts
-from shared.serving.package import LoadedModel, write
+from shared.serving.loaded_model import LoadedModel
+from shared.serving.package import write
 from tests.support.crashing import Crash, Fuse
 from tests.support.sources import package_of, transactions
 from tests.unit.serving.models import binary_package

@@ -12,7 +12,7 @@ from shared.serving import fast_json
 
 if TYPE_CHECKING:
     from shared.serving.answers import Answer
-    from shared.serving.package import LoadedModel
+    from shared.serving.loaded_model import LoadedModel
 
 JSON = "application/json"
 # A body of empty records alone would take gigabytes to complain about.

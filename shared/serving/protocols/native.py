@@ -24,7 +24,7 @@ from shared.serving.protocols.outputs import headers_of, values_of
 
 if TYPE_CHECKING:
     from shared.serving.answers import Answer
-    from shared.serving.package import LoadedModel
+    from shared.serving.loaded_model import LoadedModel
 
 NAME = "native"
 _EXPECTED = 'send a record, a non-empty list of records, or {"instances": [...]}'

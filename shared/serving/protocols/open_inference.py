@@ -33,7 +33,7 @@ from shared.serving.protocols.outputs import shares_of
 if TYPE_CHECKING:
     from shared.serving.answers import Answer
     from shared.serving.columns import Schema
-    from shared.serving.package import LoadedModel
+    from shared.serving.loaded_model import LoadedModel
 
 NAME = "v2"
 PLATFORM = "millrace_package"

@@ -17,7 +17,7 @@ from shared.serving.protocols.outputs import headers_of, values_of
 
 if TYPE_CHECKING:
     from shared.serving.answers import Answer
-    from shared.serving.package import LoadedModel
+    from shared.serving.loaded_model import LoadedModel
 
 __all__ = ["NAME", "Contract", "read", "refuse", "write"]
 

@@ -13,7 +13,7 @@ from shared.files.headers import Served, Wanted, check_columns, scored_columns, 
 from shared.ports import Bucket
 from shared.runs import RunRequest
 from shared.served import learned_by
-from shared.serving.package import LoadedModel, load
+from shared.serving.loaded_model import LoadedModel, load
 from shared.spec.model import Spec
 from shared.spec.registry import read_generation
 from shared.spec.scoring import Scoring as ScoringSpec

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from shared.serving.coded import Coded, Converted, columns_of
 from shared.serving.columns import Schema
 from shared.serving.features import Feature
-from shared.serving.package import LoadedModel
+from shared.serving.loaded_model import LoadedModel
 from shared.tabular.reading.blocks import Block
 from shared.tabular.scored.answered import Answered
 from shared.tabular.scored.ordered import in_order

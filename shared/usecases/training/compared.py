@@ -17,7 +17,7 @@ from shared.errors import ObjectNotFound, PackageInvalid
 from shared.manifests import Manifest
 from shared.ports import Bucket
 from shared.serving.columns import Columns
-from shared.serving.package import LoadedModel, load
+from shared.serving.loaded_model import LoadedModel, load
 from shared.tabular import baseline, comparison, metrics
 from shared.tabular.comparison import Alike, Judgement
 from shared.tabular.dataset import Cells, Dataset, Examples, columns_of, side_mask

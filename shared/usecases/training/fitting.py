@@ -19,14 +19,8 @@ from shared import paths
 from shared.errors import NoCandidate, PackageInvalid
 from shared.serving.columns import Columns
 from shared.serving.engine import Calibrator
-from shared.serving.package import (
-    LoadedModel,
-    Package,
-    content_sha256,
-    load,
-    package_sha256,
-    write,
-)
+from shared.serving.loaded_model import LoadedModel, load
+from shared.serving.package import Package, content_sha256, package_sha256, write
 from shared.serving.sources.aggregates import SourceAggregates
 from shared.tabular import metrics, parity, tuning
 from shared.tabular.blending import Blended

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from shared import paths
-from shared.serving.package import LoadedModel
+from shared.serving.loaded_model import LoadedModel
 from shared.tabular import latency, measuring
 from shared.tabular.dataset import Cells, Examples, columns_of
 from shared.tabular.disagreement import disagreement

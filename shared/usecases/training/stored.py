@@ -14,7 +14,7 @@ from shared.reporting.card import Card, figures_of, html_card, markdown_card
 from shared.reporting.data_card import html_data_card, markdown_data_card
 from shared.rules.expressions import parse_value
 from shared.serving.columns import Schema
-from shared.serving.package import LoadedModel
+from shared.serving.loaded_model import LoadedModel
 from shared.tabular import metrics
 from shared.tabular.importances import permutation_importances
 from shared.tabular.measuring import slice_columns

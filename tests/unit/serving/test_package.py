@@ -15,7 +15,8 @@ from sklearn.ensemble import RandomForestClassifier
 
 from shared.errors import PackageInvalid
 from shared.serving.encoder import Encoder
-from shared.serving.package import LoadedModel, Package, isotonic, load, tree_engine, write
+from shared.serving.loaded_model import LoadedModel, load
+from shared.serving.package import Package, isotonic, tree_engine, write
 from tests.support.sources import package_of, scores, transactions
 from tests.unit.serving.models import (
     FEATURES,

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from shared.adapters.mlflow_pyfunc import CODE
-from shared.serving.package import LoadedModel, Package, write
+from shared.serving.loaded_model import LoadedModel
+from shared.serving.package import Package, write
 from tests.support.sources import package_of, transactions
 from tests.unit.serving.models import binary_package
 

@@ -9,7 +9,7 @@ import pytest
 
 from shared.serving.columns import Schema
 from shared.serving.features import Bounds, Feature
-from shared.serving.package import LoadedModel
+from shared.serving.loaded_model import LoadedModel
 from shared.serving.unknown import unknown_fields, unknown_problems
 from shared.serving.watching import UNEXPECTED, UNSEEN, Odd
 from tests.unit.serving.models import binary_package

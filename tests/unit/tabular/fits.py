@@ -9,7 +9,8 @@ import numpy as np
 
 from shared.serving.columns import Schema
 from shared.serving.features import Feature
-from shared.serving.package import LoadedModel, Package, TargetScale, load, write
+from shared.serving.loaded_model import LoadedModel, load
+from shared.serving.package import Package, TargetScale, write
 from shared.spec.model import Candidate
 from shared.tabular import candidates
 from shared.tabular.compiling import compile_estimator

@@ -14,7 +14,7 @@ import numpy as np
 from shared import paths, runs
 from shared.ports import Bucket
 from shared.runs import InputRef, RunRequest
-from shared.serving.package import LoadedModel
+from shared.serving.loaded_model import LoadedModel
 from shared.spec.model import Spec
 from shared.tabular.dataset import unpack
 from shared.usecases.score import load_version, score_file

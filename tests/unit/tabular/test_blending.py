@@ -11,7 +11,7 @@ import pytest
 from shared.serving.blend import JoinedEncoder
 from shared.serving.encoder import Encoder
 from shared.serving.engine import sigmoid
-from shared.serving.package import LoadedModel
+from shared.serving.loaded_model import LoadedModel
 from shared.spec.model import Candidate
 from shared.tabular import candidates, parity, spaces
 from shared.tabular.blending import Blended, find_blend, weigh
