@@ -64,7 +64,7 @@ FIELDS = {
 
 
 def alert_types() -> list[type[Event]]:
-    """The classes of the topic, in the order of shared/events.py."""
+    """The classes of the topic, in the order of shared/events/alerts.py."""
     return [cls for cls in TYPES.values() if cls.topic == "alerts"]
 
 
