@@ -1,7 +1,7 @@
 """From a window's judgement to an alarm: persistence over windows, opening and resolving.
 
-    breach, for one same cause, in m of the last n judged windows --> firing --> alert, incident of
-        this window
+    breach, for one same cause, in m of the last n judged windows; or a breach that earlier windows
+        show, too --> firing --> alert, incident of this window
     judged, not firing, the last judged window fired --> resolved, incident of that window
 
 A window without a judgement of a kind (too few rows, no labels yet) neither opens nor resolves it
@@ -61,8 +61,10 @@ def settle(
     window_start: str,
     persistence: tuple[int, int],
     causes: Sequence[str] = (),
+    lasting: bool = False,
 ) -> Alarm:
-    """The alarm of a window, given those of earlier windows, newest first."""
+    """The alarm of a window, given those of earlier windows, newest first. A `lasting` breach has
+    seen all windows of `persistence` already, and needs no others."""
     if breach is None:
         return Alarm(None)
     judged = [alarm for alarm in past if alarm.breach is not None]
@@ -71,7 +73,7 @@ def settle(
     named = tuple(causes) if breach else ()
     last = judged[0] if judged else None
     fired = last if last is not None and last.firing else None
-    if breach and breaches >= needed:
+    if breach and (lasting or breaches >= needed):
         since, row = (fired.since, fired.row) if fired else (window_start, incident_id)
         return Alarm(True, True, incident_id, since, opened_by=row, causes=named)
     if fired is None:

@@ -42,7 +42,9 @@ class ColumnDrift:
     alone gives it, None when there are too few values to tell; `p_value` says how sure it is that
     anything moved; `ks` compares numbers with the reference's sample, for information. `counts`
     are the window's rows per bin of the reference; `worth` of `rows` they are worth when neighbours
-    resemble each other; `season` is the value against earlier weeks where that was looked at."""
+    resemble each other; `season` is the value against earlier weeks where that was looked at.
+    `sure` is a p-value that survived the control over all columns; `lasting` the mean value over
+    the windows of `persistence`, this one the last, where the move was seen in each of them."""
 
     column: str
     kind: str
@@ -59,6 +61,19 @@ class ColumnDrift:
     season: float | None = None
     role: Role = "feature"
     statistic: Statistic = "psi"
+    sure: bool = False
+    lasting: float | None = None
+
+    @property
+    def lasts(self) -> bool:
+        """Far from the reference over several windows, whatever this one shows."""
+        return self.lasting is not None and self.lasting >= self.threshold
+
+    @property
+    def effect(self) -> float:
+        """What meets the threshold: of this window, or of several where this one falls short."""
+        value = self.value or 0.0
+        return value if value >= self.threshold or not self.lasts else self.lasting or 0.0
 
     @property
     def moved(self) -> bool:
@@ -68,13 +83,14 @@ class ColumnDrift:
     @property
     def far(self) -> float:
         """In thresholds, as a PSI would be: of any two columns it says which went farther."""
-        ratio = (self.value or 0.0) / self.threshold
+        ratio = self.effect / self.threshold
         return ratio if self.statistic == "psi" else ratio**2
 
     @property
     def measured(self) -> str:
         """Statistic and value as people write them."""
-        return f"{WRITTEN[self.statistic]} {self.value or 0.0:.3g}"
+        over = "" if self.effect == (self.value or 0.0) else " on average of several windows"
+        return f"{WRITTEN[self.statistic]} {self.effect:.3g}{over}"
 
 
 def compare(

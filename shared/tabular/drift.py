@@ -5,7 +5,8 @@ p-value survives Benjamini-Hochberg over all columns (false discoveries). The wi
 enough columns did, when the predictions did, or when one column went far. What is derived of other
 columns counts among them only where it drifted and none of these did: ten copies of one column are
 one witness. A column that is as it was at this time of earlier weeks is in its season and does not
-count (`shared.tabular.season`). Persistence over windows is the business of
+count (`shared.tabular.season`); one whose move is seen better over several windows than in this one
+counts (`shared.tabular.lasting`). Persistence over windows is the business of
 `shared.tabular.alarms`.
 
 Pure. One column is the business of `shared.tabular.column_drift`.
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from shared.serving.columns import Columns
 from shared.tabular.column_drift import ColumnDrift, compare, over_bins
 from shared.tabular.distances import benjamini_hochberg
+from shared.tabular.lasting import with_earlier
 from shared.tabular.measures import Measures
 from shared.tabular.season import Season
 
@@ -40,8 +42,8 @@ OF_THE_TARGET = 0.5
 @dataclass(frozen=True, slots=True)
 class Drift:
     """`columns` are the features, `predictions` the score (and the label of a multiclass model);
-    both with the largest value first. `causes` are the columns that the verdict rests on;
-    `target` is there once enough labels are."""
+    both with the largest value first. `causes` are the columns that the verdict rests on, `lasting`
+    those of them that earlier windows show, too; `target` is there once enough labels are."""
 
     verdict: Verdict
     rows: int
@@ -51,6 +53,7 @@ class Drift:
     sentence: str
     causes: tuple[str, ...] = ()
     target: ColumnDrift | None = None
+    lasting: tuple[str, ...] = ()
 
     @property
     def judged(self) -> tuple[ColumnDrift, ...]:
@@ -77,9 +80,11 @@ def judge_drift(
     min_rows: int,
     season: Season | None = None,
     truths: NDArray[Any] | None = None,
+    windows: int = 1,
 ) -> Drift:
     """Hold a window's rows, in order of time, against a version's reference
-    (`profile.build_reference`). `scores` and `labels` may lack the rows that were refused."""
+    (`profile.build_reference`). `scores` and `labels` may lack the rows that were refused. A move
+    may show over so many `windows` of the `season`, this one included."""
     rows = len(next(iter(columns.values()))) if columns else 0
     if rows < min_rows:
         sentence = f"{rows} rows, {min_rows} needed to tell drift"
@@ -109,7 +114,7 @@ def judge_drift(
         ]
     )
     found = _control([*compared, *answers, *known])
-    judged = [_in_season(item, season, reference) for item in found]
+    judged = [with_earlier(_in_season(item, season, reference), season, windows) for item in found]
     first, second = len(compared), len(compared) + len(answers)
     drift = _verdict(
         rows,
@@ -119,6 +124,8 @@ def judge_drift(
         made_of=reference.get("made_of", {}),
     )
     drift = _with_target(drift, judged[second]) if known else drift
+    lasting = {item.column for item in drift.judged if item.lasts}
+    drift = replace(drift, lasting=tuple(name for name in drift.causes if name in lasting))
     if drift.in_season:
         names = [item.column for item in drift.judged if item.season is not None]
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
@@ -131,11 +138,14 @@ def judge_drift(
 
 
 def _control(compared: list[ColumnDrift]) -> list[ColumnDrift]:
-    """Keep `drifted` only where the p-value survives the control over all columns."""
+    """`sure` where the p-value survives the control over all columns; only such ones drifted."""
     tested = [item for item in compared if item.p_value is not None]
     kept = benjamini_hochberg([item.p_value or 0.0 for item in tested])
     real = {id(item) for item, survives in zip(tested, kept, strict=True) if survives}
-    return [replace(item, drifted=item.drifted and id(item) in real) for item in compared]
+    return [
+        replace(item, sure=id(item) in real, drifted=item.drifted and id(item) in real)
+        for item in compared
+    ]
 
 
 def _in_season(
@@ -172,7 +182,7 @@ def _verdict(
     features = sorted(features, key=lambda item: -item.far)
     judged = [item for item in features if item.value is not None]
     drifted = [item for item in judged if item.drifted]
-    far = [item for item in drifted if item.far >= FAR]
+    far = [item for item in drifted if item.far >= FAR or item.lasts]
     answers = [item for item in predictions if item.drifted]
     names = {item.column for item in drifted}
     counted = [

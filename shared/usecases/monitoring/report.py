@@ -164,7 +164,7 @@ def summary_csv(judged: Judged) -> str:
     writer.writerow(
         [
             *("version", "column", "kind", "rows", "statistic", "value", "threshold", "p_value"),
-            *("drifted", "change"),
+            *("drifted", "change", "lasting"),
         ]
     )
     for item in judged.versions:
@@ -181,6 +181,7 @@ def summary_csv(judged: Judged) -> str:
                     "" if found.p_value is None else f"{found.p_value:.6g}",
                     found.drifted,
                     _cell(found.change),
+                    "" if found.lasting is None else f"{found.lasting:.6g}",
                 ]
             )
     return text.getvalue()

@@ -70,6 +70,10 @@ class VersionJudged:
             return [f"{item.column} {item.check}".strip() for item in broken]
         return list(self.drift.causes) if kind == "drift" else self.realised.causes
 
+    def lasting(self, kind: Kind) -> bool:
+        """True where the breach rests on what earlier windows show, too."""
+        return kind == "drift" and bool(self.drift.lasting)
+
     def lines(self, kind: Kind) -> list[str]:
         """Short lines with value and threshold, what matters most first."""
         if kind == "data_quality":
@@ -123,6 +127,7 @@ def judge_version(
             min_rows=settings.min_rows,
             season=season,
             truths=rows.truths if labels.mature and enough else None,
+            windows=settings.persistence[1],
         )
         quality = judge_quality(
             reference,
@@ -170,6 +175,7 @@ def settle_kinds(
             if kind == "drift"
             else persistence,
             causes=sorted({cause for item in versions for cause in item.causes(kind)}),
+            lasting=any(item.lasting(kind) for item in versions),
         )
         for kind in KINDS
     }
@@ -217,8 +223,7 @@ def worst(findings: Sequence[Mapping[str, Any]]) -> float:
 
 
 def _drift_finding(item: ColumnDrift) -> dict[str, Any]:
-    value = 0.0 if item.value is None else item.value
-    found = _finding(item.column, value, 0.0, item.threshold, item.change)
+    found = _finding(item.column, item.effect, 0.0, item.threshold, item.change)
     return found if item.statistic == "psi" else {**found, "statistic": item.statistic}
 
 

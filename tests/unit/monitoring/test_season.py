@@ -23,7 +23,11 @@ WEEKENDS = (5, 6)
 
 
 def judged(
-    reference: dict[str, Any], rng: np.random.Generator, shift: float, season: Season
+    reference: dict[str, Any],
+    rng: np.random.Generator,
+    shift: float,
+    season: Season,
+    windows: int = 1,
 ) -> Drift:
     columns = draw_rows(rng, 1000)
     columns["n0"] = columns["n0"] + shift
@@ -36,6 +40,7 @@ def judged(
         drift_share=0.25,
         min_rows=200,
         season=season,
+        windows=windows,
     )
 
 
