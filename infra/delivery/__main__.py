@@ -2,7 +2,7 @@
 that are ours, and `make specs`.
 
     bake | plan | apply | drop-specs   of a build, for one commit and installation
-    check-specs                        every spec in specs/ and infra/specs, without a cloud
+    check-specs                        every spec in infra/specs, team/ included, without a cloud
     plan-specs CONTEXT SINCE           what the specs changed since a commit would do there
 """
 
