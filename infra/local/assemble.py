@@ -11,14 +11,11 @@ from shared.adapters.memory import (
     BucketConfig,
     Engine,
     ExportConfig,
-    FixedClock,
-    MemoryCloud,
     SubscriptionConfig,
     subscription_path,
     topic_path,
 )
 from shared.adapters.names import wire_job
-from shared.ports import Clock
 
 PROJECT = "local"
 BRIDGE = "bridge"
@@ -117,14 +114,3 @@ def prepare(
         internal = config.export or (config.push and "://" not in config.push)
         if internal and config.name not in ours:
             engine.pubsub.delete_subscription(config.name)
-
-
-def memory_cloud(topology: Topology, clock: Clock | None = None) -> MemoryCloud:
-    """The topology in memory, for tests."""
-    return MemoryCloud(
-        buckets=buckets(topology),
-        topics=topics(topology),
-        subscriptions=subscriptions(topology),
-        clock=clock or FixedClock(),
-        project=PROJECT,
-    )

@@ -65,10 +65,6 @@ class Tally:
     def full(self) -> bool:
         return self.dealt >= MOST_ROWS
 
-    @property
-    def failed_rows(self) -> int:
-        return sum(count for reason, count in self.left_out.items() if reason in FAILED)
-
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 

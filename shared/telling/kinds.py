@@ -47,7 +47,6 @@ WATCHED = ("data_quality", "drift", "performance")
 # A question that nobody hears of expires, and what cannot repeat is no noise.
 MUTABLE = (*WATCHED, "rejected", "failed", "note")
 OPENING = (DataQualityBroken, DriftDetected, PerformanceDropped)
-RESOLVING = (DataQualityRestored, DriftResolved, PerformanceRestored)
 
 _OF: dict[type[Event], str] = {
     DataQualityBroken: "data_quality",

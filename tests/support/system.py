@@ -73,7 +73,14 @@ def load_door(kind: str, name: str) -> ModuleType:
 
 def memory_cloud(clock: Clock | None = None) -> MemoryCloud:
     """Buckets, topics and subscriptions of infra/topology.yaml, delivering at once."""
-    return assemble.memory_cloud(finished_topology(), clock or FixedClock())
+    topology = finished_topology()
+    return MemoryCloud(
+        buckets=assemble.buckets(topology),
+        topics=assemble.topics(topology),
+        subscriptions=assemble.subscriptions(topology),
+        clock=clock or FixedClock(),
+        project=assemble.PROJECT,
+    )
 
 
 class System:
