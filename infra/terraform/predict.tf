@@ -1,5 +1,5 @@
-# Services from images: the predictor. Terraform makes revisions, the apply build moves traffic; see
-# infra/decisions/ on who owns what.
+# Services from images: the predictor. Terraform makes revisions, the apply build moves traffic:
+# infra/decisions/024-terraform-makes-revisions.md
 
 resource "google_cloud_run_v2_service" "service" {
   for_each = module.topology.services

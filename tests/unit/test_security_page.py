@@ -33,9 +33,3 @@ def test_every_threat_has_a_test_that_is_there() -> None:
         assert named, row
         for file, name in named:
             assert name in names_in(file), f"{file}::{name}"
-
-
-def test_links_lead_somewhere() -> None:
-    """The pages that it points at exist."""
-    for target in re.findall(r"\]\(([^)#]+)", PAGE):
-        assert (ROOT / target).exists(), target
