@@ -142,15 +142,19 @@ class Schema(Declared):
         complete = bool(values)
         problems: list[Problem] = [] if values else self._no_rows(records)
         columns: Columns = {}
-        if not problems:
+        if problems:
+            problems += self._problems_beside(records, {problem["row"] for problem in problems})
+        else:
             values = values or [[record.get(name) for record in records] for name in names]  # type: ignore[attr-defined]  # a dict
             for feature, found in zip(self.inputs, values, strict=True):
                 columns[feature.name] = self._column(feature, found, problems)
-        if not problems and self._rules:
-            problems += self._rule_problems(
-                columns,
-                lambda name, row: records[row].get(name),  # type: ignore[attr-defined]  # a dict
-            )
+            if self._rules:
+                known = {problem["row"] for problem in problems}
+                broken = self._rule_problems(
+                    columns,
+                    lambda name, row: records[row].get(name),  # type: ignore[attr-defined]  # a dict
+                )
+                problems += [problem for problem in broken if problem["row"] not in known]
         if problems:
             raise InvalidInstances(sorted(problems, key=lambda problem: problem["row"]))  # type: ignore[arg-type, return-value]
         return self.with_derived(columns), complete
@@ -165,6 +169,17 @@ class Schema(Declared):
             elif known.isdisjoint(record):
                 problems += self._problems_of(row, record)
         return problems
+
+    def _problems_beside(self, records: Sequence[object], known: set[object]) -> list[Problem]:
+        """What is wrong with the records that are not in these rows."""
+        rows = [row for row in range(len(records)) if row not in known]
+        try:
+            self.read_records([records[row] for row in rows])
+        except InvalidInstances as error:
+            return [
+                {**problem, "row": rows[int(str(problem["row"]))]} for problem in error.problems
+            ]
+        return []
 
     def from_cells(
         self, cells: Mapping[str, Sequence[str | None]]

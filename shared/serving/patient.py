@@ -29,6 +29,7 @@ from selectors import EVENT_READ
 from typing import Any
 
 from gunicorn.http.body import Body, LengthReader
+from gunicorn.http.errors import ParseException
 from gunicorn.workers.gthread import ThreadWorker
 
 HEAD_SECONDS = 5.0
@@ -144,11 +145,15 @@ class PatientSocket:
 
 
 class _Body(Body):  # type: ignore[misc]  # gunicorn has no types
-    """A request's body that is read in one piece; gunicorn copies it a kilobyte at a time."""
+    """A request's body that is read in one piece; gunicorn copies it a kilobyte at a time.
+    Raises OSError for what no body is."""
 
     def read(self, size: int | None = None) -> bytes:
         if type(self.reader) is not LengthReader or self.buf.tell():
-            data: bytes = super().read(size)
+            try:
+                data: bytes = super().read(size)
+            except ParseException as error:  # lines behind the last chunk that are no headers
+                raise OSError(str(error)) from error
         elif size is None or size < 0:
             data = self.reader.read(self.reader.length)
         else:

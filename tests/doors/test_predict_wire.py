@@ -147,6 +147,13 @@ FALSE = {
     "a long header": PREDICT + HOST + b"X-A: " + b"a" * 200_000 + b"\r\n" + LENGTH + b"\r\n" + BODY,
     "a long address": b"POST /" + b"a" * 200_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n",
     "no version": b"POST /models/adult/predict\r\n\r\n",
+    "a trailer that is none": PREDICT + HOST + CHUNKED + b"\r\n" + CHUNKS[:-2] + b"none\r\n\r\n",
+    "a trailer of its own": PREDICT
+    + HOST
+    + CHUNKED
+    + b"\r\n"
+    + CHUNKS[:-2]
+    + b"Trailer: x\r\n\r\n",
     "a version of its own": PREDICT.replace(b"1.1", b"7.3") + HOST + LENGTH + b"\r\n" + BODY,
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)),

@@ -313,6 +313,10 @@ def test_v2_errors_have_its_one_field(world: World, path: str, status: int) -> N
         ({"inputs": [tensor("age", "INT64", [True])]}, 422, "1 problem"),
         ({"inputs": [tensor("city", "BYTES", [[[]]], [1, 1])]}, 422, "1 problem"),
         ({"inputs": [tensor("age", "BOOL", [True])]}, 422, "1 problem"),
+        ({"inputs": [tensor("age", "UINT8", [255, 256, None, -1])]}, 422, "2 problem"),
+        ({"inputs": [tensor("age", "INT8", [127, 128, -128, -129])]}, 422, "2 problem"),
+        ({"inputs": [tensor("age", "INT64", [2**63])]}, 422, "INT64"),
+        ({"inputs": [tensor("age", "UINT64", [2**64])]}, 422, "UINT64"),
         ({"inputs": [tensor("age", "FP64", [-1])]}, 422, "1 problem"),
         ({"id": 3}, 400, "id"),
         ({"outputs": 3}, 400, "outputs"),
@@ -504,3 +508,11 @@ def test_a_name_for_the_request_is_empty_or_short(world: World, path: str, body:
     found = world.client.post(path, json=body, headers={"X-Prediction-Id": "x" * 129})
     assert found.status_code == 400
     assert "129 characters" in found.get_data(as_text=True)
+
+
+def test_a_name_for_the_request_is_utf_8(world: World) -> None:
+    """As clients send it, so that labels find it; other bytes are a name all the same."""
+    for sent, name in (("Käse-日本".encode(), "Käse-日本"), (b"K\xe4se", "Käse")):
+        headers = {"X-Prediction-Id": sent.decode("latin-1")}
+        assert world.client.post("/predict", json=RECORD, headers=headers).status_code == 200
+        assert world.log_lines()[-1]["prediction_id"] == name

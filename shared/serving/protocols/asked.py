@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from typing import Protocol as Structure
 from urllib.parse import quote
@@ -85,6 +86,10 @@ def request_id(headers: Headers) -> str | None:
     name: str | None = headers.get(_ID_HEADER)
     if name is None:  # the common case
         return None
+    if not name.isascii():
+        # WSGI gives the bytes of a header as Latin-1; a prediction's labels name it in UTF-8.
+        with suppress(UnicodeError):
+            name = name.encode("latin-1").decode()
     if len(name) > MAX_ID:
         message = f"X-Prediction-Id has {len(name)} characters, at most {MAX_ID} are taken"
         raise Refusal(400, "malformed_request", message)

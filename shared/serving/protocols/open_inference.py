@@ -48,6 +48,13 @@ _TYPES: dict[str, frozenset[type]] = {
     **{f"FP{bits}": _NUMBERS for bits in (16, 32, 64)},
 }
 DATATYPES = sorted(_TYPES)
+# What integers may be, both ends included.
+_RANGES: dict[str, tuple[int, int]] = {
+    name: (-(1 << bits - 1), (1 << bits - 1) - 1) if sign == "" else (0, (1 << bits) - 1)
+    for bits in (8, 16, 32, 64)
+    for sign in ("", "U")
+    for name in [f"{sign}INT{bits}"]
+}
 OUTPUTS = ["score", "label", "probabilities", "prediction_id", "model_version"]
 
 
@@ -161,17 +168,27 @@ def _inputs(inputs: object, schema: Schema) -> dict[str, list[Any]]:
             if name in columns:
                 raise _malformed(f"the column {name[:100]!r} is given twice")
             columns[name] = values
-            types = _TYPES[tensor["datatype"]]
-            if not types.issuperset(map(type, values)):
-                rule = f"must be {tensor['datatype']}, as its datatype says"
-                problems += (
-                    problem_of(row, name, value, rule)
-                    for row, value in enumerate(values)
-                    if type(value) not in types
-                )
+            problems += _misfits(name, values, tensor["datatype"])
     if problems:
         raise InvalidInstances(sorted(problems, key=lambda problem: int(str(problem["row"]))))
     return columns
+
+
+def _misfits(name: str, values: list[Any], datatype: str) -> list[Problem]:
+    """Values that are not what their datatype says."""
+    types, found = _TYPES[datatype], set(map(type, values))
+    low, high = _RANGES.get(datatype, (0, 0))
+    if types >= found and (
+        low == high or (found == {int} and low <= min(values) <= max(values) <= high)
+    ):
+        return []
+    rule = f"must be {datatype}, as its datatype says"
+    return [
+        problem_of(row, name, value, rule)
+        for row, value in enumerate(values)
+        if type(value) not in types
+        or (low != high and value is not None and not low <= value <= high)
+    ]
 
 
 def _columns(tensor: Any, schema: Schema, *, alone: bool) -> Iterator[tuple[str, list[Any]]]:

@@ -118,6 +118,16 @@ def test_every_problem_of_every_row_is_reported() -> None:
     assert found == [(0, "n"), (0, "c"), (2, "n")]
 
 
+def test_problems_of_cells_hide_no_others() -> None:
+    """Rows that are none, cells that cannot be read and broken rules are told together."""
+    features = (Feature("n", "number"), Feature("u", "number"), Feature("c", "category"))
+    records = [{"n": 1, "u": 2}, None, {"n": "a", "c": []}, {"n": 2, "u": 1}, {"x": 1}, {"n": "b"}]
+    with pytest.raises(InvalidInstances) as caught:
+        Schema(features, rules=(("ordered", "n <= u"),)).from_records(records)
+    found = [(problem["row"], problem["column"]) for problem in caught.value.problems]
+    assert found == [(1, None), (2, "n"), (2, "c"), (3, None), (4, None), (5, "n")]
+
+
 def test_cells_keep_good_rows_beside_bad_ones() -> None:
     """A bad cell is reported and missing; the other rows are as they would be without it."""
     columns, problems = SCHEMA.from_cells({"n": ["1", "x", "3", "x"], "c": ["a", "b", "c", "d"]})
