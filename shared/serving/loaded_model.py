@@ -15,12 +15,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.errors import PackageInvalid
+from shared.errors import InvalidInstances, PackageInvalid
 from shared.serving.columns import Columns
 from shared.serving.encoder import Encoder
 from shared.serving.engine import Scores, TreeEngine
@@ -61,6 +62,8 @@ class LoadedModel:
         expected = (1, len(package.labels)) if package.task == "multiclass" else (1,)
         if scores.shape != expected:
             raise PackageInvalid(f"the engine's scores are {scores.shape}, expected {expected}")
+        with suppress(InvalidInstances):  # one made of medians may break a rule
+            self.predict_records([package.example_record()], {})
 
     def predict(self, columns: Columns) -> Predictions:
         """Answers for columns of this model's schema."""

@@ -81,7 +81,7 @@ def unknown_problems(
     problems: list[Problem] = []
     meant: dict[str, str | None] = {}
     for row, record in enumerate(records):
-        if known.issuperset(record):
+        if type(record) is not dict or known.issuperset(record):
             continue
         absent = tuple(name for name in features if name not in record)
         for name, value in record.items():

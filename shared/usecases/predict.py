@@ -69,15 +69,17 @@ def _answer(
 ) -> tuple[Answer, Iterable[dict[str, Any]] | None]:
     """The answer and its lines for the log, None where nothing is kept."""
     model = served.model
-    if served.manifest.coerce == "strict":
-        _refuse(strict_problems(records, model.schema))
     started = timer() if served.beside is not None else None
-    scored = score(served, records, clock)
-    took = timer().since(started) if started is not None else None
-    unknown = None if scored.plain else _unknown(served, records)
     if given_id is None and len(records) > 1:
         given_id = uuid7()
-    ids = prediction_ids(records, model.names, given_id, plain=scored.plain)
+    try:
+        scored = score(served, records, clock)
+        took = timer().since(started) if started is not None else None
+        _refuse(_declared_problems(served, records, plain=scored.plain))
+        ids = prediction_ids(records, model.names, given_id, plain=scored.plain)
+    except InvalidInstances as error:
+        raise InvalidInstances(_all_problems(served, records, error.problems)) from error
+    unknown = None if scored.plain else _unknown(served, records)
     predictions = rows_of(served, scored, ids)
     dealt = None
     if served.beside is not None and took is not None:
@@ -103,15 +105,37 @@ def _log(served: Served, lines: Iterable[dict[str, Any]], log: PredictionLog | L
 
 
 def _unknown(served: Served, records: Sequence[Any]) -> UnknownFields | None:
-    """Fields that no version knows, by the declared policy. Raises InvalidInstances."""
-    policy = served.manifest.unknown_fields
-    if policy == "ignore":
+    """Fields that no version knows, where they are counted."""
+    if served.manifest.unknown_fields != "count":
         return None
-    features = served.model.names
-    if policy == "refuse":
-        _refuse(unknown_problems(records, served.fields, features))
-        return None
-    return unknown_fields(records, served.fields, features)
+    return unknown_fields(records, served.fields, served.model.names)
+
+
+def _declared_problems(
+    served: Served, records: Sequence[Any], *, plain: bool = False
+) -> list[Problem]:
+    """What the model's declared policies refuse; `plain` records have no unknown field."""
+    manifest, model, found = served.manifest, served.model, list[Problem]()
+    if manifest.coerce == "strict":
+        found += strict_problems(records, model.schema)
+    if manifest.unknown_fields == "refuse" and not plain:
+        found += unknown_problems(records, served.fields, model.names)
+    return found
+
+
+def _all_problems(
+    served: Served, records: Sequence[Any], problems: Sequence[Problem]
+) -> list[Problem]:
+    """These, and what else would refuse the request once they are mended."""
+    more = _declared_problems(served, records)
+    if all(type(record) is dict for record in records):
+        try:
+            prediction_ids(records, served.model.names, None)
+        except InvalidInstances as error:
+            more += error.problems
+    known = {(problem["row"], problem["column"]) for problem in problems}
+    found = [*problems, *(one for one in more if (one["row"], one["column"]) not in known)]
+    return sorted(found, key=lambda problem: int(str(problem["row"])))
 
 
 def _refuse(problems: list[Problem]) -> None:
@@ -138,7 +162,7 @@ def prediction_ids(
     fits = given and count > 1 and len(f"{given}-{count}") <= _ID_LENGTH
     if fits and not (own and any(ID_FIELD in record for record in records)):
         return [f"{given}-{row}" for row in range(count)]
-    ids = []
+    ids, problems = list[str](), list[Problem]()
     for row, record in enumerate(records):
         value = record.get(ID_FIELD) if own else None
         if value is None and given is not None:
@@ -149,9 +173,10 @@ def prediction_ids(
             value = str(value)
         if type(value) is not str or not 0 < len(value) <= _ID_LENGTH:
             rule = f"must be a text of 1 to {_ID_LENGTH} characters"
-            problem = {"row": row, "column": ID_FIELD, "value": str(value)[:100], "rule": rule}
-            raise InvalidInstances([problem])
+            shown = str(value)[:100]
+            problems.append({"row": row, "column": ID_FIELD, "value": shown, "rule": rule})
         ids.append(value)
+    _refuse(problems)
     return ids
 
 

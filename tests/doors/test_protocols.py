@@ -424,6 +424,18 @@ def test_strict_coercion_takes_values_as_they_are(world: World) -> None:
     assert world.ask({"age": None, "gain": float("nan"), "city": None, "grade": "1"})[0] == 200
 
 
+def test_all_that_refuses_a_request_is_told_at_once(world: World) -> None:
+    """Policies, ids and cells hide nothing of each other; what is wrong twice is told once."""
+    change_policy(world, coerce="strict", unknown_fields="refuse")
+    rows = [{**RECORD, "grade": "1", "prediction_id": ""}, {**RECORD, "age": "x"}, RECORD]
+    rows += [{**RECORD, "grade": "1", "aeg": 3, "prediction_id": "y" * 129}, {**RECORD, "city": []}]
+    status, answer = world.ask(rows)
+    found = [(item["row"], item["column"]) for item in answer["error"]["problems"]]
+    grades = [(row, "grade") for row in (1, 2, 4) if type(RECORD["grade"]) is not str]
+    expected = [(0, "prediction_id"), (1, "age"), (3, "aeg"), (3, "prediction_id"), (4, "city")]
+    assert (status, sorted(found)) == (422, sorted(expected + grades))
+
+
 def test_values_that_training_did_not_see_are_answered_and_counted(world: World) -> None:
     """Categories without a level, by column; one row and many rows count alike."""
     for body in ({**RECORD, "city": "Atlantis"}, [RECORD, {**RECORD, "city": "Mu", "grade": "9"}]):

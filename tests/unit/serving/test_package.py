@@ -109,6 +109,8 @@ def rehashed(body: object) -> tuple[bytes, dict[str, str]]:
         ({"engine": {"kind": "trees", "file": "trees.onnx", "output": "value"}}, "does not read"),
         ({"encoder": {}}, "does not read"),
         ({"threshold": None}, "needs labels"),
+        ({"threshold": "0.5"}, "does not read"),
+        ({"example": "age"}, "does not read"),
         ({"engine": {"kind": "linear", "coef": [1.0], "intercept": 0, "link": "logit"}}, "columns"),
     ],
 )
