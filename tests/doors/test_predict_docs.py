@@ -13,9 +13,9 @@ from jsonschema import Draft202012Validator
 from shared.serving.columns import Schema
 from shared.serving.encoder import Encoder
 from shared.serving.features import Bounds, Feature
-from tests.doors.test_predict_sources import ROWS, Sources
 from tests.support.predictor import RECORD, World
 from tests.support.sources import MODEL
+from tests.support.sources_world import ROWS, Sources
 from tests.unit.serving.models import (
     binary_package,
     regression_package,

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.serving.protocols.vertex import Contract
-from tests.doors.test_predict_sources import ROWS, Sources
 from tests.support.predictor import RECORD, World
 from tests.support.sources import MODEL
+from tests.support.sources_world import ROWS, Sources
 from tests.unit.serving.models import binary_package, regression_package, serve
 
 POSTED = [

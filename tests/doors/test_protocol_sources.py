@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.doors.test_predict_sources import CS1, ROWS, Sources
 from tests.support.sources import MODEL
+from tests.support.sources_world import CS1, ROWS, Sources
 
 # The same customer in all three forms.
 KEY: dict[str, Any] = {"age": 4, "customer": "CS1"}

@@ -19,8 +19,8 @@ from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS
 
 from shared.ports import Bucket
-from tests.doors.test_predict_sources import ROWS
 from tests.support.sources import keep, known_of, package_of, serve_sources, transactions
+from tests.support.sources_world import ROWS
 from tests.unit.serving.models import binary_package, regression_package, serve
 from tests.unit.serving.test_package import forest_package
 
