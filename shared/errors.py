@@ -102,6 +102,16 @@ class UnreadableText(Rejected):
     advice = "Save it as UTF-8, or name its `source.encoding` in the spec."
 
 
+class UnpacksTooLarge(UnreadableText):
+    """A Parquet file of few bytes that stand for more than the memory of a job, or for rows that
+    hardly differ."""
+
+    advice = (
+        "Write it with rows that differ, smaller pages and shorter texts, or drop it as CSV; where "
+        "it is sound, in a larger `size`."
+    )
+
+
 class HeaderMismatch(Rejected):
     """Columns that are missing, extra, renamed or duplicated compared with the spec; of a file to
     be scored, compared with what the version needs that serves."""

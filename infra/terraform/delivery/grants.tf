@@ -64,6 +64,8 @@ locals {
   # Objects below one prefix; every prefix here is closed with a slash.
   prefix_grants = {
     for key, grant in {
+      # Terraform asks of every bundle whether it is still there.
+      "plan functions"   = { who = "plan", bucket = local.bundles, role = "roles/storage.objectViewer", prefixes = ["functions/"] }
       "plan plans"       = { who = "plan", bucket = local.bundles, role = "roles/storage.objectUser", prefixes = ["plans/"] }
       "plan state"       = { who = "plan", bucket = local.state, role = "roles/storage.objectViewer", prefixes = ["foundation/", "installation/"] }
       "specs inbox"      = { who = "specs", bucket = var.inbox, role = "roles/storage.objectUser", prefixes = ["_specs/"] }

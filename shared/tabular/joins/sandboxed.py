@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import duckdb
 import pyarrow as pa
 
+from shared.tabular.allowance import data_bytes
 from shared.tabular.joins import sandbox
 from shared.tabular.joins.sandbox import SAYS, Limits
 
@@ -49,12 +50,10 @@ def answer(database: duckdb.DuckDBPyConnection, sql: str, out: BinaryIO) -> None
 
 def limit_memory(extra_mb: int) -> None:
     """Let this process have so much more than it has now."""
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    except FileNotFoundError:  # not Linux: DuckDB's own limit has to do
+    now = data_bytes()
+    if now is None:  # DuckDB's own limit has to do
         return
-    now_kb = next(int(line.split()[1]) for line in lines if line.startswith("VmData:"))
-    limit = now_kb * 1024 + extra_mb * _MIB
+    limit = now + extra_mb * _MIB
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 

@@ -1,4 +1,10 @@
-"""Parquet in blocks of texts, read by ranges: no copy of the file on disk, which may be memory."""
+"""Parquet in blocks of texts, read by ranges: no copy of the file on disk, which may be memory.
+
+A few bytes of Parquet may stand for gigabytes: a page unpacks to what it says itself, and a text of
+a dictionary counts as often as rows name it. Nothing in the file tells beforehand (what its footer
+says need not be so), so what a block takes is bounded while it is made: once more in blocks of
+fewer rows, then refused.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from shared.errors import EmptyFile, UnreadableText
+from shared.errors import EmptyFile, UnpacksTooLarge, UnreadableText
 from shared.files.content import PARQUET
 from shared.ports import Bucket
 from shared.runs import InputRef
+from shared.serving.room import memory_bytes
+from shared.tabular.allowance import allowance
 from shared.tabular.reading.blocks import Block, check_lengths, rows_for
 from shared.tabular.reading.spelling import texts_of
 
@@ -22,6 +30,13 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _BUFFER_BYTES = 1024 * 1024
+# A block's cells, by what the footer says of them; then what making one may take, as a share of the
+# memory there is and at least; and fewer rows, where a block of all took more.
+_BLOCK_BYTES = 64 * 1024 * 1024
+_SHARE, _LEAST_BYTES = 0.4, 192 * 1024 * 1024
+_FEWER = (1, 16, 256)
+# A row of real data differs from others by more than a tenth of a bit.
+_ROWS_PER_BYTE, _SOME_ROWS = 100, 1_000_000
 
 
 class RangeFile(io.RawIOBase):
@@ -63,9 +78,11 @@ class ParquetReader:
     """A Parquet file; `names` are its columns."""
 
     def __init__(self, file: BinaryIO | io.RawIOBase, decimal: str, *, block_rows: int) -> None:
-        """`file` is seekable. Raises EmptyFile, UnreadableText."""
-        self._decimal, self._block_rows = decimal, block_rows
-        with _in_words():
+        """`file` is seekable. Raises EmptyFile, UnreadableText, UnpacksTooLarge."""
+        self._decimal = decimal
+        self._may_take = max(_LEAST_BYTES, int(memory_bytes() * _SHARE))
+        size_bytes = file.seek(0, io.SEEK_END)
+        with self._bounded():
             self._file = pa.parquet.ParquetFile(
                 pa.PythonFile(file, "r"), buffer_size=_BUFFER_BYTES, pre_buffer=False
             )
@@ -73,37 +90,81 @@ class ParquetReader:
                 name.strip() or f"column_{place}"
                 for place, name in enumerate(self._file.schema_arrow.names, start=1)
             ]
-            rows = self._file.metadata.num_rows
-        if not self.names or not rows:
+            about = self._file.metadata
+        if not self.names or about.num_rows < 1:
             raise EmptyFile("the Parquet file has no rows")
+        if about.num_rows > _SOME_ROWS + _ROWS_PER_BYTE * size_bytes:
+            raise UnpacksTooLarge(
+                f"the Parquet file has {about.num_rows:,} rows in {size_bytes:,} bytes, so hardly "
+                f"one differs from another"
+            )
+        self._block_rows = min(rows_for(len(self.names), block_rows), _rows_within(about))
 
     def blocks(self) -> Iterator[Block]:
-        """Once only. Raises UnreadableText."""
+        """Once only. Raises UnreadableText, UnpacksTooLarge."""
         done = 0
-        rows = rows_for(len(self.names), self._block_rows)
-        with _in_words():
-            batches = self._file.iter_batches(batch_size=rows, use_threads=False)
+        for fewer in _FEWER:
+            try:
+                for block in self._blocks(max(1, self._block_rows // fewer), done):
+                    yield block
+                    done += len(block)
+            except UnpacksTooLarge:
+                if fewer == _FEWER[-1]:
+                    raise
+            else:
+                return
+
+    def _blocks(self, rows: int, done: int) -> Iterator[Block]:
+        """The blocks after so many rows. Raises UnreadableText, UnpacksTooLarge."""
+        seen = 0
+        batches = self._file.iter_batches(batch_size=rows, use_threads=False)
         while True:
-            with _in_words():
+            with self._bounded():
                 batch = next(batches, None)
                 if batch is None:
                     return
+                seen += batch.num_rows
+                batch = batch.slice(max(0, done - (seen - batch.num_rows)))
+                if not batch.num_rows:
+                    continue
                 cells = {
                     name: _texts(column, self._decimal)
                     for name, column in zip(self.names, batch.columns, strict=True)
                 }
-            record = np.arange(done + 1, done + 1 + batch.num_rows, dtype=np.int64)
-            done += batch.num_rows
-            if batch.num_rows:
-                block = Block(cells, record, [])
+                block = Block(cells, np.arange(done + 1, seen + 1, dtype=np.int64), [])
                 check_lengths(block)
-                yield block
+            done = seen
+            yield block
+
+    @contextmanager
+    def _bounded(self) -> Iterator[None]:
+        try:
+            with _in_words(), allowance(self._may_take):
+                yield
+        except (MemoryError, SystemError) as error:
+            # Python says the second where there was no room for the first, as was seen. A traceback
+            # holds what there was no room for.
+            error.__traceback__ = None
+            raise UnpacksTooLarge(
+                f"rows of the Parquet file take more than {self._may_take >> 20:,} MiB once "
+                f"unpacked"
+            ) from error
+
+
+def _rows_within(about: pa.parquet.FileMetaData) -> int:
+    """How many rows a block may have whose cells take what the footer says."""
+    groups = [about.row_group(place) for place in range(about.num_row_groups)]
+    each = (group.total_byte_size / max(1, group.num_rows) for group in groups)
+    row_bytes = max(each, default=1.0)
+    return max(1, int(_BLOCK_BYTES / max(1.0, row_bytes)))
 
 
 @contextmanager
 def _in_words() -> Iterator[None]:
     try:
         yield
+    except MemoryError:  # Arrow's is an ArrowException as well
+        raise
     except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
         first = str(error).strip().partition("\n")[0][:200]
         raise UnreadableText(

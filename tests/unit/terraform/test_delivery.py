@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,23 @@ def test_prefixes_are_closed() -> None:
     ]
     assert prefixes
     assert all(prefix.endswith("/") for prefix in prefixes)
+
+
+def test_who_plans_may_look_at_every_object_that_terraform_keeps() -> None:
+    """A plan asks Google for each resource of the state: without the right to one, no plan is made
+    from the second deployment on."""
+    kept = re.findall(
+        r'resource "google_storage_bucket_object".*?name\s+= "([^$"]*/)',
+        "".join(file.read_text(encoding="utf-8") for file in sorted(ROOT.glob("*.tf"))),
+        re.DOTALL,
+    )
+    readable = re.findall(
+        r'who = "plan", bucket = local.bundles, role = "roles/storage.object(?:Viewer|User)", '
+        r'prefixes = \["([^"]+)"\]',
+        (FOLDER / "grants.tf").read_text(encoding="utf-8"),
+    )
+    assert kept == ["functions/"]
+    assert set(kept) <= set(readable)
 
 
 def test_every_grant_is_in_the_one_file() -> None:
