@@ -12,9 +12,9 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
 from shared.adapters.google_errors import Insistence, translated
-from shared.adapters.objects import check_name, looks, new_marker, unmarked
+from shared.adapters.objects import appear, check_name, looks, restless, unmarked
 from shared.config import Config
-from shared.errors import ObjectNotFound, ServiceUnavailable
+from shared.errors import ObjectNotFound
 from shared.ports import Blob, ObjectInfo
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class GoogleReader:
             except ObjectNotFound:
                 if generation is not None:
                     raise
-        raise self._restless(name)
+        raise restless(self._name, name)
 
     def read_if_changed(self, name: str, known_generation: int) -> Blob | None:
         blob = self._blob(name)
@@ -98,13 +98,7 @@ class GoogleReader:
         return data
 
     def download(self, name: str, to: Path, *, generation: int | None = None) -> ObjectInfo:
-        part = to.with_name(f"{to.name}.{new_marker()}.part")
-        try:
-            info = self._download(name, part, generation)
-            part.replace(to)
-        finally:
-            part.unlink(missing_ok=True)
-        return info
+        return appear(to, lambda part: self._download(name, part, generation))
 
     def open_reader(self, name: str, *, generation: int | None = None) -> BinaryIO:
         info = self.stat(name, generation=generation)
@@ -157,12 +151,7 @@ class GoogleReader:
                     raise
                 continue
             return info
-        raise self._restless(name)
-
-    def _restless(self, name: str) -> ServiceUnavailable:
-        return ServiceUnavailable(
-            f"gs://{self._name}/{name} is replaced faster than it can be read"
-        )
+        raise restless(self._name, name)
 
 
 class _Stream(io.RawIOBase):

@@ -1,4 +1,5 @@
-"""What both storage adapters share: names that are safe to send, and the write marker.
+"""What both storage adapters share: names that are safe to send, the write marker, files
+that appear whole.
 
 Knows the JSON form of Cloud Storage's object resource, but no client and no network.
 """
@@ -10,8 +11,10 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+from shared.errors import ServiceUnavailable
 from shared.ports import ObjectInfo
 
 # A write with a precondition is repeated when its answer is lost. If the first one had arrived,
@@ -75,6 +78,22 @@ def looks(sleep: Callable[[float], None] = time.sleep) -> Iterator[int]:
         if attempt:
             sleep(random.uniform(0, min(0.5, 0.01 * 2**attempt)))  # noqa: S311 - no secret
         yield attempt
+
+
+def restless(bucket: str, name: str) -> ServiceUnavailable:
+    """What is to be said when the looks are over."""
+    return ServiceUnavailable(f"gs://{bucket}/{name} is replaced faster than it can be read")
+
+
+def appear(to: Path, write: Callable[[Path], ObjectInfo]) -> ObjectInfo:
+    """What `write` puts into a file beside it appears at `to` whole, or not at all."""
+    part = to.with_name(f"{to.name}.{new_marker()}.part")
+    try:
+        info = write(part)
+        part.replace(to)
+    finally:
+        part.unlink(missing_ok=True)
+    return info
 
 
 def info_from_resource(resource: Mapping[str, Any]) -> ObjectInfo:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
-from shared.adapters.objects import check_name, info_from_resource, looks, new_marker
+from shared.adapters.objects import appear, check_name, info_from_resource, looks, restless
 from shared.adapters.rest import Http
 from shared.adapters.rest_stream import AS_STORED, ObjectStream
 from shared.config import Config
@@ -57,7 +57,7 @@ class RestReader:
                 return Blob(info, data)
             if generation is not None:
                 raise ObjectNotFound(self._name, name, generation)
-        raise ServiceUnavailable(f"gs://{self._name}/{name} is replaced faster than it can be read")
+        raise restless(self._name, name)
 
     def read_if_changed(self, name: str, known_generation: int) -> Blob | None:
         answer = self._http.request(
@@ -76,13 +76,7 @@ class RestReader:
         return self.read(name) if data is None else Blob(info, data)
 
     def download(self, name: str, to: Path, *, generation: int | None = None) -> ObjectInfo:
-        part = to.with_name(f"{to.name}.{new_marker()}.part")
-        try:
-            info = self._download(name, part, generation)
-            part.replace(to)
-        finally:
-            part.unlink(missing_ok=True)
-        return info
+        return appear(to, lambda part: self._download(name, part, generation))
 
     def open_reader(self, name: str, *, generation: int | None = None) -> BinaryIO:
         return self._stream(self.stat(name, generation=generation))
@@ -157,7 +151,7 @@ class RestReader:
                 continue
             _check_md5(info, md5.digest())
             return info
-        raise ServiceUnavailable(f"gs://{self._name}/{name} is replaced faster than it can be read")
+        raise restless(self._name, name)
 
     def _pages(self, query: Mapping[str, object]) -> Iterator[dict[str, Any]]:
         token: str | None = None
