@@ -1,5 +1,5 @@
 """The doctor of an installation: walks the chain of the topology on Google Cloud, link by link, and
-asks its doors. It changes nothing.
+asks its doors (`infra.deploy.doors`). It changes nothing.
 
     inbox -> notification -> topics -> subscriptions -> functions -> jobs; schedules, secrets
 """
@@ -7,49 +7,17 @@ asks its doors. It changes nothing.
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from infra.complaints import kind, next_step
+from infra.deploy.chain import Chain
 from infra.deploy.checks import Check, not_made
-from infra.deploy.tools import Said, StepFailed, Tools, shown
-from infra.topology import Subscription, Topology
+from infra.deploy.doors import doors
+from infra.topology import Subscription
 from shared.adapters.names import wire_job, wire_schedule, wire_secret, wire_topic
-from shared.cli.installations import Installation
 
-# method, URL, JSON body, headers -> status and decoded answer; raises OSError when nobody answers
-Ask = Callable[[str, str, object, Mapping[str, str]], tuple[int, Any]]
-# a URL -> headers that say who asks
-Authorize = Callable[[str], Mapping[str, str]]
 LINKS = ("buckets", "topics", "subscriptions", "functions", "jobs", "schedules", "secrets")
-DOORS = ("door of predict", "door of promote")
-AGAIN = "./millrace deploy {} --apply puts it back"
-
-
-@dataclass(frozen=True)
-class Chain:
-    """An installation as a doctor sees it."""
-
-    there: Installation
-    topology: Topology
-    tools: Tools
-    ask: Ask
-    authorize: Authorize
-
-    def list(self, *words: str) -> tuple[list[dict[str, Any]], str]:
-        """What `gcloud ... --format=json` lists, and why it could not."""
-        command = ("gcloud", *words, f"--project={self.there.project}", "--format=json")
-        said = self.tools.ask(*command)
-        return (_list(said), "" if said.good else f"`{shown(command)}`: {said.why}")
-
-    @property
-    def again(self) -> str:
-        return AGAIN.format(self.there.name)
-
-    def account(self, part: str) -> str:
-        return f"mr-{part}@{self.there.project}.iam.gserviceaccount.com"
 
 
 def after(chain: Chain, unasked: str = "") -> Iterator[Check]:
@@ -252,56 +220,5 @@ def _secrets(chain: Chain) -> Iterator[Check]:
             yield Check(f"secret {name}", "doubtful", "no value: what needs it is off", fix)
 
 
-# --- doors ---------------------------------------------------------------------------------------
-
-
-def doors(chain: Chain) -> Iterator[Check]:
-    """Nobody unknown comes in, and who asks with a token does."""
-    there = chain.there
-    yield _door(chain, "predict", "GET", f"{there.predict_url}/ready", (200,))
-    # A decision that is none: promote looks at who asks first, then says which ones there are.
-    yield _door(chain, "promote", "POST", f"{there.promote_url}/decide", (409,))
-    if there.mlflow_url:
-        yield _door(chain, "mlflow", "GET", f"{there.mlflow_url}/version", (200,))
-
-
-def _door(chain: Chain, name: str, method: str, url: str, good: tuple[int, ...]) -> Check:
-    what = f"door of {name}"
-    body: object = {} if method == "POST" else None
-    try:
-        stranger, _ = chain.ask(method, url, body, {})
-        if stranger not in (401, 403):
-            told = f"nothing is at {url}" if stranger == 404 else f"lets strangers in ({stranger})"
-            return Check(what, "missing", told, chain.again)
-        status, answer = chain.ask(method, url, body, chain.authorize(url))
-    except StepFailed as error:
-        return Check(what, "unknown", f"strangers stay outside; {error}")
-    except OSError as error:
-        if isinstance(error, TimeoutError):  # it is there, and says nothing
-            return Check(what, "missing", str(error), chain.again)
-        return Check(what, "unknown", str(error), next_step(str(error)))
-    return _opened(chain, name, status, answer, good)
-
-
-def _opened(chain: Chain, name: str, status: int, answer: object, good: tuple[int, ...]) -> Check:
-    """What a door that shut strangers out said to whoever asks."""
-    what = f"door of {name}"
-    if status in good:
-        return Check(what, "ok", "strangers stay outside, you come in")
-    if status in (401, 403):
-        role = {"promote": "deciders", "predict": "callers", "mlflow": "analysts"}[name]
-        fix = f"name yourself in people.{role} of the settings, and deploy"
-        return Check(what, "doubtful", f"you may not come in ({status})", fix)
-    return Check(what, "missing", f"answered {status}: {answer!s:.200}", chain.again)
-
-
 def _last(path: object) -> str:
     return str(path or "").rpartition("/")[2]
-
-
-def _list(said: Said) -> list[dict[str, Any]]:
-    try:
-        body = json.loads(said.out)
-    except ValueError:
-        return []
-    return [item for item in body if isinstance(item, dict)] if isinstance(body, list) else []

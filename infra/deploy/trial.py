@@ -11,7 +11,8 @@ from typing import Any
 import click
 import urllib3
 
-from infra.deploy.after import Authorize, Chain, after
+from infra.deploy.after import after
+from infra.deploy.chain import Authorize, Chain
 from infra.deploy.checks import missing, verdict
 from infra.deploy.deployment import Deployment
 from infra.deploy.installation import terraform_of

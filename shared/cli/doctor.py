@@ -82,7 +82,8 @@ def _before(place: dict[str, str], name: str) -> Iterator[Check]:
 
 def installed(name: str) -> Iterator[Check]:
     """Of an installation that has a context here."""
-    from infra.deploy.after import DOORS, LINKS, after
+    from infra.deploy.after import LINKS, after
+    from infra.deploy.doors import DOORS
     from infra.deploy.trial import chain_of
     from shared.cli.deploying import deployment_of
 

@@ -12,9 +12,11 @@ import pytest
 from click.testing import CliRunner
 
 from infra.deploy import trial
-from infra.deploy.after import DOORS, LINKS, Chain, after, doors, subscription_name
+from infra.deploy.after import LINKS, after, subscription_name
 from infra.deploy.before import ROLES, before
+from infra.deploy.chain import Chain
 from infra.deploy.checks import Check, missing, verdict
+from infra.deploy.doors import DOORS, doors
 from infra.deploy.places import largest_vcpu, quota_in
 from infra.deploy.tools import StepFailed
 from infra.topology import Subscription, Topology
