@@ -18,8 +18,8 @@ from shared.cli.console import (
     show_json,
     shown_command,
 )
-from shared.cli.data import existing_file
 from shared.cli.drafting import ask_draft, model_name, wish_options, wishes_of
+from shared.cli.dropping import existing_file
 from shared.spec.draft import Draft, spec_text
 
 

@@ -18,7 +18,7 @@ COMMANDS = {
     "down": ("stack", "Stop a stack from another shell."),
     "try": ("trying", "Draft a spec for a file, train on it, predict its first row."),
     "init": ("initing", "Draft a model spec from a file."),
-    "drop": ("data", "Upload a file, or a batch of several, and follow what becomes of it."),
+    "drop": ("dropping", "Upload a file, or a batch of several, and follow what becomes of it."),
     "get": ("getting", "Bring a result to this disk: a run's, or any object."),
     "status": ("status", "Models, what serves, what runs, what waits."),
     "why": ("why", "One run on one screen: what happened, what next."),

@@ -25,7 +25,7 @@ from shared.cli.console import (
     wait_option,
 )
 from shared.cli.contexts import Context
-from shared.cli.data import FORCE, existing_file, follow_upload, printer, report
+from shared.cli.dropping import FORCE, existing_file, follow_upload, printer, report
 from shared.cli.following import REFUSED, Followed
 from shared.cli.getting import bring
 from shared.cli.known import unknown

@@ -11,7 +11,7 @@ from infra.deploy.checks import Check
 from shared import paths
 from shared.cli.console import say
 from shared.cli.contexts import Context
-from shared.cli.data import follow_upload, type_of
+from shared.cli.dropping import follow_upload, type_of
 from shared.cli.predict import ask
 from shared.errors import ObjectNotFound
 from shared.ports import Bucket, ObjectInfo

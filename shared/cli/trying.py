@@ -17,8 +17,8 @@ from shared import paths
 from shared.cli import contexts
 from shared.cli.console import dry_run_option, nothing_done, say, shown_command
 from shared.cli.contexts import Context
-from shared.cli.data import existing_file, follow_upload, printer, report, type_of
 from shared.cli.drafting import ask_draft, model_name, wish_options, wishes_of, words_of
+from shared.cli.dropping import existing_file, follow_upload, printer, report, type_of
 from shared.cli.following import REFUSED, WAITING, Followed, follow
 from shared.cli.predict import ask
 from shared.manifests import read_manifest

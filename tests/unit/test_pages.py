@@ -68,6 +68,19 @@ def test_every_page_is_found_from_the_readme() -> None:
     assert PAGES.keys() - found == set()
 
 
+def test_the_readmes_layout_names_every_folder() -> None:
+    """Of the two that hold most: whoever opens one knows what it is for."""
+    text = PAGES["README.md"]
+    layout = text[text.index("## Layout") : text.index("## Pages")]
+    folders = [
+        path.relative_to(REPOSITORY).as_posix()
+        for pattern in ("shared/*/", "infra/*/")
+        for path in REPOSITORY.glob(pattern)
+        if path.is_dir() and path.name != "__pycache__" and any(path.rglob("*.*"))
+    ]
+    assert [folder for folder in folders if f"`{folder}/`" not in layout] == []
+
+
 def misunderstood(call: str) -> str | None:
     """The first word of a call that the command line does not know."""
     command: click.Command = cli

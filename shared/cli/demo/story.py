@@ -14,11 +14,11 @@ from typing import Any
 from shared import documents, events, paths
 from shared.cli import words
 from shared.cli.contexts import Context
-from shared.cli.data import follow_upload
 from shared.cli.demo.data import Cut, write_labels
 from shared.cli.demo.timeline import Timeline
 from shared.cli.demo.use_cases import UseCase
 from shared.cli.demo.watching import DemoFailed, Watcher, Window
+from shared.cli.dropping import follow_upload
 from shared.cli.following import Followed, follow
 from shared.cli.trying import as_record
 from shared.events import DigestDue, MonitorDue, WindowDue
