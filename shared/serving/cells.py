@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 MISSING = ("", "?", "NA", "N/A", "#N/A", "<NA>", "NaN", "nan", "null", "NULL", "None")
 
@@ -42,7 +43,13 @@ class BadCell(ValueError):
 
     def __init__(self, phrase: str, code: str = "number") -> None:
         super().__init__(phrase)
-        self.rule = Rule(phrase, code)
+        self.rule = _rule_of(phrase, code)
+
+
+@lru_cache(maxsize=256)
+def _rule_of(phrase: str, code: str) -> Rule:
+    """One for all cells that break it: a batch may have a hundred thousand."""
+    return Rule(phrase, code)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,8 @@ from shared.serving.protocols.asked import Refusal
 
 MAX_BYTES = 16 * 1024 * 1024
 _SMALL = 256 * 1024
+# Record, answer and line of the log of a row with next to nothing in it, in bytes of bodies.
+_ROW = 64
 # Some ten rows, and some 20 milliseconds of work: bodies of this size take turns.
 _LEAST_TURN, _MOST_TURN = 4 * 1024, 1024 * 1024
 # More than Cloud Run sends an instance at once (`concurrency` in topology.yaml): there it is the
@@ -77,8 +79,21 @@ class Load:
                 raise Refusal(429, "busy", message, {"Retry-After": "1"})
             self._bytes += size
 
-    def leave(self, body: bytes) -> None:
+    def found(self, body: bytes, rows: int) -> int:
+        """What a request that was taken in weighs, to be given to `leave`, now that its rows are
+        counted: short ones take more than their bytes say. Raises Refusal as `enter`."""
         size = len(body)
+        if size < _SMALL:
+            return size
+        with self._lock:
+            more = max(0, rows * _ROW - size)
+            if more and self._bytes > size and self._bytes + more > self._limit:
+                message = "other large requests are being answered; try again in a moment"
+                raise Refusal(429, "busy", message, {"Retry-After": "1"})
+            self._bytes += more
+        return size + more
+
+    def leave(self, size: int) -> None:
         if size >= _SMALL:
             with self._lock:
                 self._bytes -= size

@@ -157,10 +157,11 @@ class Predictor:
         self.load.shed()
         body = read()
         self.load.enter(body)
-        log = LaterLog(self.log)
+        log, weight = LaterLog(self.log), len(body)
         try:
             with self.load.turn(body):
                 asked = protocol.read(body, environ, served.model)
+                weight = self.load.found(body, len(asked.records))
                 answer = predict(
                     served,
                     asked.records,
@@ -172,7 +173,7 @@ class Predictor:
         finally:
             log.write_now()  # others have their turn while this waits for it
             self.log.flush_due()
-            self.load.leave(body)
+            self.load.leave(weight)
         count_answer(self.metrics, self.alerts, served.model.model, answer)
         written, told = protocol.write(answer, asked, served.model), answer.headers()
         headers = {**(written.headers or {}), **told} if told else written.headers

@@ -133,6 +133,8 @@ def _all_problems(
             prediction_ids(records, served.model.names, None)
         except InvalidInstances as error:
             more += error.problems
+    if not more:
+        return list(problems)
     known = {(problem["row"], problem["column"]) for problem in problems}
     found = [*problems, *(one for one in more if (one["row"], one["column"]) not in known)]
     return sorted(found, key=lambda problem: int(str(problem["row"])))

@@ -4,6 +4,8 @@ rows, and that those who read it get along."""
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Mapping
@@ -73,6 +75,30 @@ def test_large_rows_do_not_wait_in_memory(world: World) -> None:
     assert world.log_lines() == []
     world.ask({**RECORD, "city": "x" * (BYTES // 2)})
     assert len(world.log_lines()) == 2
+
+
+LINES_IN_MEMORY = """
+import resource, sys
+from shared.serving.log_lines import text_of
+
+UNIT = 1 if sys.platform == "darwin" else 1024
+
+def most():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT
+
+line = {"prediction_id": "id" * 20, "instance": dict.fromkeys(map(str, range(40))), "score": 0.5}
+text_of(line)
+before = most()
+kept = [text_of(line) for _ in range(30_000)]
+print((most() - before) / sum(map(len, kept)))
+"""
+
+
+def test_lines_take_the_memory_of_their_texts() -> None:
+    """A batch has a hundred thousand of them; what makes their JSON keeps eight times that."""
+    command = [sys.executable, "-c", LINES_IN_MEMORY]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert float(found.stdout) < 3
 
 
 def test_a_process_that_ends_leaves_nothing_behind(world: World) -> None:

@@ -169,9 +169,25 @@ def test_large_requests_wait_for_their_turn(world: World) -> None:
     response = world.client.post("/predict", data=body, content_type="application/json")
     assert (response.status_code, response.headers["Retry-After"]) == (429, "1")
     assert world.ask(RECORD)[0] == 200
-    load.leave(other)
+    load.leave(len(other))
     response = world.client.post("/predict", data=body, content_type="application/json")
     assert response.status_code == 200
+    assert load._bytes == 0
+
+
+def test_many_short_rows_are_a_large_request(world: World) -> None:
+    """What they become is what memory has to hold: alone they are answered, beside another large
+    request they are turned away for a moment."""
+    load = world.app.extensions["millrace"].load
+    body = json.dumps([{"age": 39}] * 50_000).encode()
+    other = b" " * (load._limit - 2 * len(body))
+    load.enter(other)
+    response = world.client.post("/predict", data=body, content_type="application/json")
+    assert (response.status_code, response.headers["Retry-After"]) == (429, "1")
+    assert load._bytes == len(other)
+    load.leave(len(other))
+    response = world.client.post("/predict", data=body, content_type="application/json")
+    assert (response.status_code, len(response.get_json()["predictions"])) == (200, 50_000)
     assert load._bytes == 0
 
 
