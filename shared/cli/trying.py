@@ -59,8 +59,10 @@ def try_(
 
     A model that has a spec keeps it, unless --replace-spec is given.
     """
-    context = contexts.load(context_name)
     name = model or model_name(file)
+    if not paths.is_model_name(name):
+        raise click.ClickException(f"{name!r} is no model name: use [a-z][a-z0-9_]*")
+    context = contexts.load(context_name)
     wishes = wishes_of(steering)
     in_force = None if replace_spec else find_spec(name, lake=context.lake)
     if in_force is not None:

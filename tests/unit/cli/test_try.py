@@ -40,6 +40,14 @@ def test_try_asks_before_it_trains(shell: Shell, data: Path) -> None:
     assert list(shell.system.inbox.list()) == []
 
 
+def test_a_name_that_no_model_may_have_is_refused_at_once(shell: Shell, data: Path) -> None:
+    """Nothing is uploaded that only intake would refuse, while the command waits for its run."""
+    result = shell("try", str(data), "--target", "y", "--yes", "--model", "my-data")
+    assert result.exit_code == 1
+    assert "my-data" in result.stderr
+    assert list(shell.system.inbox.list()) == []
+
+
 def test_try_trains_under_a_name_from_the_file(shell: Shell, data: Path) -> None:
     """Spec and data are dropped together and followed to the promotion; here nobody answers at
     the predictor's address, which is said."""
