@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from shared import paths
+from shared import documents, paths
 from shared.beside import canaries
 from shared.beside.canaries import Record
 from shared.beside.second_version import SecondVersion
@@ -151,3 +151,8 @@ def said(system: System) -> list[str]:
         if item["subject"].startswith("canary-")
     }
     return [subject.split("-", 3)[3] for subject in found]
+
+
+def decision(system: System, version: str) -> dict[str, Any]:
+    """How a version's story ended."""
+    return documents.read(system.lake, paths.version("m", version, "decision.json")).body
