@@ -17,7 +17,7 @@ from shared.serving.protocols.asked import Refusal
 MAX_BYTES = 16 * 1024 * 1024
 _SMALL = 256 * 1024
 # Record, answer and line of the log of a row with next to nothing in it, in bytes of bodies.
-_ROW = 64
+_ROW = 96
 # Some ten rows, and some 20 milliseconds of work: bodies of this size take turns.
 _LEAST_TURN, _MOST_TURN = 4 * 1024, 1024 * 1024
 # More than Cloud Run sends an instance at once (`concurrency` in topology.yaml): there it is the

@@ -127,7 +127,10 @@ class Predictor:
             if isinstance(error, InvalidInstances):
                 refused = len({problem["row"] for problem in error.problems})
                 self.metrics.count("millrace_refused_rows_total", refused, model=name)
-            raise refusal from error
+            try:
+                raise refusal from error
+            finally:  # else it keeps this frame and all records until garbage is collected
+                del refusal
         finally:
             seconds, answering = time.perf_counter() - started, ""
             if served is not None:  # names from an address are no reason to grow memory

@@ -3,6 +3,7 @@ rows, and that those who read it get along."""
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from shared import paths
-from shared.errors import ServiceUnavailable
+from shared.errors import InvalidInstances, ServiceUnavailable
 from shared.predicted import find_online, online_lines
 from shared.serving.log_lines import is_sampled
 from shared.serving.prediction_log import BYTES, LINES, SECONDS, PredictionLog
@@ -99,6 +100,20 @@ def test_lines_take_the_memory_of_their_texts() -> None:
     command = [sys.executable, "-c", LINES_IN_MEMORY]
     found = subprocess.run(command, capture_output=True, text=True, check=True)
     assert float(found.stdout) < 3
+
+
+def test_a_refused_request_leaves_nothing_in_memory(world: World) -> None:
+    """Its records and problems go with the answer, not when garbage happens to be collected."""
+    logged(world)
+    assert world.ask(RECORD)[0] == 200
+    gc.collect()
+    gc.disable()
+    try:
+        assert world.ask([{"age": "x"}] * 3)[0] == 422
+        left = [found for found in gc.get_objects() if isinstance(found, InvalidInstances)]
+    finally:
+        gc.enable()
+    assert left == []
 
 
 def test_a_process_that_ends_leaves_nothing_behind(world: World) -> None:
