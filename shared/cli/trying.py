@@ -213,7 +213,7 @@ def _first_prediction(context: Context, model: str, spec: Spec, file: Path) -> N
     url = f"{context.config.predict_url}/models/{model}/predict"
     body = json.dumps({"instances": [record]}, ensure_ascii=False)
     say("\nIts answer for the first row of the file:")
-    say(json.dumps(ask(context, model, [record])["predictions"][0], indent=1))
+    say(json.dumps(ask(context, model, [record])["predictions"][0], indent=1, ensure_ascii=False))
     say(
         f"\nAsk it yourself:\n  curl -s {shlex.quote(url)} {_who(context)}"
         f"-H 'Content-Type: application/json' -d {shlex.quote(body)}"

@@ -43,7 +43,7 @@ def about(found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _change(change: Mapping[str, Any] | None, predecessor: str | None) -> str:
     if not change:
-        return "none before it has one"
+        return "the first that has one"
     words = Change(change["level"], tuple(change["because"]))
     return f"{words.level} since {predecessor}: {words}"
 

@@ -54,8 +54,8 @@ def settle(source: Source, head: bytes, name: str = "", expected: Collection[str
     """The source with every `auto` replaced. `head` is the first HEAD_BYTES (at least SAMPLE_BYTES,
     or all) of the file's unpacked content; `expected` are columns that a header should have."""
     sample, whole = head[:SAMPLE_BYTES], len(head) < SAMPLE_BYTES
-    if sample.startswith(BOM):
-        encoding: Encoding = "utf-8"
+    if sample.startswith(BOM) or _is_surely_utf8(sample, whole):
+        encoding: Encoding = "utf-8"  # whatever the spec says: read as cp1252, ä would become Ã¤
     elif source.encoding != "auto":
         encoding = source.encoding
     else:
@@ -176,6 +176,12 @@ def _is_utf8(sample: bytes, whole: bool) -> bool:
     """Also where UTF-8 came first and something else later: then it is UTF-8, and broken."""
     end = not_utf8(sample, whole=whole)
     return end is None or not sample[:end].isascii()
+
+
+def _is_surely_utf8(sample: bytes, whole: bool) -> bool:
+    """Other characters than ASCII, and all of them UTF-8: in another encoding no text has only
+    such neighbours."""
+    return not sample.isascii() and not_utf8(sample, whole=whole) is None
 
 
 def _format(source: Source, sample: bytes, text: str, name: str) -> Format:

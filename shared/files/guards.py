@@ -123,12 +123,13 @@ def _open(head: bytes, size_bytes: int, source: Source, name: str, wanted: Wante
         if not content.startswith(PARQUET):
             raise BinaryFile("the file is no Parquet file, though its name or its spec says so")
         return None
-    text = _decoded(content, settled, whole, auto=source.encoding == "auto")
+    text = _decoded(content, settled, whole, said=source.encoding)
     return _Head(text, settled, whole)
 
 
-def _decoded(content: bytes, source: Source, whole: bool, *, auto: bool) -> str:
-    """As `tabular.lines.Text` decodes it. Raises UnreadableText."""
+def _decoded(content: bytes, source: Source, whole: bool, *, said: str) -> str:
+    """As `tabular.lines.Text` decodes it. `said`: the encoding in the spec. Raises
+    UnreadableText."""
     marked = content.startswith(dialect.BOM)
     content = content.removeprefix(dialect.BOM)
     if source.encoding != "utf-8":
@@ -136,12 +137,17 @@ def _decoded(content: bytes, source: Source, whole: bool, *, auto: bool) -> str:
     bad = dialect.not_utf8(content, whole=whole)
     if bad is None:
         return content.decode(errors="ignore")  # the end may be cut within a character
-    if auto and content[:bad].isascii():
+    if said == "auto" and content[:bad].isascii():
         return decode_as(content, "cp1252")
     if marked:
         raise UnreadableText(
             f"the file begins with the mark of UTF-8, but byte {bad} behind it is not UTF-8: two "
             f"encodings are mixed in it; export it again as UTF-8"
+        )
+    if said not in ("auto", "utf-8"):
+        raise UnreadableText(
+            f"the file begins as UTF-8, but byte {bad} is not UTF-8: two encodings are mixed in "
+            f"it; export it again as UTF-8"
         )
     raise UnreadableText(
         f"byte {bad} is not utf-8; save the file as UTF-8 or set source.encoding (latin-1 or "

@@ -141,8 +141,11 @@ def _source(settled: Source) -> Source:
     anyway is left to them, so that files of another kind may follow."""
     if settled.format != "csv":
         return Source(header=settled.header)
-    encoding = "auto" if settled.encoding == "utf-8" else settled.encoding
-    return Source(delimiter=settled.delimiter, encoding=encoding, header=settled.header)
+    return Source(
+        delimiter=settled.delimiter,
+        encoding="latin-1" if settled.encoding == "latin-1" else "auto",
+        header=settled.header,
+    )
 
 
 def _nothing_left(target: str, why: dict[str, list[str]], wishes: Wishes) -> str:

@@ -251,3 +251,13 @@ def test_a_file_of_two_encodings_gets_no_circular_advice() -> None:
     with pytest.raises(UnreadableText, match="two encodings are mixed") as caught:
         guards.check_head(text, len(text), spec, "train")
     assert "source.encoding" not in str(caught.value)
+
+
+def test_a_file_that_turns_out_not_to_be_utf8_under_a_declared_encoding() -> None:
+    """What begins as UTF-8 is read as UTF-8 whatever the spec says; other bytes behind it are a
+    second encoding, and to declare one is no advice."""
+    spec = Spec.model_validate({"task": "binary", "target": "y", "source": {"encoding": "cp1252"}})
+    text = b"city,y\n" + "Köln,1\n".encode() * 6000 + b"K\xf6ln,1\n"
+    with pytest.raises(UnreadableText, match="two encodings are mixed") as caught:
+        guards.check_head(text, len(text), spec, "train")
+    assert "source.encoding" not in str(caught.value)

@@ -44,6 +44,7 @@ class Text:
         self._step_bytes = step_bytes
         self.source = dialect.settle(source, self._head, name, expected)
         self._open = source.encoding == "auto" and self.source.encoding == "utf-8"
+        self._overruled = source.encoding not in ("auto", self.source.encoding)
         self._lines = 0
 
     @property
@@ -105,9 +106,11 @@ class Text:
                 self.source = self.source.model_copy(update={"encoding": "cp1252"})
                 return self._decoded(data)
             line = self._lines + data.count(b"\n", 0, error.start) + 1
+            advice = "save the file as UTF-8 or set source.encoding (latin-1 or cp1252) in the spec"
+            if self._overruled:
+                advice = "before it all is UTF-8, so two encodings are mixed; export it as UTF-8"
             raise UnreadableText(
-                f"in line {line} there are bytes that are not utf-8; save the file as UTF-8 or set "
-                f"source.encoding (latin-1 or cp1252) in the spec"
+                f"in line {line} there are bytes that are not utf-8; {advice}"
             ) from error
         self._open = False
         return data

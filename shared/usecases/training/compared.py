@@ -255,7 +255,10 @@ def _incomparable(
     if champion.task != prepared.outcome.task:
         return f"it is a {champion.task} model"
     if not _same_labels(champion, prepared):
-        return f"its labels are {', '.join(champion.package.labels)}"
+        mine, theirs = (
+            ", ".join(labels) for labels in (prepared.outcome.labels, champion.package.labels)
+        )
+        return f"its labels are {theirs}, those of the new data {mine}"
     return ""
 
 

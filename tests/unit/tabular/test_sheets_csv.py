@@ -169,6 +169,18 @@ def test_a_declared_encoding_is_not_guessed() -> None:
     assert sheet(data, encoding="latin-1") == [(1, ["ä", "1"])]
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1"])
+def test_utf8_is_never_read_as_something_else(encoding: str) -> None:
+    """The spec says how files are written that are not UTF-8: read by it, UTF-8 would bring other
+    categories and other classes (`Ã¤`), and nobody would be told. A second encoding further down
+    is refused, and not answered with the advice to declare one."""
+    assert sheet("a,b\nKöln,1\n".encode(), encoding=encoding) == [(1, ["Köln", "1"])]
+    assert sheet(b"a,b\nK\xf6ln,1\n", encoding=encoding) == [(1, ["Köln", "1"])]
+    mixed = b"a,b\n" + "Köln,1\n".encode() * 20_000 + b"K\xf6ln,1\n"
+    with pytest.raises(UnreadableText, match=r"line 20002 .* two encodings are mixed"):
+        sheet(mixed, encoding=encoding)
+
+
 def test_a_file_without_header_takes_its_names_by_width() -> None:
     """The first list that fits; none that fits is a refusal, none at all are numbered columns."""
     names = [["a", "b"], ["a", "b", "target"]]
