@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from shared import documents, paths
 from shared.boundary import apart
 from shared.errors import TrackingUnavailable, VersionGone
 from shared.events import ModelNotPromoted, ModelPromoted, parse_time
+from shared.fairness import rotated, turn_of
 from shared.manifests import Manifest, read_manifest, served_models
 from shared.ports import Registry
 from shared.usecases.moved_alias import Mirror, MovedAlias
@@ -34,6 +35,8 @@ __all__ = [
     "mirror_refusal",
 ]
 
+# As often as the schedule of infra/topology.yaml says: SweepDue.
+EVERY = timedelta(minutes=5)
 _CHAMPION, _CHALLENGER = "champion", "challenger"
 
 
@@ -109,7 +112,7 @@ def look_for_moved_aliases(ports: Mirror) -> int:
             ports.note(model, f"{error.version} in {registry.title} gone", str(error))
         return 0
 
-    models = served_models(lake=ports.lake)
+    models = rotated(served_models(lake=ports.lake), turn_of(ports.clock.now(), EVERY))
     return apart(
         (f"{model} in {registry.title}", partial(look, model, registry))
         for registry in ports.registries

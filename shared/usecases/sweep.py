@@ -6,18 +6,22 @@ long for a champion), approvals that expire or were decided and not carried out,
 decision or audit object a crash kept from being written, moves that nobody was told of, experiments
 that ended and were not taken out, or whose planned end has come, canaries, which it judges, and
 champions that are due for a refresh.
+
+Each sweep begins elsewhere: what one has no time for, a later one begins with.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 
 from shared import approvals, documents, paths
 from shared.batch import OPEN
 from shared.beside import canaries, experiments
 from shared.boundary import apart
+from shared.fairness import rotated, turn_of
 from shared.lanes import advance
 from shared.manifests import Manifest, read_manifest, served_models
 from shared.moves import keep
@@ -32,6 +36,9 @@ from shared.usecases.settling import carried_out, finish, told
 from shared.usecases.starting import Intake
 from shared.usecases.telling import say_untold
 from shared.usecases.waiting import settle
+
+# As often as the schedule of infra/topology.yaml says.
+EVERY = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +59,22 @@ def sweep(intake: Intake, promote: Promote, jobs: JobRunner) -> Swept:
     """Look after everything once. One part's trouble does not keep the others waiting; it is
     raised at the end as Retryable."""
     lake, counts = intake.lake, dict[str, int]()
+    turn = turn_of(promote.clock.now(), EVERY)
+
+    def listed(prefix: str) -> list[str]:
+        return rotated([info.name for info in lake.list(prefix)], turn)
 
     def look_after_waiting() -> int:
-        names = [info.name for info in lake.list("waiting/")]
         work = partial(settle, ports=intake)
-        return apart((name, partial(work, name)) for name in names)
+        return apart((name, partial(work, name)) for name in listed("waiting/"))
 
     def look_after_batches() -> int:
-        names = [info.name for info in lake.list(OPEN)]
-        return apart((name, partial(batches.look_after, name, intake)) for name in names)
+        work = partial(batches.look_after, ports=intake)
+        return apart((name, partial(work, name)) for name in listed(OPEN))
 
     def look_after_lanes() -> int:
-        names = [info.name for info in lake.list("lanes/")]
-        return apart((name, partial(_look_after_lane, name, promote, jobs)) for name in names)
+        work = partial(_look_after_lane, ports=promote, jobs=jobs)
+        return apart((name, partial(work, name)) for name in listed("lanes/"))
 
     def look_after_approvals() -> int:
         settled = {info.name for info in lake.list(paths.APPROVALS_SETTLED)}
@@ -74,7 +84,7 @@ def sweep(intake: Intake, promote: Promote, jobs: JobRunner) -> Swept:
         }
         return apart(
             (name, partial(_look_after_approval, name, mark, promote))
-            for name, mark in marks.items()
+            for name, mark in rotated(list(marks.items()), turn)
             if mark not in settled
         )
 
@@ -83,7 +93,7 @@ def sweep(intake: Intake, promote: Promote, jobs: JobRunner) -> Swept:
             lake, promote.publisher, promote.clock, promote.claim_seconds, intake.inbox.name
         )
         served = _Served(promote, loop, LogReader(lake, promote.clock.now()), counts)
-        models = served_models(lake=lake)
+        models = rotated(served_models(lake=lake), turn)
         return apart((model, partial(served.look_after, model)) for model in models)
 
     parts = {
@@ -98,7 +108,10 @@ def sweep(intake: Intake, promote: Promote, jobs: JobRunner) -> Swept:
         return counts[part]
 
     work: dict[str, Callable[[], int]] = {part: partial(counted, part) for part in parts}
-    apart([*work.items(), ("models", look_after_models)])
+    work["models"] = look_after_models
+    # One after the other: a part that begins says nothing about where its names do.
+    first = turn % len(work)
+    apart([*work.items()][first:] + [*work.items()][:first])
     return Swept(**counts)
 
 

@@ -4,7 +4,7 @@ labels changed since.
 Windows are as long as the spec says and start at multiples of that since 1970 (UTC midnight for a
 day). One pass per model, of listings and few documents (`shared.usecases.monitoring.arrivals`). A
 window without predictions gets a mark, unless they always came at that time. Publishing a window
-twice does no harm.
+twice does no harm. Each tick begins with another model, for when time runs out.
 """
 
 from __future__ import annotations
@@ -12,9 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import chain
 
 from shared import documents, paths
+from shared.boundary import apart
 from shared.events import WindowDue, parse_time, publish
+from shared.fairness import rotated, turn_of
 from shared.manifests import served_models
 from shared.ports import Bucket, ObjectInfo
 from shared.spec.model import Monitoring
@@ -25,6 +29,8 @@ from shared.usecases.monitoring.arrivals import LabelledWindows, ScoredWindows, 
 from shared.usecases.monitoring.rows import Window, labels_of, parse_window_folder, runs_of
 from shared.usecases.monitoring.season import EMPTY, rows_at_same_time
 
+# As often as the schedule of infra/topology.yaml says.
+EVERY = timedelta(hours=1)
 CATCH_UP_WINDOWS = 7
 # Short windows close more often than the schedule ticks: look at least this far back.
 LEAST_LOOK_BACK = timedelta(hours=2)
@@ -37,43 +43,53 @@ CHANNELS = ("batch", "online")
 
 
 def find_due(published: datetime, ports: Monitor) -> list[WindowDue]:
-    """Publish one WindowDue per due window, as of the time the tick was published."""
-    due: dict[Window, None] = {}
-    streams = list(_streams(ports.lake))
-    unseen = {id(stream): _unseen(stream, published) for stream in streams}
-    online = [
-        window for stream in streams for window in unseen[id(stream)] if stream.channel == "online"
-    ]
-    answered = answered_windows(online, lake=ports.lake)
-    for stream in streams:
-        for window in _new(stream, unseen[id(stream)], answered, ports):
-            due[window] = None
-        for window in _labels_changed(stream, ports):
-            due[window] = None
-    found = [
-        WindowDue(
-            model=window.model,
-            channel=window.channel,
-            window_start=window.start,
-            window_end=window.end,
+    """Publish one WindowDue per due window, as of the time the tick was published, model by
+    model. One model's trouble does not keep the others waiting; it is raised at the end as
+    Retryable."""
+    models = rotated(served_models(lake=ports.lake), turn_of(published, EVERY))
+    streams: list[_Stream] = []
+    due: list[WindowDue] = []
+
+    def begin(model: str) -> int:
+        streams.extend(_streams(model, ports.lake))
+        return 1
+
+    def look(stream: _Stream, unseen: list[Window], answered: set[Window]) -> int:
+        new = _new(stream, unseen, answered, ports)
+        for window in dict.fromkeys(chain(new, _labels_changed(stream, ports))):
+            event = WindowDue(
+                model=window.model,
+                channel=window.channel,
+                window_start=window.start,
+                window_end=window.end,
+            )
+            publish(event, publisher=ports.publisher, clock=ports.clock)
+            due.append(event)
+        return 1
+
+    def look_at_all() -> int:
+        unseen = [_unseen(stream, published) for stream in streams]
+        online = [window for found in unseen for window in found if window.channel == "online"]
+        answered = answered_windows(online, lake=ports.lake)
+        return apart(
+            (f"{stream.model} {stream.channel}", partial(look, stream, windows, answered))
+            for stream, windows in zip(streams, unseen, strict=True)
         )
-        for window in due
-    ]
-    for event in found:
-        publish(event, publisher=ports.publisher, clock=ports.clock)
-    return found
+
+    begun = [(model, partial(begin, model)) for model in models]
+    apart([*begun, ("windows", look_at_all)])
+    return due
 
 
-def _streams(lake: Bucket) -> Iterator[_Stream]:
-    """Both channels of every model that serves."""
-    for model in served_models(lake=lake):
-        registered = find_spec(model, lake=lake)
-        if registered is None:
-            continue
-        labels, scored = LabelledWindows(model, lake), ScoredWindows(model, lake)
-        for channel in CHANNELS:
-            looked = _looked_at(model, channel, lake)
-            yield _Stream(model, channel, registered.spec.monitoring, looked, labels, scored)
+def _streams(model: str, lake: Bucket) -> Iterator[_Stream]:
+    """Both channels of a model that serves."""
+    registered = find_spec(model, lake=lake)
+    if registered is None:
+        return
+    labels, scored = LabelledWindows(model, lake), ScoredWindows(model, lake)
+    for channel in CHANNELS:
+        looked = _looked_at(model, channel, lake)
+        yield _Stream(model, channel, registered.spec.monitoring, looked, labels, scored)
 
 
 def closed_windows(

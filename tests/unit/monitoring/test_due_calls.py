@@ -31,10 +31,10 @@ def tick(made: World) -> tuple[int, Counted]:
     return len(find_due(made.clock.now(), ports)), lake
 
 
-def multiply(made: World) -> None:
-    """All that there is of the model, under other names."""
+def multiply(made: World, models: int = MODELS) -> None:
+    """All that there is of the model, under other names, so that there are so many."""
     there = [(info.name, made.lake.read(info.name).data) for info in list(made.lake.list())]
-    for number in range(1, MODELS):
+    for number in range(1, models):
         for name, data in there:
             parts = name.split("/")
             if MODEL in parts or f"{MODEL}.json" in parts:
