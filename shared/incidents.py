@@ -6,7 +6,8 @@
 
 One document per incident (`alerts/<model>/<incident>.json`), changed by compare-and-swap; what was
 made of an event is kept in it, so that a repeat says the same. An incident that nobody was told of
-(it was muted) is told when the mute is over. Pure but for that document.
+(it was muted, or left to another alert of the model) is told when that is over. Pure
+but for that document.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ KEPT_EVENTS = 500
 @dataclass(frozen=True, slots=True)
 class Turn:
     """What to make of an event. `word` is one of: first, worse, resolved, note (told at once),
-    same, late, muted (kept for the digest); `why` is for people, may be empty."""
+    same, late, left, muted (kept for the digest); `why` is for people, may be empty."""
 
     word: str
     why: str = ""
@@ -132,6 +133,8 @@ def _again(
     known = replace(known, last=json.loads(encode(event, now)))
     if muted:
         return Turn("muted"), known
+    if event.asks == "know":  # another alert of the model tells of it, and decides
+        return Turn("same" if known.told_at else "left"), known
     whats = {item["what"] for item in event.findings}
     told = replace(
         known,

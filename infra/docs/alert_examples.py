@@ -70,6 +70,16 @@ DRIFT = alert(
         },
     ],
 )
+DRIFT_TOO = replace(
+    DRIFT,
+    model="loan_default",
+    incident_id=f"loan_default-batch-drift-{FOLDER}",
+    sentence="What loan_default sees is not what it was trained on: 3 of 11 columns drifted (27%). "
+    "Its performance alert (since 2026-01-05) decides what is done about both.",
+    asks="know",
+    opened_by=f"loan_default-batch-drift-{FOLDER}",
+    decided_by=f"loan_default-batch-performance-{FOLDER}",
+)
 FIRST_PROMOTED = events.ModelPromoted(
     model="adult_income",
     run_id=RUN,
@@ -152,6 +162,8 @@ EXAMPLES: list[Event] = [
         "with 95 % confidence), holdout 0.927, limit 0.907.",
         "AUROC 0.81 on 3000 labelled rows (at most 0.82 with 95 % confidence)",
         "3000 labelled rows, 100% of the predictions, 700 positive",
+        "drifts, too: age: PSI 0.412 (threshold 0.1), mean 38.6 -> 52.1",
+        "what is decided here holds for its drift alert as well",
         opened_by=f"adult_income-batch-performance-{FOLDER}",
         since="2026-01-05T00:00:00Z",
         effect=5.85,
@@ -270,6 +282,7 @@ _TOLD = [
     ),
     *(_entry(one) for one in EXAMPLES if isinstance(one, events.LabelsRecorded)),
     _entry(DRIFT, "same"),
+    _entry(DRIFT_TOO, "left"),
     *(
         _entry(one, "muted", {"by": "ada@example.org", "until": "2026-01-12T08:00:00Z"})
         for one in EXAMPLES

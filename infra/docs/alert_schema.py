@@ -50,6 +50,8 @@ FIELDS = {
     "incident by. Empty in messages of older versions.",
     "since": "When that first window began (RFC 3339). Empty in messages of older versions.",
     "effect": "The largest distance from a reference among the findings; 1 is at the threshold.",
+    "decided_by": "The incident_id of the model's other alert that decides whether the loop "
+    "trains; empty where this one does.",
     "findings": "What is out of bounds, for programs; at most 50.",
     "run_id": "The run that the upload would have been.",
     "source": "DataRejected: the object, as `gs://bucket/name#generation`. AutomationNoted: the "

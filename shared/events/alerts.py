@@ -31,7 +31,9 @@ class MonitorAlert(Event):
     `opened_by` is the incident of the first window of an unbroken row of firing ones, `since` that
     window's start. `findings` are what is out of bounds: `what`, `value`, `reference`, `threshold`
     and `change` each, and a column's `statistic` where it is not PSI. `effect` is the largest
-    distance from the reference, 1 where the threshold is. Older messages lack these four."""
+    distance from the reference, 1 where the threshold is. `decided_by` is the incident_id of the
+    other alert of the model that decides whether the loop trains, empty where this one does. Older
+    messages lack these five."""
 
     topic: ClassVar[str] = "alerts"
     KEY: ClassVar[tuple[str, ...]] = ("model", "incident_id", "revision")
@@ -49,6 +51,7 @@ class MonitorAlert(Event):
     opened_by: str = ""
     since: str = ""
     effect: float = 0.0
+    decided_by: str = ""
     findings: list[dict[str, Any]] = field(default_factory=list)
 
     @property

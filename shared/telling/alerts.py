@@ -27,6 +27,9 @@ from shared.uploads import name_of
 
 def monitor_alert(event: MonitorAlert, where: Where) -> Draft:
     title, following, commands = _ALERTS[type(event)]
+    if event.decided_by:
+        following = _LEFT
+        commands = commands if event.asks != "know" else []
     return Draft(
         asks=asks_of(event),
         title=f"{event.model} {title}",
@@ -49,6 +52,7 @@ def monitor_alert(event: MonitorAlert, where: Where) -> Draft:
             f"incident {event.incident}",
             f"window {event.incident_id}" if event.incident != event.incident_id else "",
             f"revision {event.revision}" if event.revision else "",
+            f"decided by {event.decided_by}" if event.decided_by else "",
         ],
     )
 
@@ -81,6 +85,10 @@ _LABEL = (
 _GO_BACK = (
     "The retrain guard decides now and says so in a message of its own. If an earlier version "
     "served better, put it back meanwhile:"
+)
+_LEFT = (
+    "What the retrain guard says of the model's other alert holds for this one, too: it answers "
+    "both in one message."
 )
 _ALERTS: dict[type[MonitorAlert], tuple[str, str, Sequence[Sequence[str]]]] = {
     DataQualityBroken: (

@@ -29,6 +29,7 @@ from shared.spec.registry import find_spec
 from shared.tabular import drift_page
 from shared.tabular.alarms import KINDS, Alarm
 from shared.tabular.input_stats import input_stats
+from shared.usecases.monitoring.leading import Now, lead_of
 from shared.usecases.monitoring.page import Draw, report_page
 from shared.usecases.monitoring.report import (
     Judged,
@@ -124,7 +125,9 @@ def _judge(
     lake, settings = ports.lake, registered.spec.monitoring
     versions = _versions(window, registered.spec, labels, lake)
     before = {kind: Alarm.from_json(latest.body["alarms"][kind]) for kind in KINDS if latest.exists}
-    alarms = settle_kinds(versions, past_alarms(window, lake=lake), window, settings.persistence)
+    past = past_alarms(window, lake=lake)
+    alarms = settle_kinds(versions, past, window, settings.persistence)
+    now = Now(window, versions, alarms, before)
     judged = Judged(
         window=window,
         revision=int(latest.body["revision"]) + 1 if latest.exists else 0,
@@ -133,6 +136,7 @@ def _judge(
         labels=labels,
         versions=versions,
         alarms=alarms,
+        lead=lead_of(now, past["performance"], registered.spec.retrain, lake=lake),
     )
     body = report_body(judged, alert_events(judged, before))
     _write(lake, _name(window, "report.html"), report_page(judged, body, ports.draw), "text/html")

@@ -71,8 +71,11 @@ class _Looked:
 
 
 def consider(event: DriftDetected | PerformanceDropped, ports: RetrainPorts) -> str:
-    """Decide about an incident once, and carry the decision out; "training" or "note" comes back.
-    Raises InProgress while another delivery is at it."""
+    """Decide about an incident once, and carry the decision out; "training" or "note" comes back,
+    "left" where another alert of the model decides. Raises InProgress while another delivery is at
+    it."""
+    if event.decided_by:
+        return "left"
     return settle(alerted(event, lake=ports.lake), ports)
 
 

@@ -84,7 +84,7 @@ def test_ticks_whose_time_runs_out_find_the_windows_of_every_model_in_turn() -> 
         ports: Any = replace(made.ports, publisher=fuse.wrap("publisher", made.ports.publisher))
         with pytest.raises(Crash):
             due.find_due(made.clock.now() + hour * HOUR, ports)
-    assert len({event.model for event in made.events(WindowDue)}) == MODELS
+    assert len({getattr(event, "model", "") for event in made.events(WindowDue)}) == MODELS
 
 
 def test_one_models_broken_spec_keeps_no_other_model_from_its_windows() -> None:
@@ -97,4 +97,4 @@ def test_one_models_broken_spec_keeps_no_other_model_from_its_windows() -> None:
     made.clock.advance(DAY + HOUR)
     with pytest.raises(Exception, match="m3"):
         due.find_due(made.clock.now(), made.ports)
-    assert len({event.model for event in made.events(WindowDue)}) == MODELS - 1
+    assert len({getattr(event, "model", "") for event in made.events(WindowDue)}) == MODELS - 1

@@ -9,7 +9,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from shared import paths
@@ -27,6 +27,7 @@ from shared.events import (
 )
 from shared.spec.model import RegisteredSpec
 from shared.tabular.alarms import KINDS, Alarm, Kind, news
+from shared.usecases.monitoring.leading import Lead
 from shared.usecases.monitoring.rows import Labels, Window
 from shared.usecases.monitoring.verdict import VersionJudged, spokesman, worst
 
@@ -49,7 +50,7 @@ RESOLVED: dict[Kind, tuple[type[MonitorAlert], str, str]] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """One revision of one window."""
+    """One revision of one window. `lead` where one alert decides for another."""
 
     window: Window
     revision: int
@@ -58,6 +59,7 @@ class Judged:
     labels: Labels
     versions: tuple[VersionJudged, ...]
     alarms: Mapping[Kind, Alarm]
+    lead: Lead | None = None
 
     @property
     def verdict(self) -> str:
@@ -75,13 +77,26 @@ def alert_events(judged: Judged, before: Mapping[Kind, Alarm]) -> list[MonitorAl
         alarm = judged.alarms[kind]
         what = news(alarm, before.get(kind))
         if what == "opened":
-            found.append(_alert(judged, kind, OPENED[kind], alarm, alarm.incident_id))
+            opened = _alert(judged, kind, OPENED[kind], alarm, alarm.incident_id)
+            found.append(_beside(opened, kind, judged.lead))
         elif what == "resolved":
             # Corrected labels may have taken this window's own alarm back.
             ended = alarm if alarm.resolves else before[kind]
             resolved = alarm.resolves or ended.incident_id
             found.append(_alert(judged, kind, RESOLVED[kind], ended, resolved))
     return found
+
+
+def _beside(alert: MonitorAlert, kind: Kind, lead: Lead | None) -> MonitorAlert:
+    """The alert where another of the model is open: it says who decides, and drift that does not
+    decide asks nothing."""
+    if lead is not None and kind == lead.follower:
+        sentence = f"{alert.sentence} {lead.sentence}"
+        asks = "know" if kind == "drift" else alert.asks
+        return replace(alert, sentence=sentence, asks=asks, decided_by=lead.alarm.incident_id)
+    if lead is not None and kind == lead.kind:
+        return replace(alert, facts=[*alert.facts, *lead.facts])
+    return alert
 
 
 def _alert(

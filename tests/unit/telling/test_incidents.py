@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
@@ -28,6 +29,25 @@ def test_an_incident_is_told_once_and_its_end_once(told: Told) -> None:
     for revision in range(2):
         told.tell(told.alert("drift", 29, over=True, revision=revision))
     assert told.posted == ["Please decide: m drifts", "For your information: m no longer drifts"]
+
+
+def test_drift_that_another_alert_decides_about_is_told_once_it_asks(told: Told) -> None:
+    """In the digest while it asks nothing, however bad; at once when it does, and then its end."""
+    for day, effect in enumerate([2.0, 9.0]):
+        alert = replace(told.alert("drift", day, effect=effect), asks="know", decided_by="other")
+        for _ in range(2):
+            told.tell(alert)
+    assert told.posted == []
+    told.digest()
+    assert told.last().count("drift of day") == 2
+    told.tell(told.alert("drift", 2))
+    left = replace(told.alert("drift", 3, effect=99.0), asks="know", decided_by="other")
+    told.tell(left)
+    told.tell(told.alert("drift", 4, over=True))
+    assert told.posted[1:] == [
+        "Please decide: m drifts",
+        "For your information: m no longer drifts",
+    ]
 
 
 def test_half_again_as_bad_is_told_again(told: Told) -> None:
