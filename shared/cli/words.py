@@ -10,6 +10,7 @@ from shared.cli.console import WHY, safe, shown_command
 from shared.reporting import letter
 from shared.reporting.letter import moment
 from shared.runs import REPLAYED_BY
+from shared.telling.outcomes import about_labels
 from shared.uploads import name_of
 
 # Transitions that read better as a sentence; {names} are facts of the transition.
@@ -24,7 +25,7 @@ SENTENCES = {
     "compared": "compared: {sentence}",
     "comparison-completed": "compared again with today's champion",
     "scored": "scored {rows} rows ({errors} of them with an error)",
-    "labelled": "recorded {rows} labels, {matched} of them for predictions we made",
+    "labelled": "recorded {rows} labels, {matched} of them for predictions we made{about}",
     "rejected": "rejected: {message}",
     "failed": "failed: {message}",
     "promoted": "promoted by {by}: {sentence}",
@@ -75,6 +76,8 @@ def _sentence(event: Mapping[str, Any]) -> str:
         return f"its corrected rows were replayed: run {facts.get('run_id', '-')}"
     if name == "waiting-spec" and "until" in facts:  # older runs did not note it
         facts["deadline"] = f" until {moment(str(facts['until']))}, then it is refused"
+    if name == "labelled":
+        facts["about"] = about_labels(facts)
     if name in SENTENCES:
         return SENTENCES[name].format_map(_Facts({"deadline": "", **facts}))
     if name.startswith("started-"):

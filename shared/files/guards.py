@@ -197,7 +197,7 @@ def _check_table(rows: Sequence[list[str]], head: _Head, wanted: Wanted) -> None
         )
     hint = ""
     if len(header) == 1 and len(wanted.needed) > 1:
-        hint = f"; is the delimiter really {head.source.delimiter!r}?"
+        hint = f"; it has one column: perhaps its delimiter is not {head.source.delimiter!r}"
     names = column_names(header)
     _check_rows_fit(rows, wanted)
     check_columns(names, wanted, strict=True, hint=hint)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
 
 from shared import paths
 from shared.events import (
@@ -151,30 +153,28 @@ def labels_recorded(event: LabelsRecorded, where: Where) -> Draft:
         asks="know",
         title=f"{event.model} has new labels",
         sentence=f"{event.rows} labels are recorded, {event.matched} of them for predictions that "
-        f"we made{''.join(_about_labels(event))}.",
+        f"we made{about_labels(asdict(event))}.",
         next="Monitoring judges the windows they belong to at its next tick. To tick now:",
         commands=[where.command("tick", "monitor")],
         footer=[f"{event.model} run {event.run_id}"],
     )
 
 
-def _about_labels(event: LabelsRecorded) -> Iterator[str]:
-    """What is not as it should be, or worth knowing."""
-    if event.unknown:
-        yield f"; {event.unknown} name no prediction that we made"
-    if event.quarantined:
-        twice = f", {event.duplicates} of them labelled again below" if event.duplicates else ""
-        yield f"; {event.quarantined} rows are in quarantine{twice}"
-    if event.corrected:
-        yield f"; {event.corrected} correct an earlier label"
-    if event.repeated:
-        yield f"; {event.repeated} repeat one"
-    if event.outdated:
-        yield f"; {event.outdated} are older than what is known and change nothing"
-    if event.late:
-        yield f"; {event.late} came after their window could be judged"
-    if event.missing:
-        yield f"; {event.missing} predictions of the same scoring runs have no label yet"
+def about_labels(facts: Mapping[str, Any]) -> str:
+    """What of a labels file is not as it should be, or worth knowing. `facts` are those of
+    LabelsRecorded, of any version."""
+    twice = facts.get("duplicates")
+    again = f" ({twice} of them labelled again below)" if twice else ""
+    words = {
+        "unknown": "name no prediction that we made",
+        "quarantined": f"rows are in quarantine{again}",
+        "corrected": "correct an earlier label",
+        "repeated": "repeat one",
+        "outdated": "are older than what is known and change nothing",
+        "late": "came after their window could be judged",
+        "missing": "predictions of the same scoring runs have no label yet",
+    }
+    return "".join(f"; {facts[name]} {said}" for name, said in words.items() if facts.get(name))
 
 
 def _run(event: RunRejected | RunFailed, where: Where) -> str:

@@ -34,6 +34,18 @@ def test_a_stage_is_told_with_its_facts() -> None:
     assert text == "tuned gradient boosting: rows 26,461, auroc 0.9322"
 
 
+def test_labels_that_were_not_as_they_should_be_are_told_in_the_terminal_too() -> None:
+    """Unknown, repeated and refused ones, as in the digest; nothing of it where all is well."""
+    facts = {"rows": 702, "matched": 700, "unknown": 2, "quarantined": 6, "duplicates": 5}
+    told = words.sentence({"name": "labelled", "facts": {**facts, "late": 0}})
+    assert told == (
+        "recorded 702 labels, 700 of them for predictions we made; 2 name no prediction that we "
+        "made; 6 rows are in quarantine (5 of them labelled again below)"
+    )
+    well = words.sentence({"name": "labelled", "facts": {"rows": 7, "matched": 7}})
+    assert well == "recorded 7 labels, 7 of them for predictions we made"
+
+
 def test_a_join_says_what_came() -> None:
     """Also that a source did not, so that nobody wonders about empty columns."""
     came: dict[str, float | None] = {
