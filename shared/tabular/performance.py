@@ -193,9 +193,8 @@ def _lacks(rows: Measured | None, labelled: int, coverage: float, evidence: Evid
     if not labelled:
         return "no labels yet"
     if coverage < evidence.min_coverage:
-        return (
-            f"{coverage:.0%} of the predictions have a label ({evidence.min_coverage:.0%} needed)"
-        )
+        needed = f"{evidence.min_coverage:.0%} needed"
+        return f"{100 * coverage:.3g}% of the predictions have a label ({needed})"
     if labelled < evidence.min_rows:
         return f"{labelled} labelled rows ({evidence.min_rows} needed)"
     if rows is None:

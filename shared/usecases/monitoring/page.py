@@ -74,9 +74,33 @@ def _section(judged: Judged, body: Mapping[str, Any]) -> str:
     return (
         f'{_STYLE}<div class="mr"><h1>{escape(window.model)}, {window.channel}: '
         f"{escape(judged.verdict)}</h1>"
-        f"<p>{timestamp(window.start)} to {timestamp(window.end)}, {body['rows']} predictions, "
-        f"revision {judged.revision}, judged {judged.judged_at}</p>"
+        f"<p>{timestamp(window.start)} to {timestamp(window.end)}, {body['rows']:,} predictions, "
+        f"revision {judged.revision}, judged {judged.judged_at}</p>{_alarms(judged)}"
         f"{tables or '<p>No predictions in this window.</p>'}<p>{drawn}</p></div>"
+    )
+
+
+def _alarms(judged: Judged) -> str:
+    """What people hear of the window, or why they do not, kind by kind; empty where all is well."""
+    said = []
+    for kind in KINDS:
+        alarm, lead = judged.alarms[kind], judged.lead
+        name = kind.replace("_", " ").capitalize()
+        if alarm.firing:
+            decides = f" {lead.sentence}" if lead is not None and lead.follower == kind else ""
+            said.append(f"{name}: alarm since {alarm.since}, incident {alarm.row}.{decides}")
+        elif alarm.breach:
+            said.append(f"{name}: out of bounds, and no alarm yet: {_patience(judged)}.")
+        elif alarm.resolves:
+            said.append(f"{name}: in order again, the alarm since {alarm.since} is over.")
+    return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in said)}</ul>" if said else ""
+
+
+def _patience(judged: Judged) -> str:
+    needed, among = judged.registered.spec.monitoring.persistence
+    return (
+        f"it has to last (monitoring.persistence: {needed} of {among} windows, for one same cause; "
+        "longer for drift of a version that has not seen a week yet)"
     )
 
 
@@ -93,8 +117,9 @@ def _version_table(item: VersionJudged) -> str:
             f"<td>{lines}</td></tr>"
         )
     return (
-        f"<h2>Version {escape(item.version)}: {item.rows.rows} rows, {item.rows.refused} refused"
-        f"</h2><table>{''.join(rows)}</table>{_sampled(item)}{_slices(item.realised)}"
+        f"<h2>Version {escape(item.version)}: {item.rows.rows:,} rows, "
+        f"{item.rows.refused:,} refused</h2><table>{''.join(rows)}</table>"
+        f"{_sampled(item)}{_slices(item.realised)}"
     )
 
 

@@ -70,7 +70,7 @@ class Realised:
     @property
     def lines(self) -> list[str]:
         found = self.performance
-        numbers = f"{found.labelled} labelled rows, {found.coverage:.0%} of the predictions"
+        numbers = f"{found.labelled} labelled rows, {100 * found.coverage:.3g}% of the predictions"
         if found.positives is not None:
             numbers += f", {found.positives} positive"
         metric = metric_name(found.metric)

@@ -88,13 +88,19 @@ def test_too_few_rows_are_no_verdict() -> None:
 
 def test_persistence_waits_for_m_of_n_windows() -> None:
     """With 2 of 3, the first drifted window is silent and the second one alarms; the alarm says
-    since when."""
+    since when, and the page of each window whether people hear of it."""
     made = world(monitoring={"persistence": [2, 3]})
     for hour in range(3):
         made.score(shift=1.0, seed=hour)
         hours(made, hour + 1)
         assert judge_window(window(MONDAY + HOUR * hour), made.ports) == "drifted"
         assert len(made.alerts()) == hour
+        name = made.report(window(MONDAY + HOUR * hour))["report"].replace("report-r0.json", "")
+        page = made.lake.read(f"{name}report.html").data.decode()
+        assert ("no alarm yet: it has to last (monitoring.persistence: 2 of 3" in page) == (
+            not hour
+        )
+        assert ("Drift: alarm since 2026-01-05T01:00:00Z" in page) == bool(hour)
     first, second = made.alerts()
     assert first.since == second.since == "2026-01-05T01:00:00Z"
     assert first.opened_by == second.opened_by == first.incident_id != second.incident_id
