@@ -25,6 +25,16 @@ variable "github_repository" {
   }
 }
 
+variable "github_pool" {
+  description = "Id of the workload identity pool for GitHub's workflows. Google keeps that of a deleted pool for 30 days."
+  type        = string
+  default     = "millrace-github"
+  validation {
+    condition     = can(regex("^[a-z0-9-]{4,32}$", var.github_pool)) && !startswith(var.github_pool, "gcp-")
+    error_message = "4 to 32 lower-case letters, digits and hyphens, and not gcp-, which is Google's own."
+  }
+}
+
 variable "release_branch" {
   description = "Branch whose commits are planned and, once approved, applied."
   type        = string
@@ -54,6 +64,7 @@ module "delivery" {
   environment          = var.environment
   connected_repository = var.connected_repository
   github_repository    = var.github_repository
+  github_pool          = var.github_pool
   branch               = var.release_branch
   approvers            = var.approvers
   inbox                = google_storage_bucket.bucket["inbox"].name

@@ -90,7 +90,8 @@ resource "google_cloudbuild_trigger" "trigger" {
 resource "google_iam_workload_identity_pool" "github" {
   count = local.github ? 1 : 0
 
-  workload_identity_pool_id = "millrace-github"
+  # A deleted pool's id is taken for 30 days: use another one then.
+  workload_identity_pool_id = var.github_pool
   display_name              = "Millrace on GitHub"
   description               = "Workflows of ${var.github_repository}"
 }

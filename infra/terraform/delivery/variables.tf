@@ -23,6 +23,11 @@ variable "github_repository" {
   type        = string
 }
 
+variable "github_pool" {
+  description = "As in the root."
+  type        = string
+}
+
 variable "branch" {
   description = "As in the root."
   type        = string

@@ -15,6 +15,7 @@ variables {
   environment          = "dev"
   connected_repository = "projects/some-project/locations/europe-west1/connections/c/repositories/r"
   github_repository    = "someone/millrace"
+  github_pool          = "another-pool"
   branch               = "main"
   approvers            = ["group:release@example.com"]
   inbox                = "some-project-millrace-inbox"
@@ -103,6 +104,11 @@ run "github" {
       endswith(google_service_account_iam_member.github[0].member, "/attribute.repository/someone/millrace")
     )
     error_message = "Workflows of another repository would be let in."
+  }
+
+  assert {
+    condition     = google_iam_workload_identity_pool.github[0].workload_identity_pool_id == "another-pool"
+    error_message = "Google keeps a deleted pool's id for a month, so whoever installs again must name another."
   }
 
   assert {

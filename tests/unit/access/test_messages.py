@@ -130,3 +130,64 @@ def test_a_push_is_by_the_pusher_of_its_function_and_for_it() -> None:
     assert changed(body, lambda token: token.update(other)) == ["pushed as somebody else"]
     wrong = {"audience": "https://example.com"}
     assert changed(body, lambda token: token.update(wrong)) == ["a token for another service"]
+
+
+# What Terraform says of each edge itself: without a line the message has no way, or none back.
+SUBSCRIPTIONS: dict[str, Any] = {
+    "for_each": "${module.topology.subscriptions}",
+    "topic": "${google_pubsub_topic.topic[each.value.topic].id}",
+    "filter": "${each.value.filter}",
+    "ack_deadline_seconds": "${each.value.ack_deadline_seconds}",
+    "expiration_policy.ttl": "",
+    "retry_policy.minimum_backoff": "${each.value.min_backoff_seconds}s",
+    "retry_policy.maximum_backoff": "${each.value.max_backoff_seconds}s",
+    "push_config.for_each": "${each.value.push == null ? [] : [each.value.push]}",
+    "cloud_storage_config.for_each": "${each.value.export == null ? [] : [each.value.export]}",
+    "dead_letter_policy.for_each": (
+        "${each.value.dead_letter ? [each.value.max_delivery_attempts] : []}"
+    ),
+    "dead_letter_policy.content.dead_letter_topic": (
+        '${google_pubsub_topic.topic["dead-letters"].id}'
+    ),
+    "dead_letter_policy.content.max_delivery_attempts": "${dead_letter_policy.value}",
+    "lifecycle.create_before_destroy": True,
+    "depends_on": "${time_sleep.grants}",
+}
+NOTIFICATIONS: dict[str, Any] = {
+    "topic": "${google_pubsub_topic.topic[each.value.notify_topic].id}",
+    "event_types": "OBJECT_FINALIZE",
+    "depends_on": "${time_sleep.grants}",
+}
+WRITTEN: dict[str, dict[str, Any]] = {
+    "google_pubsub_subscription": SUBSCRIPTIONS,
+    "google_storage_notification": NOTIFICATIONS,
+}
+
+
+def value(body: dict[str, Any], path: str) -> Any:
+    """What stands there; dynamic blocks by their own name, None where there is nothing."""
+    found: Any = {**body, **{key: x for one in body.get("dynamic", ()) for key, x in one.items()}}
+    for word in path.split("."):
+        found = found.get(word) if isinstance(found, dict) else None
+        while isinstance(found, list):
+            found = found[0] if found else None
+    return found
+
+
+@pytest.mark.parametrize("kind", WRITTEN)
+def test_terraform_makes_every_link_as_the_topology_has_it(kind: str) -> None:
+    """Its filter, its patience, its dead letters and who waits for which right: all of it from the
+    topology, and no subscription that is made in another way."""
+    (body,) = [item.body for item in resources() if item.type == kind]
+    assert {path: value(body, path) for path in WRITTEN[kind]} == WRITTEN[kind]
+
+
+@pytest.mark.parametrize("path", ["filter", "dead_letter_policy.for_each", "retry_policy"])
+def test_a_link_without_a_line_is_found(path: str) -> None:
+    """The same look, at a subscription that lacks something."""
+    (body,) = [item.body for item in resources() if item.type == "google_pubsub_subscription"]
+    name = path.partition(".")[0]
+    fewer = {key: x for key, x in body.items() if key != name}
+    fewer["dynamic"] = [one for one in body["dynamic"] if name not in one]
+    missing = {path for path in SUBSCRIPTIONS if value(fewer, path) is None}
+    assert missing == {one for one in SUBSCRIPTIONS if one.partition(".")[0] == name}
