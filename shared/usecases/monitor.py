@@ -138,7 +138,7 @@ def _judge(
         alarms=alarms,
         lead=lead_of(now, past["performance"], registered.spec.retrain, lake=lake),
     )
-    body = report_body(judged, alert_events(judged, before))
+    body = report_body(judged, alert_events(judged, before, latest.body.get("led", "")))
     _write(lake, _name(window, "report.html"), report_page(judged, body, ports.draw), "text/html")
     _write(lake, _name(window, "drift_summary.csv"), summary_csv(judged), "text/csv")
     stats = f"input_stats_{window.start:%Y-%m-%d}.json"
@@ -190,6 +190,7 @@ def _finish(
         "verdict": body["verdict"],
         "rows": body["rows"],
         "alarms": body["alarms"],
+        "led": body.get("led", ""),
         "drift_threshold": body["thresholds"]["drift_threshold"],
         "trend": facts_of(body),
     }

@@ -62,6 +62,11 @@ class Judged:
     lead: Lead | None = None
 
     @property
+    def led(self) -> str:
+        """The kind of alert that another one decides for, empty for none."""
+        return self.lead.follower if self.lead else ""
+
+    @property
     def verdict(self) -> str:
         said = {item.drift.verdict for item in self.versions}
         for verdict in ("drifted", "stable"):
@@ -70,13 +75,17 @@ class Judged:
         return "insufficient_data"
 
 
-def alert_events(judged: Judged, before: Mapping[Kind, Alarm]) -> list[MonitorAlert]:
-    """What this revision has to say. `before` are the alarms of the window's last revision."""
+def alert_events(
+    judged: Judged, before: Mapping[Kind, Alarm], led_before: str = ""
+) -> list[MonitorAlert]:
+    """What this revision has to say. `before` are the alarms of the window's last revision, in
+    which another alert decided for the one of kind `led_before`."""
     found = []
     for kind in KINDS:
         alarm = judged.alarms[kind]
         what = news(alarm, before.get(kind))
-        if what == "opened":
+        freed = alarm.firing and kind == led_before != judged.led
+        if what == "opened" or freed:
             opened = _alert(judged, kind, OPENED[kind], alarm, alarm.incident_id)
             found.append(_beside(opened, kind, judged.lead))
         elif what == "resolved":
@@ -152,6 +161,7 @@ def report_body(judged: Judged, alerts: list[MonitorAlert]) -> dict[str, Any]:
         },
         "versions": [_version_body(item) for item in judged.versions],
         "alarms": {kind: alarm.to_json() for kind, alarm in judged.alarms.items()},
+        "led": judged.led,
         "events": [json.loads(encode(alert, parse_time(judged.judged_at))) for alert in alerts],
     }
 

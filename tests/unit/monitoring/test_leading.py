@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from shared.events import (
@@ -117,6 +118,30 @@ def test_drift_waits_for_the_labels_while_performance_is_open_and_asks_when_it_i
         notify(event, telling(made))
     assert "Please decide: m drifts" in headers(made)
     assert len([header for header in headers(made) if "drifts" in header]) == 1
+
+
+def test_corrected_labels_that_take_the_drop_back_leave_the_drift_to_ask() -> None:
+    """The labels were wrong: performance is in order again, the same window still drifts, and now
+    that is told and answered, once."""
+    made = world()
+    run_id, truths = made.score(3000, shift=1.0)
+    made.label(run_id, np.random.default_rng(0).permutation(truths))
+    made.clock.advance(DAY + HOUR)
+    judge_window(window(MONDAY, DAY), made.ports)
+    made.clock.advance(HOUR)
+    made.label(run_id, truths)
+    for _ in range(2):
+        judge_window(window(MONDAY, DAY), made.ports)
+    left, dropped, asked, restored = made.alerts()
+    assert (left.asks, left.decided_by) == ("know", dropped.incident_id)
+    assert (restored.type, restored.revision) == ("PerformanceRestored", 1)
+    assert (asked.asks, asked.decided_by, asked.revision) == ("decide", "", 1)
+    for event in made.alerts() * 2:
+        notify(event, telling(made))
+        if isinstance(event, DriftDetected | PerformanceDropped):
+            consider(event, loop_of(made))
+    assert headers(made).count("Please decide: m drifts") == 1
+    assert {note.incident for note in notes(made)} == {left.incident, dropped.incident}
 
 
 def test_drift_of_another_version_than_the_one_that_performed_worse_asks_by_itself() -> None:
