@@ -50,6 +50,16 @@ def resources() -> list[Resource]:
     return [resource for file in files() for resource in _of(file)]
 
 
+def value(body: dict[str, Any], path: str) -> Any:
+    """What stands there; dynamic blocks by their own name, None where there is nothing."""
+    found: Any = {**body, **{key: x for one in body.get("dynamic", ()) for key, x in one.items()}}
+    for word in path.split("."):
+        found = found.get(word) if isinstance(found, dict) else None
+        while isinstance(found, list):
+            found = found[0] if found else None
+    return found
+
+
 def _of(file: Path) -> Iterator[Resource]:
     folder = file.parent.relative_to(ROOT).as_posix()
     for block in parsed(file).get("resource", []):

@@ -14,7 +14,7 @@ from infra import access
 from infra.access import Edge
 from infra.topology import Subscription, Topology
 from tests.support.granting import finished_topology
-from tests.support.hcl import resources
+from tests.support.hcl import resources, value
 
 
 def gaps(plan: Topology, edges: set[Edge]) -> list[str]:
@@ -162,16 +162,6 @@ WRITTEN: dict[str, dict[str, Any]] = {
     "google_pubsub_subscription": SUBSCRIPTIONS,
     "google_storage_notification": NOTIFICATIONS,
 }
-
-
-def value(body: dict[str, Any], path: str) -> Any:
-    """What stands there; dynamic blocks by their own name, None where there is nothing."""
-    found: Any = {**body, **{key: x for one in body.get("dynamic", ()) for key, x in one.items()}}
-    for word in path.split("."):
-        found = found.get(word) if isinstance(found, dict) else None
-        while isinstance(found, list):
-            found = found[0] if found else None
-    return found
 
 
 @pytest.mark.parametrize("kind", WRITTEN)
