@@ -53,7 +53,20 @@ def decide_version(model: str, version: str, ports: Promote) -> str:
         pinned=manifest.pinned if manifest else False,
         lake=ports.lake,
     )
+    asked = _open_question(model, version, ports)
+    if asked is not None:
+        return _put(asked, verdict, ports)
     return _follow(model, version, manifest, verdict, ports)
+
+
+def _open_question(model: str, version: str, ports: Promote) -> Approval | None:
+    """What a person was asked on this very comparison and has not answered: a message that comes
+    again after somebody unpinned, or changed the spec, does not take the decision from them."""
+    approval = approvals.find(model, version, lake=ports.lake)
+    if approval is None or not approval.pending:
+        return None
+    comparison = documents.read(ports.lake, paths.version(model, version, "comparison.json")).body
+    return approval if comparison.get("against") == approval.against else None
 
 
 def _follow(
@@ -230,16 +243,24 @@ def _ask(
         lake=ports.lake,
         clock=ports.clock,
     )
+    return _put(approval, verdict, ports)
+
+
+def _put(approval: Approval, verdict: Verdict | None, ports: Promote) -> str:
+    """Let people know of a question. Repeatable."""
+    model, version = approval.model, approval.version
     if not approval.pending:
         return carry_out(approval, ports)
     # Whoever decided it since `manifest` was read may have been too early to see this question.
-    finished = finish(model, version, read_manifest(model, lake=ports.lake), ports)
+    manifest = read_manifest(model, lake=ports.lake)
+    finished = finish(model, version, manifest, ports)
     if finished:
         return finished
-    supersede(model, version, ports)
+    supersede(model, version, parse_time(approval.requested_at), ports)
     ports.say(approval.message(worth_knowing(verdict)))
     ports.note(model, version, "approval-requested", sentence=approval.sentence)
-    begin_waiting(model, version, ports)
+    if approval.turn == turn_of(manifest):
+        begin_waiting(model, version, ports)
     return "asked"
 
 

@@ -18,7 +18,7 @@ from shared import approvals, documents, paths
 from shared.approvals import Approval
 from shared.beside import canaries
 from shared.documents import timestamp
-from shared.events import AutomationNoted, ModelNotPromoted
+from shared.events import AutomationNoted, ModelNotPromoted, parse_time
 from shared.manifests import Manifest, read_manifest
 from shared.moves import Move
 from shared.policy import Verdict
@@ -167,7 +167,7 @@ def _announce(body: Mapping[str, Any], ports: Promote, *, decided: datetime | No
     facts = {"version": version, "by": body["by"], "sentence": body["sentence"]}
     at = timestamp(decided) if decided else body["at"]
     if action == "promoted":
-        supersede(model, version, ports)
+        supersede(model, version, parse_time(body["at"]), ports)
         move = Move(body["revision"], version, body["previous"], body["by"], body["at"], "")
         say_move(model, move, body["sentence"], ports, at)
         facts["previous"] = body["previous"]
@@ -214,12 +214,13 @@ def _close_question(body: Mapping[str, Any], ports: Promote) -> None:
         )
 
 
-def supersede(model: str, version: str, ports: Promote) -> None:
-    """A newer question, or a newer champion, ends the pending questions about older versions."""
+def supersede(model: str, version: str, since: datetime, ports: Promote) -> None:
+    """A newer question, or a newer champion, ends the pending questions about older versions.
+    Who was asked after it (`since`) was asked in spite of it: a repeat ends no such question."""
     by, why = "policy", f"{version} is newer"
     for approval in approvals.every(model, lake=ports.lake):
         older = approval.spec_generation is None and approval.version < version
-        if older and approval.pending:
+        if older and approval.pending and parse_time(approval.requested_at) <= since:
             decided = approvals.decide(
                 approval, "superseded", by=by, reason=why, lake=ports.lake, clock=ports.clock
             )

@@ -111,6 +111,7 @@ def test_an_older_version_does_not_end_a_newer_canary() -> None:
     newer = train(system)
     assert present(system).version == newer
     store_version(system.lake, "m", older, against=system.champion())
+    system.lake.delete(paths.approval("m", older))  # as if nobody had been asked yet
     repeat(system, older)
     assert decision(system, older)["action"] == "superseded"
     assert present(system).version == newer

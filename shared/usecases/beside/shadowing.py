@@ -90,6 +90,11 @@ def begin_waiting(model: str, version: str, ports: Promote) -> None:
     manifest = read_manifest(model, lake=ports.lake)
     if shadow is None or manifest is None or manifest.beside is not None:
         return
+    if any(
+        move.challenger == version and move.kind == "shadow" and move.revision > manifest.turn
+        for move in manifest.policies
+    ):
+        return  # it was, and somebody stopped it: a question that is put again starts nothing
     why, now = "it waits for a person (serving.shadow)", ports.clock.now()
     facts = {"share": shadow.share}
     try:
