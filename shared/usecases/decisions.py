@@ -212,9 +212,14 @@ def _check_package(model: str, version: str, ports: Promote) -> None:
     """A predictor that cannot load a version goes on with the last one: nobody is to be told that
     this one serves. Raises NotAllowed."""
     about = documents.require(ports.lake, paths.version(model, version, "version.json"))
-    there = {info.name for info in ports.lake.list(paths.package(model, version))}
-    files: list[str] = list(about["package"]["files"])
-    gone = [name for name in files if paths.package(model, version, name) not in there]
+    wanted = [paths.package(model, version, name) for name in about["package"]["files"]]
+    folders = [paths.package(model, version)]
+    # What joined sources say about keys; forgetting somebody takes old versions theirs.
+    if snapshots := [item["object"] for item in about.get("features", ())]:
+        wanted += snapshots
+        folders.append(paths.features(model, version))
+    there = {info.name for folder in folders for info in ports.lake.list(folder)}
+    gone = [name.rpartition("/")[2] for name in wanted if name not in there]
     if gone:
         raise NotAllowed(
             f"{version} of {model} cannot serve: {', '.join(gone)} of its package is gone. Another "

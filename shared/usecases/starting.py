@@ -206,13 +206,21 @@ def same_content(key: str, model: str, run_id: str, ports: Intake) -> str | None
     if other == run_id:
         return None
     before = runs.state(model, other, lake=ports.lake)
-    if before.state not in ("rejected", "failed", "superseded", "expired"):
+    came_to_nothing = before.state in ("rejected", "failed", "superseded", "expired")
+    if not came_to_nothing and _asked_whom_it_says(key, model, other, ports.lake):
         return other
     try:
         documents.swap(ports.lake, path, mine, generation=found.generation)
     except PreconditionFailed as error:
         raise InProgress("another upload of the same content is being taken in") from error
     return None
+
+
+def _asked_whom_it_says(key: str, model: str, run_id: str, lake: Bucket) -> bool:
+    """False for a score run that waited while the champion moved: it was answered by another
+    version than that of its question."""
+    launch = documents.read(lake, paths.run_launch(model, run_id))
+    return not launch.exists or key.endswith(f"|{launch.body['champion']}")
 
 
 # --- runs that end at the door -------------------------------------------------------------------
