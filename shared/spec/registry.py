@@ -206,7 +206,9 @@ def _body(registered: RegisteredSpec) -> dict[str, object]:
 
 
 def is_older(source: str, other: str) -> bool:
-    """True when both uploads are of the same object and `source` is the older one."""
+    """True when both are uploads of a model's spec, under either ending, and `source` is the older
+    one: generations of one bucket grow with time."""
     name, _, generation = source.rpartition("#")
     theirs, _, newer = other.rpartition("#")
-    return bool(name) and name == theirs and int(generation) < int(newer)
+    same = bool(name) and name.rpartition(".")[0] == theirs.rpartition(".")[0]
+    return same and int(generation) < int(newer)

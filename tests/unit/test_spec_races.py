@@ -167,3 +167,18 @@ def _answer(at: int, *, dies: bool) -> bool:
     versions = {item["version"] for item in system.published("ApprovalRequested")}
     assert len(set(questions)) == len(versions)
     return met
+
+
+def test_an_older_drop_under_the_other_ending_stays_older() -> None:
+    """`m.yml`, then `m.yaml`, whose events come the other way round: the newer one stays in
+    force."""
+    system = System(functions=EVERY_FUNCTION)
+    older = system.drop("_specs/m.yml", SPEC + "size: m\n")
+    newer = system.drop(NAME, SPEC)
+    for body in bodies_of(system, [newer, older]):
+        assert system.post("intake", body)[1] == 204
+    system.drain(advance=True)
+    assert read_spec("m", lake=system.lake).source == newer
+    assert read_spec("m", lake=system.lake).spec.size == "s"
+    assert _state(system, older)[0] == "superseded"
+    check_promises(system, older, newer)
