@@ -72,9 +72,11 @@ def _since(event: MonitorAlert) -> str:
     lasts = event.window_end - since
     if lasts <= event.window_end - event.window_start:
         return when(since)
-    days = lasts / timedelta(days=1)
-    long = f"{days:.0f} days" if days >= 2 else f"{lasts / timedelta(hours=1):.0f} hours"
-    return f"{when(since)} ({long})"
+    for unit in ("days", "hours", "minutes"):
+        count = lasts / timedelta(**{unit: 1})
+        if count >= 2:
+            return f"{when(since)} ({count:.0f} {unit})"
+    return when(since)
 
 
 _MEND = "Mend the source, then drop the file again. Broken data never starts a training."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from itertools import permutations
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from shared import documents, incidents, paths
 from shared.errors import Retryable
 from shared.tabular.alarms import Alarm
-from tests.unit.telling.world import DAY, Told
+from tests.unit.telling.world import DAY, MONDAY, Told
 
 
 @pytest.fixture
@@ -48,6 +49,24 @@ def test_drift_that_another_alert_decides_about_is_told_once_it_asks(told: Told)
         "Please decide: m drifts",
         "For your information: m no longer drifts",
     ]
+
+
+@pytest.mark.parametrize(
+    ("lasts", "said"),
+    [
+        (timedelta(days=3), "2026-01-05 00:00 UTC (3 days)"),
+        (timedelta(hours=30), "2026-01-05 00:00 UTC (30 hours)"),
+        (timedelta(minutes=11), "2026-01-05 00:00 UTC (11 minutes)"),
+        (timedelta(seconds=90), "2026-01-05 00:00 UTC"),
+    ],
+)
+def test_since_when_is_told_in_a_unit_that_says_something(lasts: timedelta, said: str) -> None:
+    """Windows may be minutes long: nobody reads `0 hours`."""
+    told = Told()
+    end = MONDAY + lasts
+    alert = told.alert("drift", 0)
+    told.tell(replace(alert, window_start=end - timedelta(seconds=30), window_end=end))
+    assert f'*Since*\\n{said}"' in told.last()
 
 
 def test_half_again_as_bad_is_told_again(told: Told) -> None:
