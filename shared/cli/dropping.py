@@ -31,7 +31,7 @@ from shared.cli.following import (
     wait_for_run,
 )
 from shared.cli.known import did_you_mean
-from shared.cli.peeking import guess_folder
+from shared.cli.peeking import guess_folder, refuse_empty
 from shared.errors import ServiceUnavailable
 from shared.ports import ObjectInfo
 from shared.routes import FOLDERS
@@ -100,8 +100,8 @@ def drop(
 
     A .yaml file is a model spec: drop my.yaml. For a model of several sources name a batch and drop
     the file of each source, named after it: drop customers.csv orders.json.gz --model m --batch
-    2026-11. Exit code: 0 success, 2 rejected, failed, not promoted or expired, 3 awaiting a person,
-    a turn or other files, 4 timeout.
+    2026-11. Exit code: 0 success, 2 rejected, failed, not promoted, expired or not one row scored,
+    3 awaiting a person, a turn or other files, 4 timeout.
     """
     model = model or _model_of(files)
     if not paths.is_model_name(model):
@@ -109,6 +109,7 @@ def drop(
     context = contexts.load(context_name)
     names = _object_names(context, model, files, kinds, batch)
     for name, file in names.items():
+        refuse_empty(file)
         context.announce(f"upload {file} as {name}")
     if not any(name.startswith("_specs/") for name in names) and (
         hint := did_you_mean(model, context.lake)

@@ -123,7 +123,8 @@ def _ended(
     state = history.state
     reached = until & {str(event["name"]) for event in history.events}
     if state.terminal or reached:
-        code = SUCCESS if state.state in words.GOOD or reached else REFUSED
+        good = state.state in words.GOOD and not words.nothing_scored(state.facts)
+        code = SUCCESS if good or reached else REFUSED
     elif state.state in ("awaiting_approval", "in_canary") or _nobody_will_train(
         model, state.state, lake
     ):

@@ -19,13 +19,14 @@ from shared.versions import numbered
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", required=False, default="")
 @json_option
 @contexts.pass_name
 def why(context_name: str, run: str, as_json: bool) -> None:
-    """What happened to RUN (a run or version id, part of one, or a semantic version)."""
+    """What happened to RUN (a run or version id, part of one, or a semantic version), else to the
+    newest run."""
     lake = contexts.load(context_name).lake
-    model, run_id = find_run(run, lake)
+    model, run_id = find_run(run, lake) if run else newest_run(lake)
     story = tell(model, run_id, lake, context_name)
     if as_json:
         show_json(story)
@@ -46,6 +47,16 @@ def why(context_name: str, run: str, as_json: bool) -> None:
         click.echo("\nWhat next")
         for step in story["next"]:
             say(f"  {step}")
+
+
+def newest_run(lake: Bucket) -> tuple[str, str]:
+    """Of all models. Raises ClickException where there is none."""
+    models = [name.split("/")[1] for name in lake.folders("runs/")]
+    newest = [(ids[0], model) for model in models if (ids := run_ids(model, lake))]
+    if not newest:
+        raise click.ClickException("there is no run yet")
+    run_id, model = max(newest)
+    return model, run_id
 
 
 def find_run(text: str, lake: Bucket) -> tuple[str, str]:

@@ -64,8 +64,12 @@ class _Facts(dict[str, Any]):
 
 def sentence(event: Mapping[str, Any]) -> str:
     """One line for one transition of a history, safe to print."""
-    joined = event["name"] == "joined"
-    return safe(_joined(event.get("facts") or {}) if joined else _sentence(event))
+    facts = event.get("facts") or {}
+    if event["name"] == "joined":
+        return safe(_joined(facts))
+    if event["name"] == "scored" and nothing_scored(facts):
+        return f"none of the {facts['rows']} rows has a score: each has an error instead"
+    return safe(_sentence(event))
 
 
 def _sentence(event: Mapping[str, Any]) -> str:
@@ -88,6 +92,12 @@ def _sentence(event: Mapping[str, Any]) -> str:
     shown = [f"{key} {_short(value)}" for key, value in facts.items() if _is_plain(value)]
     words = name.replace("-", " ").replace("_", " ")
     return f"{words}: {', '.join(shown[:4])}" if shown else words
+
+
+def nothing_scored(facts: Mapping[str, Any]) -> bool:
+    """Whether a file came back with an error in every row: done, and of no use to anybody."""
+    rows = facts.get("rows")
+    return bool(rows) and facts.get("errors") == rows
 
 
 def _joined(sources: Mapping[str, Any]) -> str:
@@ -207,7 +217,9 @@ def next_steps(
             f"Read the log: {command('logs', log)}",
             "then drop the file again with --force.",
         ],
-        "scored": [
+        "scored": [f"Read in its column `error` why: {command('get', scores)}", AGAIN]
+        if nothing_scored(facts)
+        else [
             f"Read it: {command('get', scores)}",
             f"Judge the windows that are due: {command('tick', 'monitor')}",
         ],

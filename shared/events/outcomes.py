@@ -35,6 +35,11 @@ class ScoringCompleted(_Outcome):
     errors: int
     output: str
 
+    @property
+    def scored_nothing(self) -> bool:
+        """Whether the file is complete and of no use: an error in every row."""
+        return 0 < self.rows == self.errors
+
 
 @dataclass(frozen=True, kw_only=True)
 class LabelsRecorded(_Outcome):

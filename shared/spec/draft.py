@@ -11,7 +11,7 @@ import difflib
 import math
 import shlex
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -80,7 +80,7 @@ def draft(sample: Sample, target: str, wishes: Wishes | None = None) -> Draft:
     columns, doubtful, more = _available(columns, looks, goal, wishes)
     notes += more + feature_notes(columns, looks, target)
     times = hints.splitting_times(columns, looks)
-    training, more = _split(times, wishes.split_by)
+    training, more = _split(times, wishes.split_by, why)
     more += date_parts([name for name, column in columns.items() if _is_known_time(column)])
     training, said = _in_minutes(training, sample)
     more += said
@@ -232,10 +232,16 @@ def _given_away(target: Look, features: Sequence[Look], goal: Goal) -> tuple[set
     return given, notes
 
 
-def _split(times: Sequence[str], wished: str | None) -> tuple[Training, list[str]]:
-    """Rows are split by time only when somebody wants it: a time may be a date of birth."""
+def _split(
+    times: Sequence[str], wished: str | None, why: Mapping[str, list[str]]
+) -> tuple[Training, list[str]]:
+    """Rows are split by time only when somebody wants it: a time may be a date of birth. `why`
+    columns are left out."""
     if wished is not None:
         if wished not in times:
+            for reason, names in why.items():
+                if wished in names:
+                    raise BadSpec(f"rows cannot be split by {wished!r}: {reason}")
             known = ", ".join(times) or "none of this file's"
             raise BadSpec(
                 f"rows cannot be split by {wished!r}: that takes a column of dates or times, "

@@ -190,7 +190,10 @@ class Judgement:
             )
             parts = [against]
         if not self.holdout.enough:
-            parts.append(f"that is too little to decide on (needed: {self.holdout.needed})")
+            little = "that is too little to decide on (needed"
+            if self.champion is None:  # what decides then is the baseline; nobody is compared with
+                little = "so few rows say it roughly (too little to compare versions on; needed"
+            parts.append(f"{little}: {self.holdout.needed})")
         before = f" {self.looks.sentence}." if self.gain and self.looks else ""
         return "; ".join(parts) + "." + before
 

@@ -90,6 +90,8 @@ def asks_of(event: Event) -> str:
     heard at once than missed."""
     if isinstance(event, DataRejected | MonitorAlert | AutomationNoted):
         return event.asks if event.asks in ASKS else "decide"
+    if isinstance(event, ScoringCompleted) and event.scored_nothing:
+        return "act now"
     return _ASK.get(type(event), "know")
 
 

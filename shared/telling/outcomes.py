@@ -137,6 +137,16 @@ def _spec_approval_requested(event: ApprovalRequested, new: int, where: Where) -
 
 
 def scoring_completed(event: ScoringCompleted, where: Where) -> Draft:
+    if event.scored_nothing:
+        return Draft(
+            asks="act now",
+            title=f"{event.model} could score no row of a file",
+            sentence=f"Each of the {event.rows} rows has an error instead of a score.",
+            next="The column `error` of the scored file says why. Correct the file, drop it again.",
+            commands=[where.command("get", event.run_id)],
+            links=[f"Predictions: {where.object(event.output)}"],
+            footer=[f"{event.model} {event.version}", f"run {event.run_id}"],
+        )
     refused = f"{event.errors} of them with an error instead of a score" if event.errors else ""
     return Draft(
         asks="know",

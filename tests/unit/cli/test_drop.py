@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from shared import runs
 from shared.cli import contexts
+from shared.cli.following import follow
 from shared.errors import ServiceUnavailable
+from shared.events import ScoringCompleted
 from tests.support.system import CSV, SPEC
 from tests.unit.cli.conftest import Shell
 
@@ -70,10 +73,10 @@ def test_an_approval_is_exit_3_and_says_how_to_answer(shell: Shell, data: Path, 
 
 
 def test_a_refused_file_is_exit_2_with_the_reason(shell: Shell, spec: Path, tmp_path: Path) -> None:
-    """An empty file is refused at the door, and the reason is printed."""
+    """A file without rows is refused at the door, and the reason is printed."""
     shell("drop", str(spec), "--model", "m")
     empty = tmp_path / "empty.csv"
-    empty.touch()
+    empty.write_text("a,b,y\n")
     result = shell("drop", str(empty), "--model", "m", "--as", "train")
     assert result.exit_code == 2
     assert "rejected: " in result.stderr
@@ -186,3 +189,46 @@ def test_a_bad_model_name_is_refused_before_anything_is_sent(shell: Shell, data:
     assert result.exit_code == 1
     assert "[a-z][a-z0-9_]*" in result.output
     assert list(shell.system.inbox.list()) == []
+
+
+@pytest.mark.parametrize(("errors", "code"), [(0, 0), (2, 0), (3, 2)])
+def test_a_scored_file_without_one_score_is_exit_2(shell: Shell, errors: int, code: int) -> None:
+    """A script must not go on with a file that has an error in every row."""
+    lake, run = shell.system.lake, "20260101T000000-00000001"
+    event = ScoringCompleted(
+        model="m", run_id=run, version="v", rows=3, errors=errors, output="predictions/m/r.csv"
+    )
+    runs.finish(event, lake=lake, publisher=shell.system.publisher, clock=shell.system.clock)
+    assert follow("m", run, lake=lake, seconds=0).exit_code == code
+
+
+def test_an_empty_file_is_refused_at_once_whatever_it_is_for(shell: Shell, tmp_path: Path) -> None:
+    """Also where --as says what it is for, and nobody looks into it."""
+    path = tmp_path / "x.csv"
+    path.touch()
+    result = shell("drop", str(path), "--model", "m", "--as", "score")
+    assert result.exit_code == 2
+    assert "the file has 0 bytes" in result.stderr
+    assert list(shell.system.inbox.list()) == []
+
+
+def test_a_file_that_is_taken_for_one_to_score_says_why(
+    shell: Shell, spec: Path, tmp_path: Path
+) -> None:
+    """A training file whose target is misspelt would be scored, and its sender wonder."""
+    shell("drop", str(spec), "--model", "m")
+    path = tmp_path / "x.csv"
+    path.write_text("a,b,Y\n1,x,yes\n")
+    result = shell("drop", str(path), "--model", "m", "--dry-run")
+    assert "it has no column 'y', so it is to be scored" in result.stderr
+    named = shell("drop", str(path), "--model", "m", "--dry-run", "--as", "score")
+    assert "no column" not in named.stderr
+
+
+def test_why_without_a_run_tells_the_newest(shell: Shell, data: Path, spec: Path) -> None:
+    """Whoever has just dropped something need not copy its id."""
+    assert "there is no run yet" in shell("why").stderr
+    shell("drop", str(spec), "--model", "m")
+    shell("drop", str(data), "--model", "m")
+    newest = max(name.split("/")[2] for name in shell.system.lake.folders("runs/m/"))
+    assert f"{newest} of m" in shell("why").stdout

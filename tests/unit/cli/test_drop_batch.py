@@ -135,7 +135,16 @@ def test_a_batch_for_a_model_of_one_source_is_a_sentence(
 def test_a_single_file_for_a_model_of_several_sources_is_told_where_it_belongs(
     shell: Shell, files: dict[str, str]
 ) -> None:
-    """By intake, with the exact place."""
-    result = shell("drop", files["customers"], "--model", "m")
+    """By intake, with the exact place, where --as keeps drop from looking at it."""
+    result = shell("drop", files["customers"], "--model", "m", "--as", "train")
     assert result.exit_code == 2
     assert "m/train/<batch>/customers.csv" in result.stderr
+
+
+def test_a_file_of_several_is_not_dropped_alone(shell: Shell, files: dict[str, str]) -> None:
+    """Intake would refuse it; the command that drops all of them is said instead."""
+    before = list(shell.system.inbox.list())
+    result = shell("drop", files["customers"], "--model", "m")
+    assert result.exit_code == 2
+    assert "drop customers.csv orders.csv --model m --batch NAME" in result.stderr
+    assert list(shell.system.inbox.list()) == before

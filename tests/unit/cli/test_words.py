@@ -146,3 +146,14 @@ def test_the_timeline_is_plain_without_a_terminal() -> None:
     assert "said [so]" in text
     assert "\x1b" not in text
     assert list(timeline.seconds) == ["Do [it]"]
+
+
+def test_a_file_without_one_score_is_no_success() -> None:
+    """Every row came back with an error: the line says so, and what to do is to correct it."""
+    facts = {"rows": 3, "errors": 3, "output": "predictions/m/r/predictions.csv"}
+    text = words.sentence({"name": "scored", "facts": facts})
+    assert text == "none of the 3 rows has a score: each has an error instead"
+    steps = words.next_steps("m", "r", "scored", facts, kind="score", context="local", lake="l")
+    assert words.AGAIN in steps
+    assert not words.nothing_scored({**facts, "errors": 2})
+    assert not words.nothing_scored({"rows": 0, "errors": 0})

@@ -123,6 +123,12 @@ def test_a_split_by_time_is_proposed_and_written_on_demand(tmp_path: Path) -> No
     assert load_spec(spec_text(split.spec, split.notes, "x.csv"), "m.yaml") == split.spec
     with pytest.raises(BadSpec, match="day will do"):
         draft_of(tmp_path, text, split_by="a")
+    german = "day,a,y\n" + "".join(
+        f"{1 + i % 28:02d}.{1 + i % 9:02d}.2026,{i % 7},{'yes' if i % 4 else 'no'}\n"
+        for i in range(ROWS)
+    )
+    with pytest.raises(BadSpec, match=r"by 'day': dates like '01\.01\.2026' \(a time is written"):
+        draft_of(tmp_path, german, split_by="day")
 
 
 def test_a_typing_error_in_the_target_makes_no_class(tmp_path: Path) -> None:

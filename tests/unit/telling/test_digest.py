@@ -20,9 +20,9 @@ def told() -> Told:
     return Told()
 
 
-def scored(number: int, model: str = "m") -> Event:
+def scored(number: int, model: str = "m", errors: int = 0) -> Event:
     return events.ScoringCompleted(
-        model=model, run_id=f"run{number}", version="v1", rows=number, errors=0, output="o"
+        model=model, run_id=f"run{number}", version="v1", rows=number, errors=errors, output="o"
     )
 
 
@@ -245,3 +245,10 @@ def test_an_entry_of_another_version_is_told_in_its_own_words(told: Told) -> Non
     told.lake.write(info.name, documents.dumps(body))
     told.digest()
     assert "The future said this." in told.last()
+
+
+def test_a_scored_file_without_one_score_is_told_at_once(told: Told) -> None:
+    """Somebody waits for scores that are not there; one row with a score, and it can wait."""
+    told.tell(scored(3, errors=3))
+    assert told.posted == ["Act now: m could score no row of a file"]
+    assert told.tell(scored(4, errors=3)) == "kept for the digest"
