@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from infra import topology
 from infra.local import pids
 from infra.local.children import Children
 from infra.local.stack import AlreadyRunning, Options, Stack, find
@@ -98,6 +99,23 @@ def test_scaled_to_zero_the_predictor_starts_on_demand(tmp_path: Path) -> None:
     with Stack(tmp_path / "state", idle) as stack:
         assert stack.parts.hosted["predict"].process is None
         assert requests.get(f"{stack.addresses.predict}/x", timeout=20).text == "hello"
+
+
+def test_a_function_that_is_added_to_the_topology_is_in_the_stack(tmp_path: Path) -> None:
+    """One entry and one subscription: it is started and gets its messages."""
+    text = topology.FILE.read_text(encoding="utf-8")
+    text = text.replace(
+        "\nservices:\n", '\n  echo: {purpose: "says it", publishes: []}\nservices:\n'
+    )
+    echo = '\n  echo-alerts: {topic: "alerts", push: "echo"}\nschedules:\n'
+    (tmp_path / "topology.yaml").write_text(text.replace("\nschedules:\n", echo), "utf-8")
+    more = topology.load(file=tmp_path / "topology.yaml", local=True)
+    with Stack(tmp_path / "state", options(tmp_path), topology=more) as stack:
+        assert stack.urls["echo"]
+        RestPublisher(Config.from_env(stack.env)).publish(
+            "alerts", b"{}", {"type": "DriftDetected"}
+        )
+        until((tmp_path / "echo").exists)
 
 
 SCRIPT = """
