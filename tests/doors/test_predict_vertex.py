@@ -107,6 +107,25 @@ def test_other_protocols_and_routes_answer_beside_it(world: World) -> None:
     assert list(answer) == ["predictions"]
 
 
+def test_rows_without_names_must_hold_every_feature(world: World) -> None:
+    """Batch predictions send them. Too few values are refused, and told where the order stands."""
+    route = ENV["AIP_PREDICT_ROUTE"]
+    named = world.client.get("/model/info").get_json()["features"]
+    values = [RECORD.get(feature["name"]) for feature in named]
+    status, answer = world.ask({"instances": [values]}, route)
+    assert status == 200
+    of_record = world.ask({"instances": [RECORD]}, route)[1]
+    assert answer["predictions"][0]["score"] == of_record["predictions"][0]["score"]
+    for wrong, said in (
+        ([values[:-1]], f"{len(values) - 1} values"),
+        ([values, RECORD], "no list"),
+    ):
+        status, answer = world.ask({"instances": wrong}, route)
+        assert status == 400
+        assert said in answer["error"]["message"]
+        assert "/model/info" in answer["error"]["message"]
+
+
 def test_a_directory_serves_too(tmp_path: Path) -> None:
     """`docker run -v` with a package beside it; sources are given by their rows or columns."""
     write(package_of(transactions()), tmp_path)

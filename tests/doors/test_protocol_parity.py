@@ -176,6 +176,12 @@ def of_vertex(case: Case) -> Answers:
     return case.plain(case.post("/platform:predict", {"instances": case.rows})["predictions"])
 
 
+def of_vertex_batches(case: Case) -> Answers:
+    """As Vertex AI asks for lines of CSV."""
+    rows = [list(record.values()) for record in case.complete()]
+    return case.plain(case.post("/platform:predict", {"instances": rows})["predictions"])
+
+
 def of_split(case: Case) -> Answers:
     data = [list(record.values()) for record in case.complete()]
     return case.invocations({"dataframe_split": {"columns": NAMES, "data": data}})
@@ -285,6 +291,7 @@ BITWISE = [
     of_a_list,
     of_instances,
     of_vertex,
+    of_vertex_batches,
     of_split,
     of_records,
     of_inputs,

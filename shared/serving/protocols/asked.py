@@ -136,6 +136,18 @@ def checked_records(records: object, expected: str) -> list[object]:
     return records
 
 
+def named_rows(rows: list[Any], columns: list[str], *, hint: str) -> list[object]:
+    """Records of rows without names. Raises Refusal."""
+    check_count(len(rows))
+    width = len(columns)
+    for at, row in enumerate(rows):
+        if type(row) is not list or len(row) != width:
+            what = f"{len(row)} values" if type(row) is list else "no list"
+            message = f"the body has {what} in row {at} where {width} columns are named; {hint}"
+            raise Refusal(400, "malformed_request", message)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
 def check_count(count: int) -> None:
     """Raises Refusal."""
     if count > MAX_RECORDS:

@@ -26,6 +26,7 @@ from shared.serving.protocols.asked import (
     checked_records,
     json_of,
     mimetype_of,
+    named_rows,
     output_of,
     request_id,
 )
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 NAME = "mlflow"
 CSV = "text/csv"
 _FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+_SEE = "see MLflow's scoring protocol"
 _CODES = {
     400: "BAD_REQUEST",
     404: "RESOURCE_DOES_NOT_EXIST",
@@ -99,14 +101,7 @@ def _split(frame: object, names: list[str]) -> list[object]:
 
 
 def _named(rows: list[Any], columns: list[str]) -> list[object]:
-    """Records of rows without names."""
-    check_count(len(rows))
-    width = len(columns)
-    for at, row in enumerate(rows):
-        if type(row) is not list or len(row) != width:
-            what = f"{len(row)} values" if type(row) is list else "no list"
-            raise _malformed(f"has {what} in row {at} where {width} columns are named")
-    return [dict(zip(columns, row, strict=True)) for row in rows]
+    return named_rows(rows, columns, hint=_SEE)
 
 
 def _rows(rows: object, form: str, names: list[str]) -> list[object]:
@@ -183,7 +178,7 @@ def _number(cell: str, schema: Schema) -> float | str | None:
 
 
 def _expected(what: str) -> str:
-    return f"the body {what}; see MLflow's scoring protocol"
+    return f"the body {what}; {_SEE}"
 
 
 def _malformed(what: str) -> Refusal:

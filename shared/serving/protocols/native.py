@@ -31,7 +31,11 @@ _EXPECTED = 'send a record, a non-empty list of records, or {"instances": [...]}
 
 
 def read(body: bytes, headers: Headers, model: LoadedModel) -> Asked:
-    found = json_of(body, headers)
+    return asked_of(json_of(body, headers), headers, model)
+
+
+def asked_of(found: object, headers: Headers, model: LoadedModel) -> Asked:
+    """What a body asks for. Raises Refusal."""
     if not isinstance(found, dict):
         return Asked(checked_records(found, _EXPECTED), "full", request_id(headers))
     instances = found.get("instances")
