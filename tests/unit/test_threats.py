@@ -20,6 +20,7 @@ from shared import boundary, documents, paths
 from shared.envelope import caller
 from shared.errors import NotAllowed
 from shared.events import Event, TrainingCompleted, encode
+from shared.tabular.column_drift import ColumnDrift
 from shared.telling.blocks import message
 from shared.usecases.monitoring.report import summary_csv
 from tests.support.system import CONFIG, SPEC, System, with_env
@@ -239,11 +240,7 @@ def test_no_text_mentions_or_links_in_slack(event: Event) -> None:
 def test_no_cell_of_the_drift_table_is_a_formula() -> None:
     """A column called like a formula is text in a spreadsheet."""
     name = '=HYPERLINK("https://evil.example")'
-    found = SimpleNamespace(
-        column=name, kind="number", rows=1, value=0.1, threshold=0.1, p_value=None, drifted=True,
-        statistic="psi",
-        change="+1+cmd|' /C calc'!A0",
-    )  # fmt: skip
+    found = ColumnDrift(name, "number", 0.1, 0.1, None, 1, True, "+1+cmd|' /C calc'!A0")
     judged: Any = SimpleNamespace(
         versions=[SimpleNamespace(version="v", drift=SimpleNamespace(judged=[found]))]
     )
