@@ -77,7 +77,7 @@ def test_the_event_path(tmp_path: Path) -> None:
         inbox.write("m/train/a b.csv", b"x")
         until((tmp_path / "intake").exists)
         until((tmp_path / "sweep").exists)
-        assert '"objectId": "m/train/a b.csv"' in (tmp_path / "intake").read_text()
+        until(lambda: '"objectId": "m/train/a b.csv"' in (tmp_path / "intake").read_text())
         RestPublisher(config).publish("predictions", b'{"a": 1}', {"type": "line"})
         jobs = RestJobRunner(config)
         jobs.run("train-s", env={"SLEEP": "0"})
