@@ -9,23 +9,8 @@ import pytest
 
 from shared.serving.describing import VERSION
 from shared.serving.loaded_model import LoadedModel
-from tests.support.predictor import RECORD, World
+from tests.support.predictor import OTHER, RECORD, World
 from tests.unit.serving.models import binary_package, regression_package, serve
-
-OTHER = {"age": None, "gain": 12.5, "city": "nowhere", "grade": 2}
-
-
-@pytest.fixture
-def world() -> World:
-    found = World()
-    serve(binary_package(), found.lake.bucket, log="sync")
-    return found
-
-
-@pytest.fixture
-def expected() -> Any:
-    return LoadedModel(binary_package()).predict_records([RECORD, OTHER])
-
 
 SPLIT = {"columns": list(RECORD), "data": [list(RECORD.values()), list(OTHER.values())]}
 

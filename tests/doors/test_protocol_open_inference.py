@@ -17,20 +17,7 @@ from tests.support.predictor import RECORD, World
 from tests.unit.serving.models import binary_package, regression_package, serve
 from tests.unit.serving.test_deriving import DERIVING, RECORDS
 
-OTHER = {"age": None, "gain": 12.5, "city": "nowhere", "grade": 2}
 V2 = "/v2/models/adult/infer"
-
-
-@pytest.fixture
-def world() -> World:
-    found = World()
-    serve(binary_package(), found.lake.bucket, log="sync")
-    return found
-
-
-@pytest.fixture
-def expected() -> Any:
-    return LoadedModel(binary_package()).predict_records([RECORD, OTHER])
 
 
 def tensor(name: str, datatype: str, data: list[Any], shape: list[int] | None = None) -> Any:

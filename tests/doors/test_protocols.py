@@ -9,25 +9,10 @@ from typing import Any
 import pytest
 
 from shared import documents, paths
-from shared.serving.loaded_model import LoadedModel
 from shared.serving.protocols.refusing import MAX_BODY_BYTES
-from tests.support.predictor import RECORD, World
-from tests.unit.serving.models import binary_package, serve
+from tests.support.predictor import OTHER, RECORD, World
 
-OTHER = {"age": None, "gain": 12.5, "city": "nowhere", "grade": 2}
 V2 = "/v2/models/adult/infer"
-
-
-@pytest.fixture
-def world() -> World:
-    found = World()
-    serve(binary_package(), found.lake.bucket, log="sync")
-    return found
-
-
-@pytest.fixture
-def expected() -> Any:
-    return LoadedModel(binary_package()).predict_records([RECORD, OTHER])
 
 
 def change_policy(world: World, **changes: str) -> None:

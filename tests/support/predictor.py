@@ -14,6 +14,7 @@ from shared.ports import Blob, ObjectInfo, Publisher
 from shared.serving.app import create_app
 
 RECORD = {"age": 39, "gain": 0, "city": "Köln", "grade": 1}
+OTHER = {"age": None, "gain": 12.5, "city": "nowhere", "grade": 2}
 
 
 class Seconds:
