@@ -13,6 +13,7 @@ from shared.tabular.alarms import Alarm, settle
 from shared.tabular.column_drift import ColumnDrift
 from shared.tabular.lasting import with_earlier
 from shared.tabular.season import Column, Season, Window
+from tests.bench.simulate_alarms import USUAL, shifted
 from tests.unit.monitoring.test_season import judged, told
 from tests.unit.monitoring.test_statistics import draw_rows, reference_of
 
@@ -118,3 +119,14 @@ def test_a_column_that_was_near_a_week_ago_has_no_season() -> None:
     away = Season([week_ago(0.04), week_ago(0.08)], between).counts_of(at, 2)
     assert away is not None
     assert away.tolist() == [400, 600]
+
+
+@pytest.mark.parametrize("number", [1, 45])
+def test_what_single_windows_miss_alarms_within_three(number: int) -> None:
+    """A year's stream as monitoring judges it, rows that resemble each other: PSI 0.2 on a column
+    that was in breach by itself once in three days. The first is away on average on the third day,
+    the second goes far on that day for the first time."""
+    assert shifted("strongly autocorrelated", "one feature", USUAL, (1, 1, 3, number)) == (
+        3,
+        "drift",
+    )
